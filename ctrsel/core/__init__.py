@@ -1,0 +1,1 @@
+"""Foundations without a heavy library: errors, seeds, configuration, catalogues, saved artifacts and logging."""

@@ -1,0 +1,165 @@
+"""Saved artifacts: folders that appear whole or not at all, name their format, and digests of their content."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctrsel.core.errors import DataError
+
+__all__ = [
+    "MANIFEST",
+    "atomic_folder",
+    "atomic_text",
+    "digest_arrays",
+    "digest_file",
+    "digest_json",
+    "read_manifest",
+    "to_json",
+]
+
+MANIFEST = "manifest.json"
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Write canonical JSON: sorted keys, numpy scalars as numbers, NaN and infinities refused.
+
+    Examples:
+        >>> to_json({"b": np.float64(1.5), "a": [np.int64(2)]})
+        '{"a": [2], "b": 1.5}'
+    """
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.generic):
+            return item.item()
+        if isinstance(item, np.ndarray):
+            return item.tolist()
+        if isinstance(item, Path):
+            return str(item)
+        raise TypeError(f"a saved artifact holds plain values, not {type(item).__name__}")
+
+    return json.dumps(value, sort_keys=True, default=plain, allow_nan=False, indent=indent, ensure_ascii=False)
+
+
+def digest_json(value: Any) -> str:
+    """Return the first 16 hex digits of the SHA-256 of the canonical JSON of a plain value."""
+    return hashlib.sha256(to_json(value).encode()).hexdigest()[:16]
+
+
+def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """Digest named arrays by name, shape, type and bytes; the order of the names does not matter."""
+    h = hashlib.sha256()
+    for name in sorted(arrays):
+        a = np.ascontiguousarray(arrays[name])
+        h.update(f"{name}|{a.dtype.str}|{a.shape}|".encode())
+        h.update(a.reshape(-1).view(np.uint8).data if a.size else b"")
+    return h.hexdigest()[:16]
+
+
+def digest_file(path: Path) -> str:
+    """Digest a file's bytes, read in pieces of 4 MiB."""
+    h = hashlib.sha256()
+    with path.open("rb") as f:
+        while piece := f.read(1 << 22):
+            h.update(piece)
+    return h.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, *, manifest: Mapping[str, Any]) -> Iterator[Path]:
+    """Fill a folder beside `path`, then put it in place with its manifest written last.
+
+    Whatever happens in between (an exception, a kill, a full disk), `path` is either what it was before or the
+    whole new folder: the manifest is written and everything synced before the rename.
+
+    Args:
+        path: Where the folder will stand; one that stands there is replaced.
+        manifest: What the folder is; must hold `format` (name) and `version` (number).
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        DataError: If the disk is full.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    partial.mkdir()
+    try:
+        yield partial
+        (partial / MANIFEST).write_text(to_json(dict(manifest), indent=1) + "\n", encoding="utf-8")
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        _sync(partial)
+        old = None
+        if path.exists():
+            old = path.parent / f".{path.name}.old-{uuid.uuid4().hex[:8]}"
+            path.rename(old)
+        partial.rename(path)
+        _sync(path.parent)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"{path}: no space is left on the disk for this folder; nothing was written") from error
+        raise
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def atomic_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all (beside, synced, renamed)."""
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{path.name}.partial-{uuid.uuid4().hex[:8]}"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        _sync(partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"{path}: no space is left on the disk for this file; nothing was written") from error
+        raise
+
+
+def read_manifest(path: Path, *, format: str, version: int) -> dict[str, Any]:
+    """Read a folder's manifest and check that it is the expected format.
+
+    Raises:
+        DataError: If the folder or its manifest is missing, unreadable, of another format or of a newer version.
+    """
+    file = Path(path) / MANIFEST
+    if not file.is_file():
+        raise DataError(f"{path}: expected a saved {format}, but there is no {MANIFEST} in it")
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{file}: expected JSON, got {error}") from error
+    if manifest.get("format") != format:
+        raise DataError(f"{path}: expected a saved {format}, got {manifest.get('format')!r}")
+    if manifest.get("version") != version:
+        raise DataError(f"{path}: expected {format} version {version}, got {manifest.get('version')!r}")
+    return manifest
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

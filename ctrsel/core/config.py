@@ -1,0 +1,278 @@
+"""Configuration: YAML to frozen dataclasses, where an unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ctrsel.core.errors import ConfigError, unknown_name
+
+__all__ = [
+    "AuditConfig",
+    "DataConfig",
+    "ExplainConfig",
+    "FieldConfig",
+    "LabelConfig",
+    "RegisterConfig",
+    "RunConfig",
+    "SchemaConfig",
+    "SelectConfig",
+    "SplitConfig",
+    "build",
+    "load_config",
+]
+
+T = TypeVar("T")
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelConfig:
+    """The outcome: a column with two values, and which of them is the positive one."""
+
+    name: str
+    positive: str | None = None  # inferred for 0/1, -1/1, booleans and yes/no; needed for other texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldConfig:
+    """How one column is read; what is not given is inferred from the data."""
+
+    kind: Literal["categorical", "numeric", "multivalued", "sequence"] | None = None
+    bucket: Literal["log2", "quantile", "none"] | None = None  # numeric only; log2 = floor(ln(x)^2), none = a float
+    bins: int | None = None  # quantile only
+    vocabulary: str | None = None  # the field whose vocabulary this one shares
+    min_count: int | None = None
+    max_length: int | None = None  # sequence: how many last events are kept
+    cost: float | None = None  # of acquiring the field when serving
+    available_at: Literal["before", "after"] = "before"  # "after" the outcome means a leak
+    sensitive: bool | None = None  # shown as salted hashes only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaConfig:
+    """What the columns are."""
+
+    label: LabelConfig
+    fields: dict[str, FieldConfig] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()  # columns that are not fields
+    infer: bool = True  # columns that are not named become fields
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    sampling_rate: float = 1.0  # share of the negatives that was kept when the table was made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Where the rows are: a shipped dataset, or files (paths or globs)."""
+
+    dataset: str | None = None
+    train: str | None = None
+    valid: str | None = None
+    test: str | None = None
+    format: Literal["auto", "csv", "tsv", "parquet", "ipc", "libsvm", "libfm"] = "auto"
+    rows: int | None = None  # read at most this many rows of each file, to try things out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitConfig:
+    """How rows become train, valid and test where the files do not say."""
+
+    use: Literal["files", "hash", "stratified", "time", "group"] = "stratified"
+    valid: float = 0.1
+    test: float = 0.1  # ignored where a test file is given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestConfig:
+    """How values become codes."""
+
+    min_count: int = 1
+    numeric_bucket: Literal["log2", "quantile", "none"] = "quantile"
+    bins: int = 32
+    max_length: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """What the audit may let pass."""
+
+    accept: tuple[str, ...] = ()  # fields whose suspected leak is known and accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectConfig:
+    """How fields and values are chosen."""
+
+    learner: str = "net"
+    selectors: tuple[Spec, ...] = ()
+    size: float = 0.5  # at most this share of the values is kept
+    always_keep: tuple[str, ...] = ()
+    never_use: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()  # kept or dropped together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainConfig:
+    """How many rows are explained, and against how many background rows."""
+
+    max_rows: int = 2000
+    net_rows: int = 256
+    background: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterConfig:
+    """Where the chosen model is registered, and when it may be promoted."""
+
+    enabled: bool = True
+    model_name: str | None = None  # the run's name
+    tracking_uri: str | None = None  # MLFLOW_TRACKING_URI, else SQLite in the run's folder
+    max_auc_loss: float = 0.005  # promoted only if the small model's test AUC is at most this much below the full net's
+    require_promotion: bool = False  # exit code 4 when the promotion is refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """One run, from the raw table to the registered model."""
+
+    name: str
+    data: DataConfig
+    schema: SchemaConfig
+    seed: int = 1
+    out: str | None = None  # runs/<name>
+    split: SplitConfig = field(default_factory=SplitConfig)
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    rank: tuple[Spec, ...] = ({"use": "mutual_information"}, {"use": "boosted_shap"})
+    learners: dict[str, Spec] = field(default_factory=lambda: {"boosted": {"use": "boosted"}, "net": {"use": "net"}})
+    select: SelectConfig = field(default_factory=SelectConfig)
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
+    register: RegisterConfig = field(default_factory=RegisterConfig)
+
+
+def load_config(path: str | Path, *, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read a YAML file into a `RunConfig`.
+
+    Args:
+        path: The YAML file.
+        overrides: Dotted keys and their values, applied over the file ("data.rows": 1000).
+
+    Raises:
+        ConfigError: If the file is missing or not YAML, or a key or value is not allowed.
+    """
+    import yaml
+
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file}: no such config file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(given, dict):
+        raise ConfigError(f"{file}: expected keys and values, got {type(given).__name__}")
+    for key, value in (overrides or {}).items():
+        place = given
+        *parents, last = key.split(".")
+        for part in parents:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{key}: {part!r} is a single value in {file}, not a group of keys")
+        place[last] = value
+    return build(RunConfig, given, place=file.name)
+
+
+def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
+    """Build a frozen dataclass from plain values; unknown keys and wrong types are refused with their place.
+
+    A field whose metadata holds a `catalog` takes `{use: name, ...}` and becomes that catalogue's component.
+
+    Raises:
+        ConfigError: Naming the key, the rule and the value.
+
+    Examples:
+        >>> build(SplitConfig, {"use": "hash", "valid": 0.2}, place="split").valid
+        0.2
+        >>> build(SplitConfig, {"vaild": 0.2}, place="split")
+        Traceback (most recent call last):
+        ctrsel.core.errors.ConfigError: split: unknown key 'vaild'; did you mean 'valid'? Known: test, use, valid
+    """
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in dataclasses.fields(typing.cast("Any", cls)) if f.init}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            raise unknown_name("key", str(key), known, place=place)
+        catalog = known[key].metadata.get("catalog")
+        here = f"{place}.{key}"
+        if catalog is not None and (isinstance(value, str | Mapping)):
+            values[key] = catalog.create(value, place=here)
+        elif catalog is not None:
+            values[key] = value
+        else:
+            values[key] = _convert(hints[key], value, here)
+    missing = [
+        name
+        for name, f in known.items()
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{place}: the key {missing[0]!r} is required")
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def _convert(hint: Any, value: Any, place: str) -> Any:
+    """Convert one value to its annotated type; dataclasses inside unions, tuples and dicts are built in turn."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{place}: expected keys and values, got {value!r}")
+        return build(hint, value, place=place)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        rest = [a for a in args if a is not type(None)]
+        if len(rest) == 1:
+            return _convert(rest[0], value, place)
+    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{place}: expected a list, got {value!r}")
+        return tuple(_convert(args[0], item, f"{place}[{i}]") for i, item in enumerate(value))
+    if origin is dict and isinstance(value, Mapping) and args[0] is str:
+        return {str(k): _convert(args[1], item, f"{place}.{k}") for k, item in value.items()}
+    return _validate(hint, value, place)
+
+
+def _validate(hint: Any, value: Any, place: str) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ConfigError(f"{place}: {reason[0].lower()}{reason[1:]}, got {value!r}") from error
+
+
+@cache
+def _adapter(hint: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    # Numbers may stand where a text is expected (`positive: 1`); other silent conversions stay off.
+    return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True))

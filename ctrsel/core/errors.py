@@ -1,0 +1,71 @@
+"""The errors a user can meet: each is one sentence with the place, the rule and the value, and knows its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "CtrselError",
+    "DataError",
+    "LeakError",
+    "MissingExtraError",
+    "PromotionRefusedError",
+    "unknown_name",
+]
+
+
+class CtrselError(Exception):
+    """Base of all expected failures; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class ConfigError(CtrselError):
+    """The configuration or the command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class MissingExtraError(ConfigError):
+    """An optional library is needed; the message holds the line that installs it."""
+
+
+class DataError(CtrselError):
+    """The data break a rule: the message names file, column or row, the rule and the value."""
+
+    exit_code = 3
+
+
+class LeakError(DataError):
+    """The audit found a field that gives the label away and that the config does not accept."""
+
+
+class PromotionRefusedError(CtrselError):
+    """The new model did not pass the promotion rule; it is registered but not promoted."""
+
+    exit_code = 4
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, place: str = "") -> ConfigError:
+    """Build the error for a name that is not known, with the nearest known ones.
+
+    Args:
+        kind: What the name stands for, in the singular ("config key", "selector").
+        name: The name that came.
+        known: All names that would have been right.
+        place: Where it stands ("train.yaml: learners.net"), if there is a place to name.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Examples:
+        >>> str(unknown_name("selector", "optsf", ["gated", "optfs"]))
+        "unknown selector 'optsf'; did you mean 'optfs'? Known: gated, optfs"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    where = f"{place}: " if place else ""
+    return ConfigError(f"{where}unknown {kind} {name!r}{hint} Known: {', '.join(names) if names else 'none'}")

@@ -1,0 +1,201 @@
+"""FeatureSet: the decision which fields and values earn their place, as a partition of each field's codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.errors import DataError
+
+__all__ = ["HIDDEN", "MISSING", "OTHER", "RESERVED", "FeatureSet", "FeatureSetDiff"]
+
+MISSING, OTHER, HIDDEN = 0, 1, 2
+RESERVED = 3  # codes 0..2 have a fixed meaning in every vocabulary; values start here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSetDiff:
+    """What changes from one feature set to another: field names, and numbers of values per field."""
+
+    fields_added: tuple[str, ...]
+    fields_removed: tuple[str, ...]
+    values_added: Mapping[str, int]
+    values_removed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSet:
+    """Which fields and values are kept.
+
+    The partition is keyed by vocabulary, since fields that share a vocabulary share its codes. `remaps[v][code]` is
+    the new, dense code of an old one: reserved codes stay, a dropped value goes to `OTHER`, merged values share a code.
+
+    Attributes:
+        fields: Kept fields in table order. A field that stays a float is kept or dropped as a whole.
+        remaps: Per vocabulary uint32 `[V]`, V = the vocabulary's codes before (reserved ones included).
+        other: What row `OTHER` starts as in the retrained net: "zero", or "learned" from the dropped values' rows.
+        scores: Per vocabulary float64 `[V]`: how strongly a value was wanted (a gate's parameter, a frequency); NaN = none.
+        method: Name of the selector.
+        params: Its `{use: ..., parameters}`.
+        encoder: Digest of the Encoder whose codes `remaps` maps.
+        evidence: Digests of the Rankings that it rests on.
+
+    Shape:
+        V: codes of one vocabulary.
+    """
+
+    fields: tuple[str, ...]
+    remaps: Mapping[str, np.ndarray]
+    other: Literal["zero", "learned"] = "learned"
+    scores: Mapping[str, np.ndarray] | None = None
+    method: str
+    params: Mapping[str, Any]
+    encoder: str
+    evidence: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, remap in self.remaps.items():
+            if remap.ndim != 1 or remap.dtype != np.uint32 or len(remap) < RESERVED:
+                raise DataError(
+                    f"feature set: the remap of {name!r} must be uint32 [V >= {RESERVED}], got {remap.dtype} {remap.shape}"
+                )
+            if remap[:RESERVED].tolist() != [MISSING, OTHER, HIDDEN]:
+                raise DataError(
+                    f"feature set: {name!r} must leave the reserved codes as they are, got {remap[:RESERVED].tolist()}"
+                )
+            values = remap[RESERVED:]
+            if np.isin(values, (MISSING, HIDDEN)).any():
+                raise DataError(f"feature set: a value of {name!r} is mapped to a reserved code other than {OTHER}")
+            used = np.unique(values[values != OTHER])
+            if not np.array_equal(used, np.arange(RESERVED, RESERVED + len(used), dtype=np.uint32)):
+                raise DataError(f"feature set: the new codes of {name!r} must be dense from {RESERVED}")
+
+    @staticmethod
+    def from_keep(
+        keep: Mapping[str, np.ndarray],
+        *,
+        fields: tuple[str, ...],
+        method: str,
+        params: Mapping[str, Any],
+        encoder: str,
+        other: Literal["zero", "learned"] = "learned",
+        scores: Mapping[str, np.ndarray] | None = None,
+        evidence: tuple[str, ...] = (),
+    ) -> FeatureSet:
+        """Build from one boolean mask `[V]` per vocabulary (reserved codes are kept whatever it says); order is kept.
+
+        Examples:
+            >>> fs = FeatureSet.from_keep({"ad": np.array([1, 1, 1, 1, 0, 1], bool)}, fields=("ad",), method="toy",
+            ...                           params={}, encoder="")
+            >>> fs.remaps["ad"].tolist(), fs.n_values
+            ([0, 1, 2, 3, 1, 4], 2)
+        """
+        remaps = {}
+        for name, mask in keep.items():
+            wanted = np.asarray(mask, dtype=bool).copy()
+            wanted[:RESERVED] = True
+            new = np.cumsum(wanted).astype(np.uint32) - 1
+            remaps[name] = np.where(wanted, new, OTHER).astype(np.uint32)
+        return FeatureSet(
+            fields=fields,
+            remaps=remaps,
+            other=other,
+            scores=scores,
+            method=method,
+            params=params,
+            encoder=encoder,
+            evidence=evidence,
+        )
+
+    @property
+    def n_fields(self) -> int:
+        """How many fields are kept."""
+        return len(self.fields)
+
+    @property
+    def n_values(self) -> int:
+        """How many distinct values are kept, over all vocabularies, reserved codes not counted."""
+        return sum(len(np.unique(r[RESERVED:][r[RESERVED:] != OTHER])) for r in self.remaps.values())
+
+    def kept(self, vocabulary: str) -> np.ndarray:
+        """Boolean `[V]`: which codes of a vocabulary are kept (reserved ones always)."""
+        mask = np.asarray(self.remaps[vocabulary] != OTHER)
+        mask[OTHER] = True
+        return mask
+
+    def diff(self, new: FeatureSet) -> FeatureSetDiff:
+        """Say what changes from this set to `new`; both must decide on the same Encoder's codes.
+
+        Raises:
+            DataError: If they are about different Encoders.
+        """
+        if self.encoder != new.encoder:
+            raise DataError(f"feature sets are about different encoders: {self.encoder} and {new.encoder}")
+        added, removed = {}, {}
+        for name in sorted({*self.remaps, *new.remaps}):
+            size = len(self.remaps[name]) if name in self.remaps else len(new.remaps[name])
+            before = self.kept(name) if name in self.remaps else np.zeros(size, bool)
+            after = new.kept(name) if name in new.remaps else np.zeros(size, bool)
+            added[name] = int((after & ~before)[RESERVED:].sum())
+            removed[name] = int((before & ~after)[RESERVED:].sum())
+        return FeatureSetDiff(
+            fields_added=tuple(f for f in new.fields if f not in self.fields),
+            fields_removed=tuple(f for f in self.fields if f not in new.fields),
+            values_added={k: v for k, v in added.items() if v},
+            values_removed={k: v for k, v in removed.items() if v},
+        )
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "fields": list(self.fields),
+            "other": self.other,
+            "method": self.method,
+            "params": dict(self.params),
+            "encoder": self.encoder,
+            "evidence": list(self.evidence),
+            "vocabularies": list(self.remaps),
+        }
+
+    @property
+    def digest(self) -> str:
+        """Digest of the decision (scores are evidence and do not count)."""
+        return digest_json({**self._head(), "remaps": digest_arrays(self.remaps)})
+
+    def save(self, path: Path) -> None:
+        """Save as a folder: the manifest and one `.npy` per vocabulary and kind."""
+        with atomic_folder(
+            path,
+            manifest={"format": "ctrsel.feature_set", "version": 1, **self._head(), "scored": self.scores is not None},
+        ) as folder:
+            for i, name in enumerate(self.remaps):
+                np.save(folder / f"remap_{i}.npy", self.remaps[name], allow_pickle=False)
+                if self.scores is not None:
+                    np.save(folder / f"score_{i}.npy", self.scores[name], allow_pickle=False)
+
+    @staticmethod
+    def load(path: Path) -> FeatureSet:
+        """Load what `save` wrote."""
+        m = read_manifest(path, format="ctrsel.feature_set", version=1)
+        remaps = {
+            n: np.load(Path(path) / f"remap_{i}.npy", allow_pickle=False) for i, n in enumerate(m["vocabularies"])
+        }
+        scores = (
+            {n: np.load(Path(path) / f"score_{i}.npy", allow_pickle=False) for i, n in enumerate(m["vocabularies"])}
+            if m["scored"]
+            else None
+        )
+        return FeatureSet(
+            fields=tuple(m["fields"]),
+            remaps=remaps,
+            other=m["other"],
+            scores=scores,
+            method=m["method"],
+            params=m["params"],
+            encoder=m["encoder"],
+            evidence=tuple(m["evidence"]),
+        )

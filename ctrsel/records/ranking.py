@@ -1,0 +1,98 @@
+"""Ranking: items in order of a score, with the null that the score was compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
+from ctrsel.core.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Ranking"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Items ranked by one method.
+
+    Attributes:
+        method: The ranker's name ("mutual_information").
+        params: Its `{use: ..., parameters}`.
+        unit: What the score is measured in ("sd", "nats", "log-odds").
+        null: What the score was compared with ("exact permutation moments"), None if with nothing.
+        frame: At least the columns `field` (text), `score` (float, never null) and `rank` (1 = best); best first.
+            Further columns are evidence by name (`mi`, `mi_minus_expected`, `ami`, `z`, `p`, `q`, `held_out_gain`, ...).
+        refused: Items that got no score, with the reason.
+        notes: What a reader must know (sample size, warnings).
+        table: Digest of the table.
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    unit: str
+    null: str | None
+    frame: pl.DataFrame
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    table: str = ""
+
+    def __post_init__(self) -> None:
+        missing = [c for c in ("field", "score", "rank") if c not in self.frame.columns]
+        if missing:
+            raise DataError(f"a ranking needs the columns field, score and rank; {missing[0]!r} is missing")
+        if self.frame["score"].is_null().any() or self.frame["score"].is_nan().any():
+            raise DataError("a ranking's score must be a number; refuse an item instead of giving it none")
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Items, best first."""
+        return tuple(self.frame.sort("rank")["field"].to_list())
+
+    def score(self, item: str) -> float | None:
+        """Return the score of an item, None if it was refused."""
+        row = self.frame.filter(self.frame["field"] == item)
+        return float(row["score"][0]) if row.height else None
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "params": dict(self.params),
+            "unit": self.unit,
+            "null": self.null,
+            "refused": dict(self.refused),
+            "notes": list(self.notes),
+            "table": self.table,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content."""
+        return digest_json({**self._head(), "frame": self.frame.to_dict(as_series=False)})
+
+    def save(self, path: Path) -> None:
+        """Save as a folder: the manifest and `ranking.parquet`."""
+        with atomic_folder(path, manifest={"format": "ctrsel.ranking", "version": 1, **self._head()}) as folder:
+            self.frame.write_parquet(folder / "ranking.parquet")
+
+    @staticmethod
+    def load(path: Path) -> Ranking:
+        """Load what `save` wrote."""
+        import polars as pl
+
+        m = read_manifest(path, format="ctrsel.ranking", version=1)
+        frame = pl.read_parquet(Path(path) / "ranking.parquet")
+        return Ranking(
+            method=m["method"],
+            params=m["params"],
+            unit=m["unit"],
+            null=m["null"],
+            frame=frame,
+            refused=m["refused"],
+            notes=tuple(m["notes"]),
+            table=m["table"],
+        )

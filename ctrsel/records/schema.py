@@ -1,0 +1,142 @@
+"""Schema: what the columns of a raw table are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from ctrsel.core.artifact import digest_json
+from ctrsel.core.errors import ConfigError, DataError
+
+__all__ = ["Field", "Kind", "Label", "Schema"]
+
+Kind = Literal["categorical", "numeric", "multivalued", "sequence"]
+Bucket = Literal["log2", "quantile", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """An outcome column; `positive` is the canonical text of its positive value.
+
+    `parent` names the label that must be positive for this one to be (click before purchase).
+    """
+
+    name: str
+    positive: str = "1"
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One input column and how it is read.
+
+    Attributes:
+        name: The column's name.
+        kind: categorical, numeric, multivalued (a list without order) or sequence (a list in time order).
+        bucket: Numeric only: "log2" (floor(ln(x)^2) above 2), "quantile", or "none" (kept as a float).
+        bins: How many quantile buckets.
+        vocabulary: Name of the vocabulary; fields with the same one share codes and embedding rows.
+        min_count: Values seen in fewer training rows become `other`.
+        max_length: Sequence only: how many last events are kept.
+        cost: Of acquiring the value when serving, in the user's unit.
+        available_at: "after" if the value is only known after the outcome.
+        sensitive: Shown as salted hashes only.
+    """
+
+    name: str
+    kind: Kind
+    bucket: Bucket | None = None
+    bins: int | None = None
+    vocabulary: str
+    min_count: int = 1
+    max_length: int | None = None
+    cost: float | None = None
+    available_at: Literal["before", "after"] = "before"
+    sensitive: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.kind == "numeric") != (self.bucket is not None):
+            raise ConfigError(
+                f"schema.fields.{self.name}: 'bucket' belongs to numeric fields, got kind {self.kind!r}, bucket {self.bucket!r}"
+            )
+        if self.bucket == "quantile" and (self.bins is None or self.bins < 2):
+            raise ConfigError(
+                f"schema.fields.{self.name}.bins: quantile buckets need at least 2 bins, got {self.bins!r}"
+            )
+        if self.min_count < 1:
+            raise ConfigError(f"schema.fields.{self.name}.min_count: must be at least 1, got {self.min_count}")
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the field stays a float and has no codes."""
+        return self.bucket == "none"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row holds a list of values."""
+        return self.kind in ("multivalued", "sequence")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """All columns of a table: labels, fields, and the columns with a role of their own.
+
+    Examples:
+        >>> Schema(labels=(Label(name="click"),), fields=(Field(name="ad", kind="categorical", vocabulary="ad"),)).names
+        ('ad',)
+    """
+
+    labels: tuple[Label, ...]
+    fields: tuple[Field, ...]
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    sampling_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        names = [*(label.name for label in self.labels), *(f.name for f in self.fields)]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise DataError(f"schema: a column has one role, but {twice[0]!r} has two")
+        if not 0 < self.sampling_rate <= 1:
+            raise ConfigError(f"schema.sampling_rate: must be in (0, 1], got {self.sampling_rate}")
+        if not self.labels:
+            raise ConfigError("schema.label: at least one label is required")
+        if not self.fields:
+            raise DataError("schema: no column is left to be a field")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Field names in order."""
+        return tuple(f.name for f in self.fields)
+
+    def field(self, name: str) -> Field:
+        """Return a field by name."""
+        for f in self.fields:
+            if f.name == name:
+                return f
+        from ctrsel.core.errors import unknown_name
+
+        raise unknown_name("field", name, self.names, place="schema")
+
+    def only(self, names: tuple[str, ...]) -> Schema:
+        """Return the schema with these fields only, in the schema's own order."""
+        return replace(self, fields=tuple(f for f in self.fields if f.name in names))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(given: Mapping[str, Any]) -> Schema:
+        """Rebuild from `to_dict`."""
+        rest = {k: v for k, v in given.items() if k not in ("labels", "fields")}
+        return Schema(
+            labels=tuple(Label(**x) for x in given["labels"]), fields=tuple(Field(**x) for x in given["fields"]), **rest
+        )
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that the schema says."""
+        return digest_json(self.to_dict())
