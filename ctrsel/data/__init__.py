@@ -1,0 +1,1 @@
+"""From raw rows to codes: sources, schema inference, the Encoder, the Table, splits and batches."""

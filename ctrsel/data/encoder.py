@@ -1,0 +1,252 @@
+"""Encoder: everything fitted that turns a raw row into codes; fitted on the training split only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.errors import DataError
+from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
+from ctrsel.data.canonical import canonical_text, list_items, numeric_values
+from ctrsel.data.vocabulary import Vocabulary, fit_vocabulary, smallest_uint
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.schema import Field, Schema
+
+if TYPE_CHECKING:
+    from ctrsel.data.table import Ragged, Table
+
+__all__ = ["Encoder", "fit_encoder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A fitted mapping from raw rows to codes.
+
+    Attributes:
+        schema: The fields that it reads.
+        vocabularies: By name, in the order in which they are stacked in the one embedding table.
+        edges: Inner quantile edges per bucketed field (absent for log-square fields).
+        moments: Training mean and standard deviation per field that stays a float.
+    """
+
+    schema: Schema
+    vocabularies: Mapping[str, Vocabulary]
+    edges: Mapping[str, np.ndarray]
+    moments: Mapping[str, tuple[float, float]]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields in order."""
+        return self.schema.fields
+
+    def vocabulary(self, field: str) -> Vocabulary:
+        """Return the vocabulary of a field."""
+        return self.vocabularies[self.schema.field(field).vocabulary]
+
+    def size(self, field: str) -> int:
+        """Return how many codes a field has, reserved ones included; 0 for a field that stays a float."""
+        return 0 if self.schema.field(field).is_float else self.vocabulary(field).size
+
+    @cached_property
+    def offsets(self) -> Mapping[str, int]:
+        """First row of each vocabulary in the one embedding table."""
+        starts, total = {}, 0
+        for name, vocabulary in self.vocabularies.items():
+            starts[name] = total
+            total += vocabulary.size
+        return starts
+
+    def offset(self, field: str) -> int:
+        """First row of a field's vocabulary in the one embedding table."""
+        return self.offsets[self.schema.field(field).vocabulary]
+
+    @property
+    def total_codes(self) -> int:
+        """Rows of the one embedding table."""
+        return sum(v.size for v in self.vocabularies.values())
+
+    @property
+    def n_values(self) -> int:
+        """Distinct values with a code of their own (merged ones count once)."""
+        return sum(v.size - 3 for v in self.vocabularies.values())
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the schema and everything fitted."""
+        arrays: dict[str, np.ndarray] = {}
+        texts: dict[str, list[str]] = {}
+        for name, v in self.vocabularies.items():
+            arrays |= {f"codes/{name}": v.codes, f"counts/{name}": v.counts}
+            texts[name] = v.values.to_list()
+        arrays |= {f"edges/{k}": v for k, v in self.edges.items()}
+        return digest_json(
+            [self.schema.digest, digest_arrays(arrays), texts, {k: list(v) for k, v in self.moments.items()}]
+        )
+
+    def encode(self, frame: pl.DataFrame) -> Table:
+        """Encode the fields of a raw frame, for scoring: no labels, no splits.
+
+        A field whose column is absent is missing in every row; columns that are no field are not read.
+
+        Raises:
+            DataError: If a numeric field holds a text that is not a number, or a value has no text form.
+        """
+        from ctrsel.data.table import Table
+
+        columns = {f.name: self.column(f, frame) for f in self.fields}
+        return Table(encoder=self, columns=columns, labels=None, row=np.arange(frame.height, dtype=np.int64))
+
+    def column(self, field: Field, frame: pl.DataFrame) -> np.ndarray | Ragged:
+        """Encode one field of a raw frame (see `Table.columns`)."""
+        from ctrsel.data.table import Ragged
+
+        n = frame.height
+        raw = frame[field.name] if field.name in frame.columns else pl.Series(field.name, [None] * n, dtype=pl.Null)
+        if field.is_float:
+            floats = numeric_values(raw).fill_null(float("nan")).to_numpy().astype(np.float32)
+            return np.where(np.isinf(floats), np.nan, floats)
+        vocabulary = self.vocabularies[field.vocabulary]
+        if field.is_list:
+            lists = _last(list_items(raw), field)
+            offsets = np.concatenate([[0], np.cumsum(lists.list.len().to_numpy())]).astype(np.int64)
+            items = (
+                lists.explode(empty_as_null=False, keep_nulls=False) if offsets[-1] else pl.Series([], dtype=pl.String)
+            )
+            return Ragged(offsets=offsets, codes=vocabulary.encode(items))
+        if field.kind == "numeric":
+            return self._bucketed(field, raw)
+        return vocabulary.encode(canonical_text(raw))
+
+    def _bucketed(self, field: Field, raw: pl.Series) -> np.ndarray:
+        """Encode by bucket without a text per row: codes are looked up once per distinct bucket."""
+        ids = bucket_ids(numeric_values(raw).fill_null(float("nan")).to_numpy(), edges=self.edges.get(field.name))
+        vocabulary = self.vocabularies[field.vocabulary]
+        found, places = np.unique(ids, return_inverse=True)
+        codes = np.zeros(len(found), dtype=smallest_uint(vocabulary.size))
+        present = found != NO_BUCKET
+        names = bucket_texts(found[present], edges=self.edges.get(field.name))
+        codes[present] = vocabulary.encode(pl.Series(names, dtype=pl.String))
+        return codes[places]
+
+    def narrow(self, features: FeatureSet) -> Encoder:
+        """Return the Encoder of a FeatureSet: fields and values that were dropped are forgotten.
+
+        Raises:
+            DataError: If the FeatureSet decides on another Encoder's codes.
+        """
+        if features.encoder and features.encoder != self.digest:
+            raise DataError(f"the feature set is about encoder {features.encoder}, not about {self.digest}")
+        schema = self.schema.only(features.fields)
+        used = {f.vocabulary for f in schema.fields if not f.is_float}
+        vocabularies = {k: v.narrow(features.remaps[k]) for k, v in self.vocabularies.items() if k in used}
+        names = set(schema.names)
+        return Encoder(
+            schema=schema,
+            vocabularies=vocabularies,
+            edges={k: v for k, v in self.edges.items() if k in names},
+            moments={k: v for k, v in self.moments.items() if k in names},
+        )
+
+    def save(self, path: Path) -> None:
+        """Save as a folder: the manifest, a parquet file of values per vocabulary, arrays as `.npy`."""
+        manifest: dict[str, Any] = {
+            "format": "ctrsel.encoder",
+            "version": 1,
+            "schema": self.schema.to_dict(),
+            "vocabularies": list(self.vocabularies),
+            "edges": {k: v.tolist() for k, v in self.edges.items()},
+            "moments": {k: list(v) for k, v in self.moments.items()},
+            "digest": self.digest,
+        }
+        with atomic_folder(Path(path), manifest=manifest) as folder:
+            for i, v in enumerate(self.vocabularies.values()):
+                pl.DataFrame(
+                    {"value": v.values, "code": v.codes}, schema={"value": pl.String, "code": pl.UInt32}
+                ).write_parquet(folder / f"values_{i}.parquet")
+                np.save(folder / f"counts_{i}.npy", v.counts, allow_pickle=False)
+                if v.order is not None:
+                    np.save(folder / f"order_{i}.npy", v.order, allow_pickle=False)
+
+    @staticmethod
+    def load(path: Path) -> Encoder:
+        """Load what `save` wrote.
+
+        Raises:
+            DataError: If the content is not what was saved.
+        """
+        path = Path(path)
+        m = read_manifest(path, format="ctrsel.encoder", version=1)
+        vocabularies = {}
+        for i, name in enumerate(m["vocabularies"]):
+            frame = pl.read_parquet(path / f"values_{i}.parquet")
+            order = path / f"order_{i}.npy"
+            vocabularies[name] = Vocabulary(
+                name=name,
+                values=frame["value"],
+                codes=frame["code"].to_numpy(),
+                counts=np.load(path / f"counts_{i}.npy", allow_pickle=False),
+                order=np.load(order, allow_pickle=False) if order.exists() else None,
+            )
+        encoder = Encoder(
+            schema=Schema.from_dict(m["schema"]),
+            vocabularies=vocabularies,
+            edges={k: np.asarray(v, dtype=np.float64) for k, v in m["edges"].items()},
+            moments={k: (v[0], v[1]) for k, v in m["moments"].items()},
+        )
+        if encoder.digest != m["digest"]:
+            raise DataError(
+                f"{path}: the saved encoder was changed: expected digest {m['digest']}, got {encoder.digest}"
+            )
+        return encoder
+
+
+def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
+    """Fit vocabularies, bucket edges and moments on a training frame.
+
+    Args:
+        frame: Training rows only, with all columns of the schema's fields.
+        schema: What the columns are.
+    """
+    texts: dict[str, list[pl.Series]] = {}
+    orders: dict[str, dict[str, float]] = {}
+    edges: dict[str, np.ndarray] = {}
+    moments: dict[str, tuple[float, float]] = {}
+    minimum: dict[str, int] = {}
+    for field in schema.fields:
+        raw = frame[field.name]
+        if field.is_float:
+            values = numeric_values(raw).to_numpy()
+            finite = values[np.isfinite(values)]
+            spread = float(finite.std()) if len(finite) else 1.0
+            moments[field.name] = (float(finite.mean()) if len(finite) else 0.0, spread if spread > 0 else 1.0)
+            continue
+        if field.kind == "numeric":
+            values = numeric_values(raw).fill_null(float("nan")).to_numpy()
+            if field.bucket == "quantile":
+                edges[field.name] = quantile_edges(values[~np.isnan(values)], bins=field.bins or 2)
+            ids = bucket_ids(values, edges=edges.get(field.name))
+            found, places = np.unique(ids, return_inverse=True)
+            missing = found == NO_BUCKET
+            names = np.empty(len(found), dtype=object)
+            names[~missing] = bucket_texts(found[~missing], edges=edges.get(field.name))
+            orders[field.vocabulary] = {str(t): float(i) for t, i in zip(names, found, strict=True) if t is not None}
+            text = pl.Series(names.tolist(), dtype=pl.String)[places.tolist() if len(places) < 2 else pl.Series(places)]
+        elif field.is_list:
+            text = _last(list_items(raw), field).explode(empty_as_null=False, keep_nulls=False)
+        else:
+            text = canonical_text(raw)
+        texts.setdefault(field.vocabulary, []).append(text)
+        minimum[field.vocabulary] = max(minimum.get(field.vocabulary, 1), field.min_count)
+    vocabularies = {n: fit_vocabulary(n, t, min_count=minimum[n], order=orders.get(n)) for n, t in texts.items()}
+    return Encoder(schema=schema, vocabularies=vocabularies, edges=edges, moments=moments)
+
+
+def _last(lists: pl.Series, field: Field) -> pl.Series:
+    return lists.list.tail(field.max_length) if field.max_length is not None else lists

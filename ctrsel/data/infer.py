@@ -1,0 +1,128 @@
+"""Schema inference: what the columns are where the config does not say."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ctrsel.core.config import FieldConfig, IngestConfig, SchemaConfig
+from ctrsel.core.errors import ConfigError, DataError, unknown_name
+from ctrsel.data.canonical import canonical_text
+from ctrsel.records.schema import Field, Kind, Label, Schema
+
+__all__ = ["infer_schema", "is_numeric"]
+
+_POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
+_NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
+
+
+def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig) -> Schema:
+    """Complete the user's schema from a frame.
+
+    A numeric column with more than 20 distinct numbers is numeric (bucketed by the ingest settings), a list is
+    multivalued, anything else is categorical. Nothing is guessed about leaks, time, groups or weights.
+
+    Raises:
+        DataError: If the label, or a column with a role, is not in the data, or the label has not two values.
+        ConfigError: If the schema names a column that is not there.
+    """
+    columns = frame.columns
+    label = _label(frame, config)
+    for role in ("time", "group", "weight"):
+        name = getattr(config, role)
+        if name is not None and name not in columns:
+            raise DataError(f"schema.{role}: no column {name!r} in the data; columns: {', '.join(columns)}")
+    for name in (*config.fields, *config.ignore):
+        if name not in columns:
+            raise unknown_name(
+                "column", name, columns, place="schema.fields" if name in config.fields else "schema.ignore"
+            )
+    # The group stays a field unless it is ignored by name: a user id is both.
+    taken = {label.name, config.time, config.weight, *config.ignore}
+    names = [c for c in columns if c not in taken and (config.infer or c in config.fields)]
+    fields = tuple(_field(frame[name], config.fields.get(name, FieldConfig()), ingest) for name in names)
+    owners = {f.name for f in fields}
+    for f in fields:
+        if f.vocabulary not in owners:
+            raise unknown_name("field", f.vocabulary, sorted(owners), place=f"schema.fields.{f.name}.vocabulary")
+    return Schema(
+        labels=(label,),
+        fields=fields,
+        time=config.time,
+        group=config.group,
+        weight=config.weight,
+        sampling_rate=config.sampling_rate,
+    )
+
+
+def is_numeric(series: pl.Series) -> bool:
+    """Whether every present value is a number with more than 20 distinct ones; texts count if all of them parse."""
+    if series.dtype.is_numeric():
+        return series.n_unique() > 20
+    if series.dtype != pl.String:
+        return False
+    values = series.cast(pl.Float64, strict=False)
+    texts = series.filter(series != "")
+    # Codes with leading zeros ("007") are names, not numbers.
+    return (
+        values.drop_nulls().n_unique() > 20 and values.count() == len(texts) and not texts.str.contains(r"^0\d").any()
+    )
+
+
+def _label(frame: pl.DataFrame, config: SchemaConfig) -> Label:
+    name = config.label.name
+    if name not in frame.columns:
+        raise (
+            unknown_name("column", name, frame.columns, place="schema.label: the label is not in the data:")
+            if frame.columns
+            else DataError("no columns")
+        )
+    text = canonical_text(frame[name])
+    if text.null_count():
+        row = int(text.is_null().arg_true()[0])
+        raise DataError(
+            f"label {name!r}: every row needs a label, but row {row + 1} has none ({text.null_count()} such rows)"
+        )
+    found = text.unique().sort().to_list()
+    if len(found) != 2:
+        shown = ", ".join(repr(v) for v in found[:5]) + (", ..." if len(found) > 5 else "")
+        raise DataError(f"label {name!r}: must have exactly two values, got {len(found)}: {shown}")
+    if config.label.positive is not None:
+        if config.label.positive not in found:
+            raise DataError(
+                f"label {name!r}: the positive value {config.label.positive!r} does not occur; values: {found[0]!r}, {found[1]!r}"
+            )
+        return Label(name=name, positive=config.label.positive)
+    positive = [v for v in found if v.lower() in _POSITIVE]
+    negative = [v for v in found if v.lower() in _NEGATIVE]
+    if len(positive) == 1 and len(negative) == 1:
+        return Label(name=name, positive=positive[0])
+    raise ConfigError(
+        f"schema.label.positive: say which of {found[0]!r} and {found[1]!r} is the positive value of {name!r}"
+    )
+
+
+def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig) -> Field:
+    kind: Kind
+    if config.kind is not None:
+        kind = config.kind
+    elif isinstance(series.dtype, pl.List | pl.Array):
+        kind = "multivalued"
+    elif config.bucket is not None or is_numeric(series):
+        kind = "numeric"
+    else:
+        kind = "categorical"
+    bucket = (config.bucket or ingest.numeric_bucket) if kind == "numeric" else None
+    if config.bucket is not None and kind != "numeric":
+        raise ConfigError(f"schema.fields.{series.name}.bucket: belongs to numeric fields, but the kind is {kind!r}")
+    return Field(
+        name=series.name,
+        kind=kind,
+        bucket=bucket,
+        bins=(config.bins or ingest.bins) if bucket == "quantile" else None,
+        vocabulary=config.vocabulary or series.name,
+        min_count=config.min_count or ingest.min_count,
+        max_length=config.max_length or (ingest.max_length if kind == "sequence" else None),
+        cost=config.cost,
+        available_at=config.available_at,
+        sensitive=bool(config.sensitive),
+    )

@@ -1,0 +1,56 @@
+"""libSVM and libFM text: `label index:value ...` per line; each index range of one-hot values is one field."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ctrsel.core.errors import DataError
+
+__all__ = ["read_libsvm"]
+
+
+def read_libsvm(path: str, *, rows: int | None = None) -> pl.DataFrame:
+    """Read libSVM or libFM text of one-hot coded categorical rows.
+
+    Position is field: the k-th pair of a line belongs to field k, as all public CTR sets in this form have it, so
+    every line must have the same number of pairs. The index is the value; where the pair's number is not 1 the
+    number itself is the value (a numeric field).
+
+    Returns:
+        Columns `label` (text), `f1` ... `fF` (text).
+
+    Raises:
+        DataError: If a line has another number of pairs, or a pair is not `index:value`.
+    """
+    try:
+        lines = pl.scan_csv(
+            path,
+            has_header=False,
+            separator="\x01",
+            quote_char=None,
+            infer_schema=False,
+            new_columns=["line"],
+            n_rows=rows,
+        ).collect()["line"]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path}: cannot be read as libSVM text: {str(error).splitlines()[0][:200]}") from error
+    cells = lines.str.strip_chars().str.replace(r"\s+#.*$", "").str.split(" ")
+    widths = cells.list.len()
+    width = int(widths[0])
+    odd = widths != width
+    if odd.any():
+        row = int(odd.arg_true()[0])
+        raise DataError(f"{path}: line {row + 1} must have {width - 1} pairs like line 1, got {int(widths[row]) - 1}")
+    if width < 2:
+        raise DataError(f"{path}: line 1 must be `label index:value ...`, got {lines[0]!r}")
+    columns = {"label": cells.list.get(0)}
+    for k in range(1, width):
+        pair = cells.list.get(k)
+        parts = pair.str.extract_groups(r"^(\d+):([-+0-9.eE]+)$")
+        index, value = parts.struct.field("1"), parts.struct.field("2")
+        if index.null_count():
+            row = int(index.is_null().arg_true()[0])
+            raise DataError(f"{path}: line {row + 1} must hold pairs `index:value`, got {pair[row]!r}")
+        numeric = bool((value.cast(pl.Float64) != 1).any())
+        columns[f"f{k}"] = value if numeric else index
+    return pl.DataFrame(columns)

@@ -1,0 +1,262 @@
+"""Table: encoded rows as named arrays, in memory or memory-mapped, with splits as row ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.errors import DataError
+from ctrsel.data.encoder import Encoder
+from ctrsel.data.vocabulary import smallest_uint
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.schema import Schema
+
+__all__ = ["Ragged", "Table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ragged:
+    """A list column: the codes of row i are `codes[offsets[i]:offsets[i + 1]]`.
+
+    Attributes:
+        offsets: int64 `[N + 1]`.
+        codes: Unsigned `[M]`.
+    """
+
+    offsets: np.ndarray
+    codes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def take(self, rows: np.ndarray) -> Ragged:
+        """Return these rows, in this order."""
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[rows], lengths)
+        return Ragged(offsets=offsets, codes=self.codes[places])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Encoded rows.
+
+    Attributes:
+        encoder: The Encoder whose codes these are.
+        columns: Per field of the Encoder codes `[N]` (smallest unsigned integer), floats `[N]` (float32, NaN where
+            missing) or a `Ragged` list.
+        labels: float32 `[N, T]` of 0 and 1; None when scoring.
+        weight: float64 `[N]` or None (all 1).
+        group: int64 `[N]` or None; equal numbers are the same group.
+        time: int64 `[N]` or None; larger is later.
+        row: int64 `[N]`, the row's number in the source, over all its files.
+        splits: Name to (start, stop) of its rows.
+        source: Where the rows came from, for people.
+    """
+
+    encoder: Encoder
+    columns: Mapping[str, np.ndarray | Ragged]
+    labels: np.ndarray | None
+    row: np.ndarray
+    weight: np.ndarray | None = None
+    group: np.ndarray | None = None
+    time: np.ndarray | None = None
+    splits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        n = len(self.row)
+        if list(self.columns) != [f.name for f in self.encoder.fields]:
+            raise DataError(f"table: its columns must be the encoder's fields in order, got {list(self.columns)}")
+        for name, column in self.columns.items():
+            if len(column) != n:
+                raise DataError(f"table: column {name!r} has {len(column)} rows, expected {n}")
+        for name, part in (
+            ("labels", self.labels),
+            ("weight", self.weight),
+            ("group", self.group),
+            ("time", self.time),
+        ):
+            if part is not None and len(part) != n:
+                raise DataError(f"table: {name} has {len(part)} rows, expected {n}")
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.row)
+
+    @property
+    def schema(self) -> Schema:
+        """The Encoder's schema."""
+        return self.encoder.schema
+
+    @property
+    def code_fields(self) -> tuple[str, ...]:
+        """Fields with one code a row."""
+        return tuple(f.name for f in self.encoder.fields if not f.is_float and not f.is_list)
+
+    @property
+    def float_fields(self) -> tuple[str, ...]:
+        """Fields that stay floats."""
+        return tuple(f.name for f in self.encoder.fields if f.is_float)
+
+    @property
+    def list_fields(self) -> tuple[str, ...]:
+        """Fields with a list of codes a row."""
+        return tuple(f.name for f in self.encoder.fields if f.is_list)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the Encoder, all arrays and the splits."""
+        arrays: dict[str, np.ndarray] = {"row": self.row}
+        for name, column in self.columns.items():
+            if isinstance(column, Ragged):
+                arrays |= {f"column/{name}/offsets": column.offsets, f"column/{name}/codes": column.codes}
+            else:
+                arrays[f"column/{name}"] = column
+        arrays |= {k: v for k in ("labels", "weight", "group", "time") if (v := getattr(self, k)) is not None}
+        return digest_json([self.encoder.digest, digest_arrays(arrays), {k: list(v) for k, v in self.splits.items()}])
+
+    def span(self, split: str) -> slice:
+        """Return a split's rows.
+
+        Raises:
+            DataError: If the table has no such split; a learner that asks for "test" meets this.
+        """
+        if split not in self.splits:
+            raise DataError(f"this table has no split {split!r}; it has: {', '.join(self.splits) or 'none'}")
+        return slice(*self.splits[split])
+
+    def label(self, index: int = 0) -> np.ndarray:
+        """Return one label, float32 `[N]`."""
+        if self.labels is None:
+            raise DataError("this table has no labels")
+        return np.asarray(self.labels[:, index])
+
+    def part(self, split: str) -> Table:
+        """Return one split as a table of its own; the arrays are views."""
+        s = self.span(split)
+        return self._rows(s, splits={split: (0, s.stop - s.start)})
+
+    def without(self, split: str) -> Table:
+        """Return the table without one split's rows, which must stand last."""
+        s = self.span(split)
+        if s.stop != self.n_rows:
+            raise DataError(f"only the last split can be left out, {split!r} is not")
+        return self._rows(slice(0, s.start), splits={k: v for k, v in self.splits.items() if k != split})
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Return these rows, in this order, without splits."""
+        return self._rows(np.asarray(rows), splits={})
+
+    def _rows(self, rows: slice | np.ndarray, *, splits: Mapping[str, tuple[int, int]]) -> Table:
+        every = np.arange(self.n_rows)[rows] if isinstance(rows, slice) else rows
+        columns = {k: c.take(every) if isinstance(c, Ragged) else c[rows] for k, c in self.columns.items()}
+        picked: dict[str, Any] = {
+            k: None if (v := getattr(self, k)) is None else v[rows]
+            for k in ("labels", "weight", "group", "time", "row")
+        }
+        return replace(self, columns=columns, splits=splits, **picked)
+
+    def narrow(self, features: FeatureSet) -> Table:
+        """Return the table of the narrowed Encoder: one gather per column."""
+        encoder = self.encoder.narrow(features)
+        columns: dict[str, np.ndarray | Ragged] = {}
+        for f in encoder.fields:
+            column = self.columns[f.name]
+            if f.is_float:
+                columns[f.name] = column
+                continue
+            remap = features.remaps[f.vocabulary].astype(smallest_uint(encoder.vocabularies[f.vocabulary].size))
+            columns[f.name] = (
+                Ragged(offsets=column.offsets, codes=remap[column.codes])
+                if isinstance(column, Ragged)
+                else remap[column]
+            )
+        return replace(self, encoder=encoder, columns=columns)
+
+    def matrix(self, split: str | None = None) -> np.ndarray:
+        """Return the code fields row by row as rows of the one embedding table.
+
+        Shape:
+            int32 `[n, C]`, C = len(code_fields); codes have their vocabulary's offset added.
+        """
+        rows = slice(None) if split is None else self.span(split)
+        names = self.code_fields
+        n = len(self.row[rows])
+        out = np.empty((n, len(names)), dtype=np.int32)
+        for j, name in enumerate(names):
+            column = self.columns[name]
+            assert isinstance(column, np.ndarray)
+            out[:, j] = column[rows]
+            out[:, j] += self.encoder.offset(name)
+        return out
+
+    def save(self, path: Path) -> None:
+        """Save as a folder: the Encoder and one `.npy` per array."""
+        manifest = {
+            "format": "ctrsel.table",
+            "version": 1,
+            "splits": {k: list(v) for k, v in self.splits.items()},
+            "columns": list(self.columns),
+            "source": self.source,
+            "digest": self.digest,
+        }
+        with atomic_folder(Path(path), manifest=manifest) as folder:
+            self.encoder.save(folder / "encoder")
+            for i, column in enumerate(self.columns.values()):
+                if isinstance(column, Ragged):
+                    np.save(folder / f"column_{i}.offsets.npy", column.offsets, allow_pickle=False)
+                    np.save(folder / f"column_{i}.codes.npy", column.codes, allow_pickle=False)
+                else:
+                    np.save(folder / f"column_{i}.npy", column, allow_pickle=False)
+            for name in ("labels", "weight", "group", "time", "row"):
+                if (array := getattr(self, name)) is not None:
+                    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+    @staticmethod
+    def load(path: Path) -> Table:
+        """Load what `save` wrote, memory-mapped."""
+        path = Path(path)
+        m = read_manifest(path, format="ctrsel.table", version=1)
+
+        def mapped(name: str) -> np.ndarray | None:
+            file = path / f"{name}.npy"
+            if not file.exists():
+                return None
+            array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+            return array
+
+        columns: dict[str, np.ndarray | Ragged] = {}
+        for i, name in enumerate(m["columns"]):
+            offsets, codes, plain = mapped(f"column_{i}.offsets"), mapped(f"column_{i}.codes"), mapped(f"column_{i}")
+            if offsets is not None and codes is not None:
+                columns[name] = Ragged(offsets=offsets, codes=codes)
+            elif plain is not None:
+                columns[name] = plain
+            else:
+                raise DataError(f"{path}: the array of column {name!r} is missing")
+        row = mapped("row")
+        if row is None:
+            raise DataError(f"{path}: row.npy is missing")
+        table = Table(
+            encoder=Encoder.load(path / "encoder"),
+            columns=columns,
+            labels=mapped("labels"),
+            weight=mapped("weight"),
+            group=mapped("group"),
+            time=mapped("time"),
+            row=row,
+            splits={k: (v[0], v[1]) for k, v in m["splits"].items()},
+            source=m["source"],
+        )
+        table.__dict__["digest"] = m[
+            "digest"
+        ]  # the arrays were synced before the manifest, so it need not be computed again
+        return table

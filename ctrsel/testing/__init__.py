@@ -1,0 +1,1 @@
+"""What a component's tests need: tiny tables with known truth and the contract suites that every component meets."""
