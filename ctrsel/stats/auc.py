@@ -3,9 +3,10 @@
 The area is the chance that a positive row scores above a negative one, ties counting one half (Hanley and McNeil 1982).
 
 References:
-    DeLong, DeLong and Clarke-Pearson (1988), eq. 5-6; Sun and Xu (2014), "Fast implementation of DeLong's algorithm", alg. 2
-    (midranks); Obuchowski (1997), "Nonparametric analysis of clustered ROC curve data", eq. 5-8; Zhu et al. (2017), "Optimized
-    cost per click in Taobao display advertising", section 5.1 (group AUC, weighted by rows here).
+    DeLong, DeLong and Clarke-Pearson (1988), "Comparing the areas under two or more correlated ROC curves"; Sun and Xu
+    (2014), "Fast implementation of DeLong's algorithm" (midranks); Obuchowski (1997), "Nonparametric analysis of
+    clustered ROC curve data"; Zhu et al. (2017), "Optimized cost per click in Taobao display advertising" (group AUC,
+    weighted by rows here).
 """
 
 from __future__ import annotations
@@ -236,7 +237,8 @@ def delong_paired(
     quantile = normal_quantile(level)
     if first is None or second is None:
         return None
-    # The variance of the difference is that of the differences of the placements: no cancellation between near-equal models.
+    # The variance of the difference is that of the differences of the placements: no cancellation between near-equal
+    # models.
     apart = first - second
     variance = _covariance(positive, apart, apart, groups)
     if variance is None:
@@ -310,8 +312,9 @@ def _covariance(positive: Bools, left: Floats, right: Floats, groups: Array | No
     units = int(owner.max()) + 1
     if units < 2:
         return None
-    # DEVIATION(Obuchowski 1997): one factor I / (I - 1) over all groups for both classes and their covariance, instead of one per
-    # class over the groups that hold the class; they agree for many groups, and this form cannot turn negative.
+    # DEVIATION(Obuchowski 1997): one factor I / (I - 1) over all groups for both classes and their covariance, instead
+    # of one per class over the groups that hold the class; they agree for many groups, and this form cannot turn
+    # negative.
     sums = [
         np.bincount(owner[positive], weights=u, minlength=units) / m
         + np.bincount(owner[~positive], weights=d, minlength=units) / n

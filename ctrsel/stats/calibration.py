@@ -1,9 +1,9 @@
 """Whether predicted probabilities are the observed rates: overall, by segment, and by bins of equal mass.
 
 References:
-    He et al. (2014), section 3 (calibration as predicted over observed); Naeini, Cooper and Hauskrecht (2015), "Obtaining well
-    calibrated probabilities using Bayesian binning", section 3 (expected calibration error); Nixon et al. (2019), "Measuring
-    calibration in deep learning", section 4 (bins of equal mass); Kish (1965), section 11.7 (effective number of rows).
+    He et al. (2014) (calibration as predicted over observed); Naeini, Cooper and Hauskrecht (2015), "Obtaining well
+    calibrated probabilities using Bayesian binning" (expected calibration error); Nixon et al. (2019), "Measuring
+    calibration in deep learning" (bins of equal mass); Kish (1965), "Survey sampling" (effective number of rows).
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def ece(labels: Array, probabilities: Array, *, bins: int = 20, weight: Array | 
         weight: Row weights; a weight of 2 is the row twice.
 
     Returns:
-        A probability difference in [0, 1], or None without rows. Noise alone gives about ``sqrt(2 rate bins / (pi N))``.
+        A probability difference in [0, 1], or None without rows. Noise alone gives about
+        ``sqrt(2 rate bins / (pi N))``.
 
     Raises:
         DataError: as :func:`calibration_ratio`.

@@ -1,7 +1,7 @@
 """Count rows and positive labels per value of a field, in one pass that adds up exactly over chunks.
 
-One cell ``2 * code + label`` is incremented per row, so a table is counted at the speed of memory and any split of its rows into
-chunks, threads or machines gives the same integers.
+One cell ``2 * code + label`` is incremented per row, so a table is counted at the speed of memory and any split of its
+rows into chunks, threads or machines gives the same integers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How far the values of a field moved between two sets of rows.
 
 References:
-    Lewis (1994), "An introduction to credit scoring" (population stability index, the symmetrised Kullback-Leibler divergence of
-    Jeffreys 1946); Lin (1991), "Divergence measures based on the Shannon entropy", eq. 3.1 with equal weights (Jensen-Shannon).
+    Lewis (1994), "An introduction to credit scoring" (population stability index, the symmetrised Kullback-Leibler
+    divergence of Jeffreys 1946); Lin (1991), "Divergence measures based on the Shannon entropy" (Jensen-Shannon, equal
+    weights).
 """
 
 from __future__ import annotations

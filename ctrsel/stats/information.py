@@ -1,12 +1,12 @@
 """What a categorical field tells about a binary label, from counts alone, with the part that chance explains taken out.
 
-A field enters as a table of positives and rows per value. Plug-in mutual information grows with the number of values, so it is
-reported beside its exact mean and variance under shuffled labels.
+A field enters as a table of positives and rows per value. Plug-in mutual information grows with the number of values,
+so it is reported beside its exact mean and variance under shuffled labels.
 
 References:
-    Shannon (1948), theorem 3 and section 12; Vinh, Epps and Bailey (2010), "Information theoretic measures for clusterings
-    comparison", eq. 24a (mean under permutation) and table 2 (adjusted, sum norm); Pearson (1895), type III curve (the shifted
-    gamma of the p-value).
+    Shannon (1948), "A mathematical theory of communication" (entropy); Vinh, Epps and Bailey (2010), "Information
+    theoretic measures for clusterings comparison" (mean under permutation, adjusted value); Pearson (1895), type III
+    curve (the shifted gamma of the p-value).
 """
 
 from __future__ import annotations
@@ -164,9 +164,9 @@ def _adjusted(yes: Array, all_rows: Array, expected: float) -> float:
 def information_test(positives: Array, totals: Array) -> InformationTest:
     """Information of a field about the label with its null: excess, adjusted value, z-score and p-value in one go.
 
-    The p-value is exact for a field with two values. Otherwise it is the upper tail of the shifted gamma distribution with
-    the mean, variance and skewness under shuffled labels (the normal one for a skewness of at most 0, which is heavier there).
-    It presumes that rows may be shuffled: rows in runs (sessions, days) make noise look significant.
+    The p-value is exact for a field with two values. Otherwise it is the upper tail of the shifted gamma distribution
+    with the mean, variance and skewness under shuffled labels (the normal one for a skewness of at most 0, which is
+    heavier there). It presumes that rows may be shuffled: rows in runs (sessions, days) make noise look significant.
 
     Shape:
         ``positives`` and ``totals`` ``[K]``.
@@ -176,7 +176,8 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
         totals: Rows per value.
 
     Returns:
-        The test; a field that says nothing by construction (one value, one class, all values unique) has z 0 and p-value 1.
+        The test; a field that says nothing by construction (one value, one class, all values unique) has z 0 and
+        p-value 1.
 
     Raises:
         DataError: counts that are negative, fractional or contradict each other.
@@ -221,8 +222,9 @@ def held_out_gain(
 ) -> float | None:
     """Log-loss that a field alone saves on held-out rows, in nats per row.
 
-    Every value predicts its training rate smoothed towards the base rate, ``(positives + prior * base) / (rows + prior)``, and is
-    compared with predicting the training base rate for all rows. A value without training rows predicts the base rate.
+    Every value predicts its training rate smoothed towards the base rate, ``(positives + prior * base) / (rows +
+    prior)``, and is compared with predicting the training base rate for all rows. A value without training rows
+    predicts the base rate.
 
     Shape:
         All ``[K]``, values in the same order.
@@ -235,8 +237,8 @@ def held_out_gain(
         prior: Weight of the base rate, in rows.
 
     Returns:
-        Nats per held-out row, negative where the field's rates mislead; 0 when training has one class (every rate is the base
-        rate); None without rows on either side.
+        Nats per held-out row, negative where the field's rates mislead; 0 when training has one class (every rate is
+        the base rate); None without rows on either side.
 
     Raises:
         DataError: counts that contradict each other, or different lengths.
@@ -253,7 +255,8 @@ def held_out_gain(
     contingency(valid_positives, valid_totals)
     if np.size(train_totals) != np.size(valid_totals):
         raise DataError(
-            f"training and held-out counts must speak of the same values, got {np.size(train_totals)} and {np.size(valid_totals)}"
+            f"training and held-out counts must speak of the same values, "
+            f"got {np.size(train_totals)} and {np.size(valid_totals)}"
         )
     yes, seen = np.asarray(train_positives, dtype=np.float64), np.asarray(train_totals, dtype=np.float64)
     held_yes, held = np.asarray(valid_positives, dtype=np.float64), np.asarray(valid_totals, dtype=np.float64)

@@ -1,7 +1,7 @@
 """Intervals for a number measured on rows: the bootstrap over rows or whole groups, and Wilson's for a share.
 
 References:
-    Efron (1979), "Bootstrap methods"; Davison and Hinkley (1997), section 3.8 (resampling whole clusters) and eq. 5.6
+    Efron (1979), "Bootstrap methods"; Davison and Hinkley (1997), sections 3.8 (resampling whole clusters) and 5.3
     (percentile limits); Wilson (1927), "Probable inference, the law of succession, and statistical inference".
 """
 
@@ -73,8 +73,8 @@ def bootstrap(
         ``groups`` ``[N]``; the statistic takes ``[N]`` int64.
 
     Args:
-        statistic: From row multiplicities to a number, or None where it is not defined. For the difference of two models it
-            computes both on the same multiplicities, which makes the interval a paired one.
+        statistic: From row multiplicities to a number, or None where it is not defined. For the difference of two
+            models it computes both on the same multiplicities, which makes the interval a paired one.
         n_rows: Number of rows N.
         groups: Group of each row (user, day), of any sortable type; groups are then drawn whole.
         draws: Number of resamples.

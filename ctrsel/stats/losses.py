@@ -1,8 +1,8 @@
-"""Log-loss of binary labels from logits, the same in units of the base rate's entropy, and the shift that undoes sampling.
+"""Log-loss from logits, the same in units of the base rate's entropy, and the shift that undoes sampling.
 
 References:
-    He et al. (2014), "Practical lessons from predicting clicks on ads at Facebook", eq. 3 (normalised entropy) and section 6.3
-    (re-calibration after negative down-sampling).
+    He et al. (2014), "Practical lessons from predicting clicks on ads at Facebook" (normalised entropy) and section
+    6.3 (re-calibration after negative down-sampling).
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
-r"""Moments of the mutual information of a field and a binary label when the label is shuffled: exact, from counts alone.
+r"""Moments of the information of a field about a binary label when the label is shuffled, from counts alone.
 
-Shuffling the labels of n rows, P of them positive, gives the values of a field positives ``y_v`` that follow the multivariate
-hypergeometric distribution with the rows per value ``a_v``; the information is a sum ``sum_v g(a_v, y_v) / n``.
+Shuffling the labels of n rows, P of them positive, gives the values of a field positives ``y_v`` that follow the
+multivariate hypergeometric distribution with the rows per value ``a_v``; the information is a sum ``sum_v g(a_v, y_v) /
+n``.
 
-* Mean: exact, as every ``y_v`` is hypergeometric (Vinh, Epps and Bailey 2010, eq. 24a), once per distinct ``a``.
-* Variance: given ``y_v``, the mean of a polynomial in ``y_w`` is a polynomial in ``y_v`` of the same degree. So the pair has a
-  diagonal expansion in the orthonormal polynomials (Hahn's) of its margins (Lancaster 1958; Griffiths 1979), with correlations
-  ``(-1)^j u_j(a_v) u_j(a_w)`` and ``u_j(a)^2 = a (a-1) ... (a-j+1) / ((n-a) (n-a-1) ... (n-a-j+1))``. The covariances of all pairs
-  of values then cost one sum per degree. Degrees above 6 enter the variances only; they are some 1e-4 of it or less.
-* Skewness: that of independent binomial counts with the linear part in ``sum y_v = P`` taken out (Holst 1979, theorem 1), its
-  third cumulant scaled as the exact variance stands to the binomial one. It is right for large counts (chi-square) and for many
-  small ones; it only shapes the tail of the p-value.
+* Mean: exact, as every ``y_v`` is hypergeometric (Vinh, Epps and Bailey 2010), once per distinct ``a``.
+* Variance: given ``y_v``, the mean of a polynomial in ``y_w`` is a polynomial in ``y_v`` of the same degree. So the
+  pair has a diagonal expansion in the orthonormal polynomials (Hahn's) of its margins (Lancaster 1958),
+  with correlations ``(-1)^j u_j(a_v) u_j(a_w)`` and ``u_j(a)^2 = a (a-1) ... (a-j+1) / ((n-a) (n-a-1) ... (n-a-j+1))``.
+  The covariances of all pairs of values then cost one sum per degree. Degrees above 6 enter the variances only; they
+  are some 1e-4 of it or less.
+* Skewness: that of independent binomial counts with the linear part in ``sum y_v = P`` taken out (Holst 1979), its
+  third cumulant scaled as the exact variance stands to the binomial one. It is right for large counts (chi-square) and
+  for many small ones; it only shapes the tail of the p-value.
 
-Weights follow from ratios of neighbours, outwards from the mode, down to 1e-25 of it: no factorials, and as many terms as the
-skewed distributions of rare values need.
+Weights follow from ratios of neighbours, outwards from the mode, down to 1e-25 of it: no factorials, and as many terms
+as the skewed distributions of rare values need.
 """
 
 from __future__ import annotations
@@ -210,7 +212,8 @@ def _grouped(positives_total: int, totals: Array, n: int | None) -> tuple[Ints, 
 def _variance(distinct: Ints, repeats: Ints, expansions: Floats, positives: int, rows: int) -> float:
     rate = positives / rows
     a = distinct.astype(np.float64)
-    # Degree 1 in the form sum a (slope - mean slope)^2, where nothing cancels: 0 exactly when all values have equal counts of 1.
+    # Degree 1 in the form sum a (slope - mean slope)^2, where nothing cancels: 0 exactly when all values have equal
+    # counts of 1.
     unit = rate * (1.0 - rate) / (rows - 1.0)
     spread = np.sqrt(a * (rows - a) * unit)
     slope = np.divide(expansions[:, 2], spread, out=np.zeros_like(a), where=spread > 0)
@@ -281,8 +284,8 @@ def permutation_moments(positives_total: int, totals: Array) -> PermutationMomen
 def expected_mutual_information(positives_total: int, totals: Array, n: int | None = None) -> float:
     """Mean of the plug-in mutual information of a field and a binary label under shuffled labels, in nats.
 
-    This is the part of the plug-in value that cardinality alone explains. The terms depend only on the rows of a value, so
-    each distinct count is evaluated once.
+    This is the part of the plug-in value that cardinality alone explains. The terms depend only on the rows of a value,
+    so each distinct count is evaluated once.
 
     Shape:
         ``totals`` ``[K]``.

@@ -15,7 +15,7 @@ __all__ = ["sample_weight", "stratified_sample"]
 
 
 def stratified_sample(labels: Array, size: int, *, seed: int) -> Ints:
-    """Rows drawn without replacement, each class in proportion (largest remainders), at least one of each where it fits.
+    """Rows drawn without replacement, each class in proportion, at least one of each where it fits.
 
     Shape:
         ``labels`` ``[N]`` to rows ``[min(N, size)]``, rising.
