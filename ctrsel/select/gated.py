@@ -1,0 +1,42 @@
+"""The gated recipe: search with gates, harden, rewind; the protocol then retrains on the smaller table.
+
+Reference: Lyu et al., 2023, "Optimizing Feature Set for Click-Through Rate Prediction" (OptFS), for the recipe;
+any value gate can stand in for its gate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ctrsel.core.catalog import describe
+from ctrsel.core.errors import ConfigError
+from ctrsel.models.gates import CATALOG as GATES
+from ctrsel.models.gates import Gate
+from ctrsel.models.gates.optfs import OptFS
+from ctrsel.select._contract import Selection, Selector
+from ctrsel.select.problem import Problem
+
+__all__ = ["Gated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated(Selector):
+    """Train the net with a gate per value, keep the values whose gate stays open.
+
+    DEVIATION(OptFS): if more gates stay open than the size allows, only the ones with the largest parameters are kept.
+
+    Attributes:
+        gate: The gate method.
+    """
+
+    gate: Gate = field(default_factory=OptFS, metadata={"catalog": GATES})
+
+    def select(self, problem: Problem, *, size: int, seed: int) -> Selection:
+        """Search on the training split; harden to the open gates, at most `size`."""
+        fit = problem.learner.fit(problem.table, gate=self.gate, seed=seed)
+        if fit.kept is None or fit.scores is None:
+            raise ConfigError(
+                f"select.learner: a gated selection needs a learner with gates, such as net; got {describe(problem.learner)['use']!r}"
+            )
+        features = problem.choose(fit.scores, size=size, method="gated", params=describe(self), wanted=fit.kept)
+        return Selection(features=features, snapshot=fit.snapshot, history=fit.history, seconds=fit.seconds)
