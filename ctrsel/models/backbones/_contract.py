@@ -1,0 +1,36 @@
+"""Backbone: a network without its embedding table; the component is its parameters."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from ctrsel.models.embedded import InputShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Backbone"]
+
+
+class Backbone(ABC):
+    """A frozen dataclass of parameters.
+
+    Attributes:
+        lookups: What it reads of "main", "first_order" and "history".
+        sites: Where a gate may sit: "value" is a factor on the looked-up rows of a value.
+        exact_drop: Whether a slot that is zero in every row can be removed without changing any logit.
+    """
+
+    lookups: ClassVar[tuple[str, ...]] = ("main",)
+    sites: ClassVar[tuple[str, ...]] = ("value",)
+    exact_drop: ClassVar[bool] = False
+
+    @abstractmethod
+    def build(self, shape: InputShape) -> nn.Module:
+        """Return a module whose `forward(Embedded)` is an `Output`; it is initialised by `torch`'s current seed."""
+
+    def slot_columns(self, shape: InputShape) -> Mapping[str, int] | None:
+        """Return, per parameter with F equal blocks of input columns in slot order, a block's width; None = unknown."""
+        return None

@@ -1,0 +1,155 @@
+"""OptFS: one gate per value, relaxed by a sigmoid whose temperature rises until the gate is a step.
+
+Reference: Lyu et al., "Optimizing feature set for click-through rate prediction", 2023, equations 6-12; details of
+the schedule and of the scale follow its released code: g = sigmoid(tau * w) / sigmoid(w0), w starts at w0 = 0.5,
+tau = gamma ** (t / (T - 1)) in epoch t of T, penalty lambda * sum of sigmoid(tau * w), kept where w > 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ctrsel.core.errors import ConfigError
+from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
+
+__all__ = ["OptFS"]
+
+_START = 0.5  # w0
+_BETAS, _EPS = (0.9, 0.999), 1e-8  # Adam's, which the optimiser of the gates uses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptFS(Gate):
+    """Parameters of OptFS.
+
+    Attributes:
+        epochs: T, epochs of the search.
+        rewind: Epoch to whose start the weights go back for the retraining.
+        temperature: gamma, the last tau.
+        penalty: lambda, in nats per training row and value; None = 1 / training rows: a value must earn one nat of
+            the training log-likelihood, which is what a parameter must earn by Akaike's criterion.
+        gate_lr: Adam's rate for the gates; None = the net's, or as much more as a gate without any gradient from the
+            data needs to close before half of the search.
+    """
+
+    epochs: int = 10
+    rewind: int = 1
+    temperature: float = 1000.0
+    penalty: float | None = None
+    gate_lr: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
+            raise ConfigError(
+                f"optfs: needs epochs >= 1 and 0 <= rewind < epochs, got epochs {self.epochs}, rewind {self.rewind}"
+            )
+        if self.temperature < 1:
+            raise ConfigError(f"optfs.temperature: must be at least 1, got {self.temperature}")
+        for name in ("penalty", "gate_lr"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"optfs.{name}: must be above 0, got {value}")
+
+    def build(self, plan: SearchPlan) -> GateModule:
+        """Build for a search.
+
+        Raises:
+            ConfigError: If a gate without any gradient from the data would still be open at its end.
+        """
+        # DEVIATION(OptFS): the paper tunes lambda per data set; one nat a value is a rule that needs no tuning.
+        strength = self.penalty if self.penalty is not None else 1.0 / max(plan.train_rows, 1)
+        rate = self.gate_lr
+        if rate is None:
+            # DEVIATION(OptFS): the paper gives gates the net's rate, with which none can close in a short search.
+            rate = self._closing_rate(plan, strength)
+        closed, w = _idle(self.temperature, steps=plan.steps, rate=rate, strength=strength)
+        if closed is None:
+            raise ConfigError(
+                f"optfs: no gate can close in {plan.steps} steps with gate_lr {rate:.3g}, penalty {strength:.3g} and "
+                f"temperature {self.temperature:.4g}: a gate without any use ends at w = {w:.3f}, above 0; "
+                "raise gate_lr, the epochs or the penalty, or make the batches smaller"
+            )
+        return _OptFS(plan, rate=rate, strength=strength, temperature=self.temperature)
+
+    def _closing_rate(self, plan: SearchPlan, strength: float) -> float:
+        rate = plan.learning_rate
+        for _ in range(60):
+            closed, _w = _idle(self.temperature, steps=plan.steps, rate=rate, strength=strength)
+            if closed is not None and closed <= plan.steps / 2:
+                return rate
+            rate *= 1.25
+            if rate > 1:
+                break
+        raise ConfigError(
+            f"optfs: no gate can close in {plan.steps} steps with penalty {strength:.3g} and any gate_lr up to 1; "
+            "raise the epochs or the penalty, or make the batches smaller"
+        )
+
+
+def _idle(temperature: float, *, steps: int, rate: float, strength: float) -> tuple[int | None, float]:
+    """Follow a gate that only the penalty moves, under Adam.
+
+    Returns:
+        The step after which it was closed (w <= 0), None if it never was, and the last w.
+    """
+    w, m, v = _START, 0.0, 0.0
+    b1, b2 = _BETAS
+    for step in range(steps):
+        tau = temperature ** (step / max(steps - 1, 1))
+        x = tau * w
+        s = 1 / (1 + math.exp(-x)) if x < 700 else 1.0
+        g = strength * tau * s * (1 - s)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g * g
+        w -= rate * (m / (1 - b1 ** (step + 1))) / (math.sqrt(v / (1 - b2 ** (step + 1))) + _EPS)
+        if w <= 0:
+            return step + 1, w  # the gradient has one sign: a closed gate without use stays closed
+    return None, w
+
+
+class _OptFS(GateModule):
+    reserved: Tensor
+    tau: Tensor
+
+    def __init__(self, plan: SearchPlan, *, rate: float, strength: float, temperature: float) -> None:
+        super().__init__()
+        self.learning_rate = rate
+        self.strength = strength
+        self.temperature = temperature
+        self.scale = 1 + math.exp(-_START)  # 1 / sigmoid(w0)
+        self.w = nn.Parameter(torch.full((plan.total_codes,), _START))
+        self.register_buffer("reserved", torch.from_numpy(plan.reserved))
+        self.register_buffer("tau", torch.tensor(1.0))
+        self.w.register_post_accumulate_grad_hook(self._hold)  # type: ignore[no-untyped-call]  # torch does not annotate it
+
+    def _hold(self, w: Tensor) -> None:
+        """Reserved codes are neither penalised nor closed: their gates stay at w0 and open with the temperature."""
+        if w.grad is not None:
+            w.grad[self.reserved] = 0.0
+
+    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
+        w = self.w.gather(0, codes.reshape(-1)).view(codes.shape)
+        gate = (w > 0).to(x.dtype) if hard else torch.sigmoid(self.tau * w)
+        return x * (gate * self.scale)[..., None]
+
+    def advance(self, progress: float) -> None:
+        # DEVIATION(OptFS): tau moves every step, not every epoch, so that a search is the same for any batch size.
+        self.tau.fill_(self.temperature**progress)
+
+    def penalty(self) -> Tensor:
+        held = torch.sigmoid(self.tau * self.w.detach()[self.reserved]).sum()
+        return torch.sigmoid(self.tau * self.w).sum() - held
+
+    def kept(self) -> Tensor:
+        return self.w.detach() > 0
+
+    def scores(self) -> Tensor:
+        return self.w.detach().clone()
+
+    def facts(self) -> Mapping[str, float]:
+        return {"tau": float(self.tau)}

@@ -1,0 +1,71 @@
+"""Learner: anything that turns a Table's train and valid splits into a Model; Fit is what it hands back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctrsel.models.model import Model
+
+if TYPE_CHECKING:
+    from ctrsel.data.table import Table
+    from ctrsel.models.gates._contract import Gate
+    from ctrsel.records.feature_set import FeatureSet
+
+__all__ = ["Fit", "Learner"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A trained model and how it came about.
+
+    Attributes:
+        model: The model; after a search the one with hard gates: dropped values have row `OTHER`, the gates' scale is
+            folded into the rows.
+        epochs: Epochs that were run, None for trees.
+        seconds: Wall-clock time of the fit.
+        history: Per epoch (per round for trees) numbers by name: epoch, lr, loss, valid_auc, valid_log_loss, and in a
+            search those of the gate and `kept`, the share of values still open.
+        valid: auc and log_loss of `model` on the validation split, as sampled (the model's offset is not applied).
+        snapshot: After a search the model at the rewind point with the scale of open gates folded into its rows:
+            `snapshot.narrow(features)` is where a retraining starts.
+        kept: After a search bool `[V]` per vocabulary.
+        scores: After a search the gates' parameters `[V]` per vocabulary.
+    """
+
+    model: Model
+    epochs: int | None
+    seconds: float
+    history: tuple[Mapping[str, float], ...]
+    valid: Mapping[str, float]
+    snapshot: Model | None = None
+    kept: Mapping[str, np.ndarray] | None = None
+    scores: Mapping[str, np.ndarray] | None = None
+
+
+class Learner(ABC):
+    """A frozen dataclass of parameters."""
+
+    @abstractmethod
+    def fit(
+        self,
+        table: Table,
+        features: FeatureSet | None = None,
+        *,
+        gate: Gate | None = None,
+        start: Model | None = None,
+        seed: int,
+    ) -> Fit:
+        """Fit on the splits "train" and "valid" of a table, narrowed to `features` first.
+
+        Args:
+            table: Encoded rows; learners never get a test split.
+            features: What to narrow the table to.
+            gate: Search with this gate.
+            start: A model of the (narrowed) table's Encoder whose weights are the starting point.
+            seed: Of everything drawn.
+        """
