@@ -11,16 +11,18 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats._checks import Array, Bools, Floats, Ints, binary, finite, row_weight
+from ctrsel.stats._checks import Array, Bools, Ints, binary, finite, row_weight
+from ctrsel.stats._placements import covariance, placements, run_starts
 from ctrsel.stats.intervals import Interval, normal_quantile
 
-__all__ = ["GroupedAuc", "PairedDifference", "auc", "delong", "delong_paired", "grouped_auc"]
+__all__ = ["GroupedAuc", "PairedDifference", "auc", "auc_statistic", "delong", "delong_paired", "grouped_auc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +98,41 @@ def auc(labels: Array, scores: Array, *, weight: Array | None = None) -> float |
     if positive.size == 0:
         return None
     order = np.argsort(values)
-    starts = _starts(values[order])
-    up, down = _class_sums(positive[order], None if weights is None else weights[order], starts)
-    below = np.cumsum(down) - down
-    pairs = float(up.sum()) * float(down.sum())
-    return float((up * (below + down / 2)).sum()) / pairs if pairs > 0 else None
+    return _area(positive[order], None if weights is None else weights[order], run_starts(values[order]))
+
+
+def auc_statistic(labels: Array, scores: Array) -> Callable[[Array], float | None]:
+    """The weighted AUC as a function of the row weights alone, sorted once: what a bootstrap repeats.
+
+    Shape:
+        ``labels`` and ``scores`` ``[N]``; the function takes ``[N]`` weights.
+
+    Args:
+        labels: 0 or 1.
+        scores: Any numbers that rise with the chance of a positive.
+
+    Returns:
+        A function that equals ``auc(labels, scores, weight=weight)`` for weights that are finite and not negative.
+
+    Raises:
+        DataError: as :func:`auc`.
+
+    Examples:
+        >>> weighted = auc_statistic(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+        >>> weighted(np.array([1, 1, 1, 1])), weighted(np.array([1, 0, 1, 1]))
+        (0.75, 1.0)
+    """
+    positive = binary(labels)
+    values = finite("scores", scores, rows=positive.size)
+    order = np.argsort(values)
+    ranked, starts = positive[order], run_starts(values[order])
+
+    def statistic(weight: Array) -> float | None:
+        if np.shape(weight) != positive.shape:
+            raise DataError(f"weight must have shape {positive.shape} like the labels, got {np.shape(weight)}")
+        return _area(ranked, weight[order], starts) if positive.size else None
+
+    return statistic
 
 
 def grouped_auc(labels: Array, scores: Array, groups: Array, *, weight: Array | None = None) -> GroupedAuc:
@@ -138,10 +170,10 @@ def grouped_auc(labels: Array, scores: Array, groups: Array, *, weight: Array | 
     names, group_of_row = np.unique(groups, return_inverse=True)
     order = np.lexsort((values, group_of_row))
     owner = group_of_row[order]
-    starts = _starts(values[order], owner)
+    starts = run_starts(values[order], owner)
     up, down = _class_sums(positive[order], None if weights is None else weights[order], starts)
     owner = owner[starts]
-    first = _starts(owner)
+    first = run_starts(owner)
     below = np.cumsum(down) - down
     # What stands below within the group: less all that was counted before the group began.
     below = below - below[first][owner]
@@ -185,10 +217,10 @@ def delong(labels: Array, scores: Array, *, groups: Array | None = None, level: 
     positive = binary(labels)
     values = finite("scores", scores, rows=positive.size)
     quantile = normal_quantile(level)
-    placed = _placements(positive, values)
+    placed = placements(positive, values)
     if placed is None:
         return None
-    variance = _covariance(positive, placed, placed, groups)
+    variance = covariance(positive, placed, placed, groups)
     if variance is None:
         return None
     value = float(placed[positive].mean())
@@ -232,15 +264,15 @@ def delong_paired(
         (0.1111, 0.4795)
     """
     positive = binary(labels)
-    first = _placements(positive, finite("scores_a", scores_a, rows=positive.size))
-    second = _placements(positive, finite("scores_b", scores_b, rows=positive.size))
+    first = placements(positive, finite("scores_a", scores_a, rows=positive.size))
+    second = placements(positive, finite("scores_b", scores_b, rows=positive.size))
     quantile = normal_quantile(level)
     if first is None or second is None:
         return None
     # The variance of the difference is that of the differences of the placements: no cancellation between near-equal
     # models.
     apart = first - second
-    variance = _covariance(positive, apart, apart, groups)
+    variance = covariance(positive, apart, apart, groups)
     if variance is None:
         return None
     value_a, value_b = float(first[positive].mean()), float(second[positive].mean())
@@ -261,63 +293,15 @@ def delong_paired(
     )
 
 
-def _starts(*sorted_keys: Array) -> Ints:
-    # First place of each run of rows that are equal in all keys.
-    change = np.zeros(sorted_keys[0].size, dtype=np.bool_)
-    change[:1] = True
-    for key in sorted_keys:
-        change[1:] |= key[1:] != key[:-1]
-    return np.flatnonzero(change)
+def _area(positive: Bools, weights: Array | None, starts: Ints) -> float | None:
+    up, down = _class_sums(positive, weights, starts)
+    below = np.cumsum(down) - down
+    pairs = float(up.sum()) * float(down.sum())
+    return float((up * (below + down / 2)).sum()) / pairs if pairs > 0 else None
 
 
-def _class_sums(positive: Bools, weights: Floats | None, starts: Ints) -> tuple[Array, Array]:
+def _class_sums(positive: Bools, weights: Array | None, starts: Ints) -> tuple[Array, Array]:
     # Positive and negative mass per run; whole numbers without weights, so that the area is exact.
-    up = positive.astype(np.int64) if weights is None else np.where(positive, weights, 0.0)
-    down = 1 - up if weights is None else np.where(positive, 0.0, weights)
+    up = positive.astype(np.int64) if weights is None else np.where(positive, weights, 0)
+    down = 1 - up if weights is None else np.where(positive, 0, weights)
     return np.add.reduceat(up, starts), np.add.reduceat(down, starts)
-
-
-def _midranks(values: Floats) -> Floats:
-    order = np.argsort(values)
-    starts = _starts(values[order])
-    lengths = np.diff(np.append(starts, values.size))
-    ranks = np.empty(values.size)
-    ranks[order] = np.repeat(starts + (lengths + 1) / 2, lengths)
-    return ranks
-
-
-def _placements(positive: Bools, values: Floats) -> Floats | None:
-    # Share of the other class that each row beats (positives) or is beaten by (negatives): V10 and V01 of DeLong.
-    m = int(positive.sum())
-    n = positive.size - m
-    if m < 2 or n < 2:
-        return None
-    ranks = _midranks(values)
-    placed = np.empty(positive.size)
-    placed[positive] = (ranks[positive] - _midranks(values[positive])) / n
-    placed[~positive] = 1.0 - (ranks[~positive] - _midranks(values[~positive])) / m
-    return placed
-
-
-def _covariance(positive: Bools, left: Floats, right: Floats, groups: Array | None) -> float | None:
-    m = int(positive.sum())
-    n = positive.size - m
-    up = (left[positive] - left[positive].mean(), right[positive] - right[positive].mean())
-    down = (left[~positive] - left[~positive].mean(), right[~positive] - right[~positive].mean())
-    if groups is None:
-        return float(up[0] @ up[1]) / (m * (m - 1)) + float(down[0] @ down[1]) / (n * (n - 1))
-    if np.shape(groups) != positive.shape:
-        raise DataError(f"groups must have shape {positive.shape} like the labels, got {np.shape(groups)}")
-    _, owner = np.unique(groups, return_inverse=True)
-    units = int(owner.max()) + 1
-    if units < 2:
-        return None
-    # DEVIATION(Obuchowski 1997): one factor I / (I - 1) over all groups for both classes and their covariance, instead
-    # of one per class over the groups that hold the class; they agree for many groups, and this form cannot turn
-    # negative.
-    sums = [
-        np.bincount(owner[positive], weights=u, minlength=units) / m
-        + np.bincount(owner[~positive], weights=d, minlength=units) / n
-        for u, d in zip(up, down, strict=True)
-    ]
-    return float(sums[0] @ sums[1]) * units / (units - 1)

@@ -26,7 +26,7 @@ import numpy as np
 
 from ctrsel.core.errors import DataError
 from ctrsel.stats._checks import Array, Floats, Ints, counts
-from ctrsel.stats._kernel import kernel
+from ctrsel.stats._permutation_loops import binomial_moments, expansions, hypergeometric, means
 
 __all__ = [
     "PermutationMoments",
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 _DEGREES = 6
-_NEGLIGIBLE = 1e-25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,155 +46,6 @@ class PermutationMoments:
     mean: float
     variance: float
     skewness: float
-
-
-@kernel
-def _term(y: int, a: int, mean: float) -> float:
-    # n times one value's share of the information; `mean` is its expected number of positives.
-    out = 0.0
-    if y > 0:
-        out += y * np.log(y / mean)
-    if y < a:
-        out += (a - y) * np.log((a - y) / (a - mean))
-    return out
-
-
-@kernel
-def _hypergeometric(a: int, n: int, p: int, cut: float) -> tuple[int, Floats]:
-    # Probabilities of y = first, first + 1, ... positives among a of n rows, p of the n positive.
-    q = n - p
-    low, high = max(0, a - q), min(a, p)
-    mode = min(max(int((a + 1.0) * (p + 1.0) / (n + 2.0)), low), high)
-    first = mode
-    weight = 1.0
-    while first > low and weight > cut:
-        weight *= first * float(q - a + first) / ((p - first + 1.0) * (a - first + 1.0))
-        first -= 1
-    last = mode
-    weight = 1.0
-    while last < high and weight > cut:
-        weight *= (p - last) * float(a - last) / ((last + 1.0) * (q - a + last + 1.0))
-        last += 1
-    out = np.empty(last - first + 1)
-    out[mode - first] = 1.0
-    for y in range(mode, first, -1):
-        out[y - 1 - first] = out[y - first] * (y * float(q - a + y) / ((p - y + 1.0) * (a - y + 1.0)))
-    for y in range(mode, last):
-        out[y + 1 - first] = out[y - first] * ((p - y) * float(a - y) / ((y + 1.0) * (q - a + y + 1.0)))
-    return first, out / out.sum()
-
-
-@kernel
-def _binomial(a: int, rate: float, cut: float) -> tuple[int, Floats]:
-    odds = rate / (1.0 - rate)
-    mode = min(int((a + 1.0) * rate), a)
-    first = mode
-    weight = 1.0
-    while first > 0 and weight > cut:
-        weight *= first / ((a - first + 1.0) * odds)
-        first -= 1
-    last = mode
-    weight = 1.0
-    while last < a and weight > cut:
-        weight *= (a - last) * odds / (last + 1.0)
-        last += 1
-    out = np.empty(last - first + 1)
-    out[mode - first] = 1.0
-    for y in range(mode, first, -1):
-        out[y - 1 - first] = out[y - first] * (y / ((a - y + 1.0) * odds))
-    for y in range(mode, last):
-        out[y + 1 - first] = out[y - first] * ((a - y) * odds / (y + 1.0))
-    return first, out / out.sum()
-
-
-@kernel
-def _means(sizes: Ints, n: int, p: int) -> Floats:
-    out = np.empty(sizes.size)
-    for i in range(sizes.size):
-        a = sizes[i]
-        first, weights = _hypergeometric(a, n, p, _NEGLIGIBLE)
-        expected = a * (p / n)
-        total = 0.0
-        for k in range(weights.size):
-            total += weights[k] * _term(first + k, a, expected)
-        out[i] = total
-    return out
-
-
-@kernel
-def _expansions(sizes: Ints, n: int, p: int, degrees: int) -> Floats:
-    # Per distinct size: mean, variance, then the coefficients of degree 1 to `degrees` of the value's term.
-    out = np.zeros((sizes.size, 2 + degrees))
-    for i in range(sizes.size):
-        a = sizes[i]
-        first, weights = _hypergeometric(a, n, p, _NEGLIGIBLE)
-        points = weights.size
-        expected = a * (p / n)
-        term = np.empty(points)
-        average = 0.0
-        for k in range(points):
-            term[k] = _term(first + k, a, expected)
-            average += weights[k] * term[k]
-        variance = 0.0
-        for k in range(points):
-            term[k] -= average
-            variance += weights[k] * term[k] * term[k]
-        out[i, 0] = average
-        out[i, 1] = variance
-        spread = np.sqrt(expected * (1.0 - p / n) * (n - a) / max(n - 1.0, 1.0))
-        if spread == 0.0:
-            continue
-        # Stieltjes' recurrence for the orthonormal polynomials on these points.
-        before = np.zeros(points)
-        current = np.ones(points)
-        norm = 0.0
-        reach = min(a, n - a, p, n - p)
-        for degree in range(1, min(degrees, reach, points - 1) + 1):
-            centre = 0.0
-            for k in range(points):
-                centre += weights[k] * ((first + k - expected) / spread) * current[k] * current[k]
-            following = np.empty(points)
-            length = 0.0
-            for k in range(points):
-                x = (first + k - expected) / spread
-                following[k] = (x - centre) * current[k] - norm * before[k]
-                length += weights[k] * following[k] * following[k]
-            if length < 1e-10:
-                break
-            norm = np.sqrt(length)
-            coefficient = 0.0
-            for k in range(points):
-                following[k] /= norm
-                coefficient += weights[k] * following[k] * term[k]
-            before, current = current, following
-            out[i, 1 + degree] = coefficient
-    return out
-
-
-@kernel
-def _binomial_moments(sizes: Ints, rate: float) -> Floats:
-    # Per distinct size, centred, f the term and y the positives: ff, fy, fff, ffy, fyy, yyy.
-    out = np.zeros((sizes.size, 6))
-    for i in range(sizes.size):
-        a = sizes[i]
-        first, weights = _binomial(a, rate, _NEGLIGIBLE)
-        expected = a * rate
-        average = 0.0
-        term = np.empty(weights.size)
-        for k in range(weights.size):
-            term[k] = _term(first + k, a, expected)
-            average += weights[k] * term[k]
-        for k in range(weights.size):
-            f = term[k] - average
-            y = first + k - expected
-            w = weights[k]
-            out[i, 0] += w * f * f
-            out[i, 1] += w * f * y
-            out[i, 2] += w * f * f * f
-            out[i, 3] += w * f * f * y
-            out[i, 4] += w * f * y * y
-            out[i, 5] += w * y * y * y
-    return out
 
 
 def _grouped(positives_total: int, totals: Array, n: int | None) -> tuple[Ints, Ints, int, int]:
@@ -209,35 +59,35 @@ def _grouped(positives_total: int, totals: Array, n: int | None) -> tuple[Ints, 
     return distinct, repeats.astype(np.int64), positives, rows
 
 
-def _variance(distinct: Ints, repeats: Ints, expansions: Floats, positives: int, rows: int) -> float:
+def _variance(distinct: Ints, repeats: Ints, terms: Floats, positives: int, rows: int) -> float:
     rate = positives / rows
     a = distinct.astype(np.float64)
     # Degree 1 in the form sum a (slope - mean slope)^2, where nothing cancels: 0 exactly when all values have equal
     # counts of 1.
     unit = rate * (1.0 - rate) / (rows - 1.0)
     spread = np.sqrt(a * (rows - a) * unit)
-    slope = np.divide(expansions[:, 2], spread, out=np.zeros_like(a), where=spread > 0)
+    slope = np.divide(terms[:, 2], spread, out=np.zeros_like(a), where=spread > 0)
     centred = slope - float((repeats * a * slope).sum()) / rows
     total = rows * unit * float((repeats * a * centred**2).sum())
     share = np.ones_like(a)  # u_j(a) squared
-    for degree in range(1, expansions.shape[1] - 1):
+    for degree in range(1, terms.shape[1] - 1):
         step = degree - 1
         left = rows - a - step
         share = share * np.divide(a - step, left, out=np.zeros_like(a), where=left > 0)
         if degree == 1:
             continue
-        coefficient = expansions[:, 1 + degree]
+        coefficient = terms[:, 1 + degree]
         together = float((repeats * np.sqrt(np.maximum(share, 0.0)) * coefficient).sum()) ** 2
         itself = repeats * coefficient**2
         total += float(itself.sum()) + (-1) ** degree * (together - float((itself * share).sum()))
-    rest = expansions[:, 1] - (expansions[:, 2:] ** 2).sum(axis=1)
+    rest = terms[:, 1] - (terms[:, 2:] ** 2).sum(axis=1)
     # Below this the rest is rounding of the variance it is taken from, and would make a constant look variable.
-    rest = np.where(rest > 1e-12 * expansions[:, 1], rest, 0.0)
+    rest = np.where(rest > 1e-12 * terms[:, 1], rest, 0.0)
     return max(total + float((repeats * rest).sum()), 0.0) / rows**2
 
 
 def _skewness(distinct: Ints, repeats: Ints, variance: float, rate: float, rows: int) -> float:
-    ff, fy, fff, ffy, fyy, yyy = (repeats * column for column in _binomial_moments(distinct, rate).T)
+    ff, fy, fff, ffy, fyy, yyy = (repeats * column for column in binomial_moments(distinct, rate).T)
     slope = float(fy.sum()) / (rows * rate * (1.0 - rate))
     second = float(ff.sum()) - slope * float(fy.sum())
     if second <= 1e-12 * float(ff.sum()):
@@ -271,10 +121,10 @@ def permutation_moments(positives_total: int, totals: Array) -> PermutationMomen
     distinct, repeats, positives, rows = _grouped(positives_total, totals, None)
     if rows < 2 or positives in (0, rows) or int(repeats.sum()) < 2:
         return PermutationMoments(mean=0.0, variance=0.0, skewness=0.0)
-    expansions = _expansions(distinct, rows, positives, _DEGREES)
-    mean = float((repeats * expansions[:, 0]).sum()) / rows
-    variance = _variance(distinct, repeats, expansions, positives, rows)
-    if variance <= 1e-24:
+    terms = expansions(distinct, rows, positives, _DEGREES)
+    mean = float((repeats * terms[:, 0]).sum()) / rows
+    variance = _variance(distinct, repeats, terms, positives, rows)
+    if variance * rows <= 1e-20:
         # The table is the same under every shuffle (all values unique): rounding must not become a z-score.
         return PermutationMoments(mean=mean, variance=0.0, skewness=0.0)
     skewness = _skewness(distinct, repeats, variance, positives / rows, rows)
@@ -308,7 +158,7 @@ def expected_mutual_information(positives_total: int, totals: Array, n: int | No
     distinct, repeats, positives, rows = _grouped(positives_total, totals, n)
     if positives in (0, rows):
         return 0.0
-    return max(float((repeats * _means(distinct, rows, positives)).sum()) / rows, 0.0)
+    return max(float((repeats * means(distinct, rows, positives)).sum()) / rows, 0.0)
 
 
 def mutual_information_variance(positives_total: int, totals: Array) -> float:
@@ -358,7 +208,7 @@ def two_value_tail(information: float, positives_total: int, totals: Array) -> f
     if sizes.size != 2 or sizes.min() == 0:
         raise DataError(f"a two-valued field has two counts above 0, got {sizes.tolist()}")
     rows, small = int(sizes.sum()), int(sizes.min())
-    first, weights = _hypergeometric(small, rows, int(positives_total), 1e-300)
+    first, weights = hypergeometric(small, rows, int(positives_total), 1e-300)
     y = np.arange(first, first + weights.size)
     return float(
         weights[_two_value_information(y, small, int(positives_total), rows) >= information * (1 - 1e-9)].sum()

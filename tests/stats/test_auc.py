@@ -1,4 +1,4 @@
-"""AUC by hand, against scikit-learn, and against the definition as a share of pairs; intervals against the bootstrap."""
+"""AUC against scikit-learn and its definition as a share of pairs; intervals against the bootstrap."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats.auc import auc, delong, delong_paired, grouped_auc
+from ctrsel.stats.auc import auc, auc_statistic, delong, delong_paired, grouped_auc
 from ctrsel.stats.intervals import bootstrap
 
 # Few distinct scores make ties the rule.
@@ -47,6 +47,7 @@ def test_auc_is_the_share_of_pairs(rows):
         assert value == pytest.approx(expected, abs=1e-14)
         assert auc(labels, -scores) == pytest.approx(1 - value, abs=1e-14)
         assert auc(labels[::-1], np.exp(scores[::-1])) == value
+        assert auc_statistic(labels, scores)(times) == weighted
         assert auc(labels, scores, weight=np.full(labels.size, 0.1)) == pytest.approx(value, abs=1e-12)
 
 
@@ -83,6 +84,7 @@ def test_auc_equals_scikit_learn_on_many_rows_with_weights():
 def test_one_class_has_no_auc():
     assert auc(np.ones(3), np.arange(3.0)) is None
     assert auc(np.zeros(0), np.zeros(0)) is None
+    assert auc_statistic(np.zeros(0), np.zeros(0))(np.zeros(0)) is None
     assert auc(np.array([0, 1]), np.array([0.0, 1.0]), weight=np.array([0.0, 1.0])) is None
     assert grouped_auc(np.zeros(0), np.zeros(0), np.zeros(0)).value is None
     assert delong(np.array([0, 0, 1]), np.arange(3.0)) is None
@@ -104,6 +106,8 @@ def test_refuses(labels, scores, message):
             metric(np.array(labels), np.array(scores))
     with pytest.raises(DataError, match="negative"):
         auc(np.array([0, 1]), np.array([0.0, 1.0]), weight=np.array([1.0, -1.0]))
+    with pytest.raises(DataError, match="weight"):
+        auc_statistic(np.array([0, 1]), np.array([0.0, 1.0]))(np.ones(3))
     with pytest.raises(DataError, match="groups"):
         grouped_auc(np.array([0, 1]), np.array([0.0, 1.0]), np.array([0]))
 
@@ -147,7 +151,7 @@ def test_delong_agrees_with_the_bootstrap():
     a = rng.normal(size=3000) + 0.8 * labels
     b = a + 0.5 * rng.normal(size=3000)
     one = delong(labels, a)
-    drawn = bootstrap(lambda times: auc(labels, a, weight=times), 3000, draws=400, seed=0)
+    drawn = bootstrap(auc_statistic(labels, a), 3000, draws=400, seed=0)
     assert drawn.standard_error == pytest.approx(one.standard_error, rel=0.15)
     assert drawn.low == pytest.approx(one.low, abs=0.3 * one.standard_error)
     both = delong_paired(labels, a, b)
@@ -183,6 +187,7 @@ def test_clustered_error_agrees_with_the_bootstrap_of_groups_and_grows_with_copi
     drawn = bootstrap(lambda times: auc(five_labels, five_scores, weight=times), 3000, groups=groups, draws=300, seed=2)
     assert drawn.standard_error == pytest.approx(clustered.standard_error, rel=0.15)
     assert delong(labels, scores, groups=np.zeros(600)) is None
+    assert delong_paired(labels, scores, -scores, groups=np.zeros(600)) is None
     assert delong_paired(labels, scores, -scores, groups=np.arange(600)).method == "delong, paired, clustered"
     with pytest.raises(DataError, match="groups"):
         delong(labels, scores, groups=np.zeros(3))

@@ -179,3 +179,13 @@ def test_refuses_contradictions():
 def test_excess_of_identifier_saturates_below_label_entropy():
     totals = np.concatenate([np.ones(900, dtype=np.int64), [100]])
     assert expected_mutual_information(50, totals) <= entropy(np.array([50, 950])) + 1e-12
+
+
+def test_nearly_unique_values_are_judged_carefully():
+    # 30 pairs among 3,000 single rows: the information is near its ceiling, so the null leans to the left.
+    totals = np.array([1] * 3000 + [2] * 30)
+    rng = np.random.default_rng(7)
+    ys = rng.multivariate_hypergeometric(totals, 153, size=300, method="marginals")
+    p = np.array([information_test(y, totals).p_value for y in ys])
+    assert ((p >= 0) & (p <= 1)).all()
+    assert (p <= 0.01).mean() <= 0.03

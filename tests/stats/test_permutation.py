@@ -123,6 +123,17 @@ def test_large_counts_approach_chi_square():
     assert moments.skewness == pytest.approx(math.sqrt(8 / 3), rel=1e-3)
 
 
+def test_a_hundred_million_rows_are_no_special_case():
+    totals = np.array([60_000_000, 30_000_000, 10_000_000])
+    moments = permutation_moments(3_000_000, totals)
+    scale = 2.0 * totals.sum()
+    assert moments.mean * scale == pytest.approx(2, rel=1e-4)
+    assert moments.variance * scale**2 == pytest.approx(4, rel=1e-3)
+    assert moments.skewness == pytest.approx(2, rel=1e-3)
+    ones = permutation_moments(50_000, np.ones(1_000_000, dtype=np.int64))
+    assert ones.variance == 0.0
+
+
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.data())
 @settings(max_examples=60, deadline=None)
 def test_moments_depend_on_the_bag_of_counts_and_on_class_only_up_to_naming(totals, data):
