@@ -1,4 +1,4 @@
-"""Runs of equal scores, midranks, and the share of the other class that a row beats: what AUC and its error are made of.
+"""Runs of equal scores, midranks, and the share of the other class that a row beats: the parts of an AUC and its error.
 
 References:
     DeLong, DeLong and Clarke-Pearson (1988); Sun and Xu (2014) (midranks); Obuchowski (1997) (clusters): see ``auc``.
