@@ -1,0 +1,179 @@
+"""BoostedLearner: LightGBM on the codes, with early stopping; the reference that every net stands beside.
+
+Reference: Ke et al., "LightGBM: a highly efficient gradient boosting decision tree", 2017.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.log import event
+from ctrsel.core.seeds import derive
+from ctrsel.models.boosted import BoostedPredictor
+from ctrsel.models.model import Model
+from ctrsel.models.tree_columns import TreeColumns
+from ctrsel.train._contract import Fit, Learner
+from ctrsel.train.validation import validate
+
+if TYPE_CHECKING:
+    import lightgbm
+
+    from ctrsel.data.table import Table
+    from ctrsel.models.gates._contract import Gate
+    from ctrsel.records.feature_set import FeatureSet
+
+__all__ = ["BoostedLearner"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoostedLearner(Learner):
+    """Parameters of the trees.
+
+    Attributes:
+        rounds: At most so many trees.
+        patience: Stop after so many trees without a better validation metric; the best number of trees is kept.
+        monitor: The validation metric.
+        learning_rate: Factor of each tree.
+        leaves: Largest number of leaves.
+        min_rows: Fewest training rows of a leaf.
+        l2: Of leaf values.
+        category_smoothing: Rows at the mean rate added to a category before categories are ordered.
+        max_category_split: Most categories on the smaller side of a split.
+        feature_share: Share of the columns tried for each tree.
+        row_share: Share of the rows drawn for each tree.
+        threads: LightGBM's.
+    """
+
+    rounds: int = 2000
+    patience: int = 30
+    monitor: Literal["auc", "log_loss"] = "auc"
+    learning_rate: float = 0.1
+    leaves: int = 63
+    min_rows: int = 20
+    l2: float = 0.0
+    category_smoothing: float = 10.0
+    max_category_split: int = 32
+    feature_share: float = 1.0
+    row_share: float = 1.0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("rounds", 1), ("patience", 1), ("leaves", 2), ("min_rows", 1), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"boosted.{name}: must be at least {least}, got {getattr(self, name)}")
+        if self.learning_rate <= 0 or self.l2 < 0 or self.category_smoothing < 0 or self.max_category_split < 1:
+            raise ConfigError(
+                "boosted: needs learning_rate > 0, l2 >= 0, category_smoothing >= 0 and max_category_split >= 1, got "
+                f"{self.learning_rate}, {self.l2}, {self.category_smoothing}, {self.max_category_split}"
+            )
+        for name in ("feature_share", "row_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"boosted.{name}: must be in (0, 1], got {getattr(self, name)}")
+        if self.monitor not in ("auc", "log_loss"):
+            raise ConfigError(f"boosted.monitor: must be 'auc' or 'log_loss', got {self.monitor!r}")
+
+    def fit(
+        self,
+        table: Table,
+        features: FeatureSet | None = None,
+        *,
+        gate: Gate | None = None,
+        start: Model | None = None,
+        seed: int,
+    ) -> Fit:
+        """Grow trees until the validation metric stops to improve.
+
+        Args:
+            table: With the splits "train" and "valid".
+            features: What to narrow the table to first.
+            gate: Refused: trees have no gates.
+            start: Refused: trees are grown from nothing.
+            seed: Of the row and column shares.
+
+        Raises:
+            ConfigError: If a gate or a start is given.
+            DataError: If a split lacks rows, labels or a class.
+        """
+        began = time.perf_counter()
+        if gate is not None or start is not None:
+            raise ConfigError("boosted: trees take neither a gate nor starting weights; use the learner 'net'")
+        if features is not None:
+            table = table.narrow(features)
+        train, valid = table.part("train"), table.part("valid")
+        columns = TreeColumns(table.encoder)
+        x, x_valid = columns.matrix(train), columns.matrix(valid)
+        boosters, history = [], []
+        for t, label in enumerate(table.schema.labels):
+            for name, part in (("training", train), ("validation", valid)):
+                y = part.label(t)
+                if not len(y) or y.min() == y.max():
+                    raise DataError(f"boosted: the {name} split needs both classes of {label.name!r}")
+            booster, found = self._grow(columns, (x, train, x_valid, valid), label=t, seed=seed)
+            boosters.append(booster)
+            history.extend(found if t == 0 else [])
+        predictor = BoostedPredictor(columns=columns, boosters=tuple(boosters), threads=self.threads)
+        model = Model(encoder=table.encoder, predictor=predictor, offset=math.log(table.schema.sampling_rate))
+        scores = validate(valid, predictor.logits(valid))
+        seconds = time.perf_counter() - began
+        event("boosted", rounds=len(history), seconds=seconds, **{f"valid_{k}": v for k, v in scores.items()})
+        return Fit(model=model, epochs=None, seconds=seconds, history=tuple(history), valid=scores)
+
+    def _grow(
+        self,
+        columns: TreeColumns,
+        data: tuple[np.ndarray, Table, np.ndarray, Table],
+        *,
+        label: int,
+        seed: int,
+    ) -> tuple[lightgbm.Booster, list[dict[str, float]]]:
+        import lightgbm
+
+        x, train, x_valid, valid = data
+        params: dict[str, Any] = {
+            "objective": "binary",
+            "metric": ["auc", "binary_logloss"] if self.monitor == "auc" else ["binary_logloss", "auc"],
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": self.min_rows,
+            "lambda_l2": self.l2,
+            "cat_smooth": self.category_smoothing,
+            "max_cat_threshold": self.max_category_split,
+            "feature_fraction": self.feature_share,
+            "bagging_fraction": self.row_share,
+            "bagging_freq": int(self.row_share < 1),
+            "num_threads": self.threads,
+            "seed": derive(seed, "boosted", label) % (1 << 31),
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
+        names = [f"column_{j}" for j in range(len(columns.names))]  # LightGBM refuses some signs in names
+        sets: Any = {"categorical_feature": list(columns.categorical), "feature_name": names}
+        first = lightgbm.Dataset(x, label=train.label(label), weight=train.weight, params=params, **sets)
+        second = lightgbm.Dataset(x_valid, label=valid.label(label), weight=valid.weight, reference=first, **sets)
+        found: dict[str, dict[str, list[float]]] = {}
+        booster = lightgbm.train(
+            params,
+            first,
+            num_boost_round=self.rounds,
+            valid_sets=[second],
+            valid_names=["valid"],
+            callbacks=[
+                lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
+                lightgbm.record_evaluation(found),
+            ],
+        )
+        best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+        # The text holds the best rounds only, so that a loaded booster needs to know nothing else.
+        kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=best))
+        history = [
+            {"round": float(i + 1), "valid_auc": a, "valid_log_loss": b}
+            for i, (a, b) in enumerate(zip(found["valid"]["auc"], found["valid"]["binary_logloss"], strict=True))
+        ]
+        return kept, history
