@@ -1,1 +1,68 @@
-"""Feature selection and AutoML for click-through-rate and other sparse, categorical, binary-outcome tables."""
+"""Feature selection and AutoML for click-through-rate and other sparse, categorical, binary-outcome tables.
+
+Public names load when they are first used: `import ctrsel` loads no heavy library. The functions have an object in
+their name (`rank_fields`) where the bare verb is a subpackage (`ctrsel.rank`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "audit": "ctrsel.api.functions",
+    "evaluate": "ctrsel.api.evaluate",
+    "explain_model": "ctrsel.api.functions",
+    "ingest": "ctrsel.api.functions",
+    "load_config": "ctrsel.core.config",
+    "load_model": "ctrsel.api.functions",
+    "load_table": "ctrsel.api.functions",
+    "predict": "ctrsel.api.functions",
+    "rank_fields": "ctrsel.api.functions",
+    "run": "ctrsel.api.run",
+    "select_features": "ctrsel.api.functions",
+    "train_model": "ctrsel.api.functions",
+}
+
+__all__ = [
+    "audit",
+    "evaluate",
+    "explain_model",
+    "ingest",
+    "load_config",
+    "load_model",
+    "load_table",
+    "predict",
+    "rank_fields",
+    "run",
+    "select_features",
+    "train_model",
+]
+
+if TYPE_CHECKING:
+    from ctrsel.api.evaluate import evaluate
+    from ctrsel.api.functions import (
+        audit,
+        explain_model,
+        ingest,
+        load_model,
+        load_table,
+        predict,
+        rank_fields,
+        select_features,
+        train_model,
+    )
+    from ctrsel.api.run import run
+    from ctrsel.core.config import load_config
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'ctrsel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -13,10 +13,9 @@ import polars as pl
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data.libsvm import read_libsvm
 
-__all__ = ["DATASETS", "dataset_files", "guess_format", "read_frame", "read_source"]
+__all__ = ["DATASETS", "dataset_files", "guess_format", "read_frame", "read_source", "source_paths"]
 
 DATASETS = Path(__file__).parent / "datasets"
-_MAGIC = set("*?[")
 _BY_SUFFIX = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -64,6 +63,30 @@ def guess_format(path: str) -> str:
     return _BY_SUFFIX[suffix]
 
 
+def source_paths(pattern: str) -> list[Path]:
+    """Return the files that a path or glob names, in the order of their names; `~` and `$NAME` are expanded.
+
+    Raises:
+        DataError: If there is none, or one is a folder or empty.
+    """
+    whole = Path(os.path.expandvars(pattern)).expanduser()
+    if set("*?[") & set(str(whole)):
+        parts = whole.parts[1:] if whole.is_absolute() else whole.parts
+        paths = sorted(Path(whole.anchor).glob(str(Path(*parts))))
+        if not paths:
+            raise DataError(f"{pattern}: no file matches this pattern")
+    else:
+        paths = [whole]
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: no such file")
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; name its files by a pattern such as {path}/*.parquet")
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty")
+    return paths
+
+
 def read_source(pattern: str, *, format: str = "auto", rows: int | None = None) -> pl.DataFrame:
     """Read a file or a glob of files with the same columns.
 
@@ -78,22 +101,7 @@ def read_source(pattern: str, *, format: str = "auto", rows: int | None = None) 
         DataError: If no file matches, or a file is empty, damaged, ragged, not UTF-8, or unlike the other shards.
         ConfigError: If the format cannot be guessed.
     """
-    pattern = str(Path(os.path.expandvars(pattern)).expanduser())
-    paths = (
-        sorted(map(str, Path().glob(pattern) if not Path(pattern).is_absolute() else Path("/").glob(pattern[1:])))
-        if _MAGIC & set(pattern)
-        else [pattern]
-    )
-    if not paths:
-        raise DataError(f"{pattern}: no file matches this pattern")
-    for path in paths:
-        file = Path(path)
-        if not file.exists():
-            raise DataError(f"{path}: no such file")
-        if file.is_dir():
-            raise DataError(f"{path}: is a folder; name its files by a pattern such as {path.rstrip('/')}/*.parquet")
-        if file.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
+    paths = [str(p) for p in source_paths(pattern)]
     frames: list[pl.DataFrame] = []
     left = rows
     for path in paths:

@@ -62,7 +62,6 @@ class Problem:
         known = self.table.schema.names
         for place, names in (
             ("always_keep", self.always_keep),
-            ("never_use", self.never_use),
             *((f"groups[{i}]", g) for i, g in enumerate(self.groups)),
         ):
             for name in names:

@@ -1,0 +1,249 @@
+"""Assembly of the Run record: the final table, one summary per field, and the verdict."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from ctrsel.data.table import Table
+from ctrsel.models.model import Model
+from ctrsel.records.evaluation import Evaluation, Metric
+from ctrsel.records.explanation import Explanation
+from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
+from ctrsel.records.ranking import Ranking
+from ctrsel.records.run import Contender, FieldSummary, TableFacts, Verdict
+from ctrsel.report.redact import shown_values
+from ctrsel.stats.counts import label_counts
+from ctrsel.train import Fit
+
+__all__ = ["contender", "milliseconds_per_1000", "summarise_fields", "table_facts", "verdict"]
+
+_REPEATS = 7
+
+
+def milliseconds_per_1000(model: Model, rows: pl.DataFrame) -> float:
+    """Return the median time to score 1,000 raw rows (encoding included) on one thread, in milliseconds."""
+    from threadpoolctl import threadpool_limits
+
+    times = []
+    with threadpool_limits(limits=1):
+        for _ in range(_REPEATS + 1):
+            started = time.perf_counter()
+            model.logits(rows)
+            times.append(time.perf_counter() - started)
+    return statistics.median(times[1:]) * 1000 * 1000 / rows.height
+
+
+def table_facts(table: Table) -> TableFacts:
+    """Describe the ingested table."""
+    notes = []
+    if table.schema.sampling_rate != 1:
+        notes.append(
+            f"{table.schema.sampling_rate:.4g} of the negatives were kept; metrics weigh them accordingly and logits are shifted"
+        )
+    if table.weight is not None:
+        notes.append(f"rows are weighted by {table.schema.weight}")
+    if table.group is not None:
+        notes.append(f"intervals are clustered by {table.schema.group}")
+    rates = {name: float(table.part(name).label().mean()) for name in table.splits}
+    return TableFacts(
+        source=table.source,
+        digest=table.digest,
+        rows={k: b - a for k, (a, b) in table.splits.items()},
+        base_rate=rates,
+        fields=len(table.schema.fields),
+        values=table.encoder.n_values,
+        label=table.schema.labels[0].name,
+        notes=tuple(notes),
+    )
+
+
+def contender(
+    *,
+    name: str,
+    role: Literal["reference", "full", "selected", "control"],
+    learner: str,
+    selector: str | None,
+    seed: int,
+    fit: Fit,
+    extra_seconds: float,
+    evaluation: Evaluation,
+    features: FeatureSet | None,
+    rows: pl.DataFrame,
+) -> Contender:
+    """Build one line of the final table.
+
+    Args:
+        name: As the user sees it.
+        role: What it is in the comparison.
+        learner: The learner's name in the config.
+        selector: The selector's short name.
+        seed: The training's seed.
+        fit: The trained model.
+        extra_seconds: Of the search that came before the training.
+        evaluation: On test.
+        features: What was kept.
+        rows: The raw rows that the latency is measured on.
+    """
+    model = fit.model
+    return Contender(
+        name=name,
+        role=role,
+        learner=learner,
+        selector=selector,
+        seed=seed,
+        fields=len(model.encoder.fields),
+        values=model.encoder.n_values,
+        parameters=model.n_parameters,
+        bytes=model.bytes_on_disk,
+        milliseconds=milliseconds_per_1000(model, rows),
+        seconds=fit.seconds + extra_seconds,
+        metrics=evaluation.metrics,
+        valid=dict(fit.valid),
+        epochs=fit.epochs,
+        model=model.digest,
+        feature_set=features.digest if features else None,
+    )
+
+
+def summarise_fields(
+    table: Table,
+    *,
+    features: FeatureSet | None,
+    rankings: Sequence[Ranking],
+    attribution: Explanation | None,
+    salt: str,
+) -> tuple[FieldSummary, ...]:
+    """Summarise each field, best rank of the first ranking first.
+
+    Args:
+        table: The whole ingested table; counts are of its training split.
+        features: The chosen feature set, None if nothing was selected.
+        rankings: All rankings.
+        attribution: Of the chosen model.
+        salt: Of the hashes that stand for values of sensitive fields.
+    """
+    train = table.part("train")
+    labels = train.label()
+    scores = {
+        r.method: dict(zip(r.frame["field"].to_list(), r.frame["score"].to_list(), strict=True)) for r in rankings
+    }
+    ranks = {r.method: dict(zip(r.frame["field"].to_list(), r.frame["rank"].to_list(), strict=True)) for r in rankings}
+    q_values: dict[str, float] = {}
+    for ranking in rankings:
+        if "q" in ranking.frame.columns and not q_values:
+            q_values = dict(zip(ranking.frame["field"].to_list(), ranking.frame["q"].to_list(), strict=True))
+    shares: dict[str, tuple[float, float]] = {}
+    if attribution is not None:
+        mean, error = attribution.importance()
+        shares = {f: (float(mean[i]), float(error[i])) for i, f in enumerate(attribution.fields)}
+    found = []
+    for field in table.schema.fields:
+        size = max(table.encoder.size(field.name) - RESERVED, 0)
+        kept = features is None or field.name in features.fields
+        mask = _kept(table, features, field.name)
+        column = train.columns[field.name]
+        counts = None
+        if isinstance(column, np.ndarray) and not field.is_float:
+            counts = label_counts(np.asarray(column), labels, size=table.encoder.size(field.name))
+        traffic = 1.0 if kept else 0.0
+        shown: tuple[Mapping[str, object], ...] = ()
+        if counts is not None:
+            traffic = float(counts.totals[mask].sum() / max(int(counts.totals.sum()), 1)) if kept else 0.0
+            top = np.argsort(-counts.totals, kind="stable")[:60]
+            top = top[(counts.totals[top] > 0) & ((top >= RESERVED) | (top == MISSING))]
+            shown = shown_values(
+                table.encoder.vocabulary(field.name).texts(top),
+                counts.totals[top],
+                counts.positives[top],
+                mask[top] & kept,
+                sensitive=field.sensitive,
+                salt=salt,
+            )
+        found.append(
+            FieldSummary(
+                name=field.name,
+                kind=field.kind,
+                sensitive=field.sensitive,
+                values=size,
+                values_kept=int(mask[RESERVED:].sum()) if kept else 0,
+                kept=kept,
+                traffic_kept=traffic,
+                scores={m: s[field.name] for m, s in scores.items() if field.name in s},
+                ranks={m: int(s[field.name]) for m, s in ranks.items() if field.name in s},
+                q=q_values.get(field.name),
+                attribution=shares.get(field.name, (None, None))[0],
+                attribution_error=shares.get(field.name, (None, None))[1],
+                shown_values=shown,
+            )
+        )
+    first = rankings[0].method if rankings else ""
+    return tuple(sorted(found, key=lambda f: (f.ranks.get(first, 10**9), f.name)))
+
+
+def _kept(table: Table, features: FeatureSet | None, name: str) -> np.ndarray:
+    """Boolean `[V]` of a field: which codes are kept."""
+    field = table.schema.field(name)
+    if field.is_float:
+        return np.zeros(RESERVED, dtype=bool)
+    if features is None:
+        return np.ones(table.encoder.size(name), dtype=bool)
+    if field.vocabulary not in features.remaps:
+        return np.zeros(table.encoder.size(name), dtype=bool)
+    mask = features.kept(field.vocabulary)
+    mask[OTHER] = False
+    return mask
+
+
+def verdict(
+    contenders: Sequence[Contender],
+    *,
+    chosen: Contender,
+    full: Contender,
+    delta: Metric,
+    max_auc_loss: float,
+    stops: int,
+) -> Verdict:
+    """Decide whether the small model may replace the full net, by rules that were fixed before test was read."""
+    auc, full_auc = chosen.metrics["auc"].value or 0.0, full.metrics["auc"].value or 0.0
+    loss = -(delta.value or 0.0)
+    ratio = chosen.metrics["calibration_ratio"].value
+    rules = [
+        (
+            loss <= max_auc_loss,
+            f"test AUC {auc:.4f} against {full_auc:.4f} of the full net: at most {max_auc_loss} below it",
+        ),
+        (chosen.bytes < full.bytes, f"{chosen.bytes:,} bytes on disk against {full.bytes:,}: smaller"),
+        (chosen.values < full.values, f"{chosen.values:,} values against {full.values:,}: fewer"),
+        (
+            ratio is not None and 0.9 <= ratio <= 1.1,
+            f"predicted / observed on test {_number(ratio)}: between 0.9 and 1.1",
+        ),
+        (stops == 0, f"{stops} unaccepted leaks in the audit: none"),
+    ]
+    controls = [c for c in contenders if c.role == "control"]
+    reasons = [f"{'passed' if ok else 'FAILED'}: {text}" for ok, text in rules]
+    for control in controls:
+        other = control.metrics["auc"].value or 0.0
+        better = "above" if auc > other else "not above"
+        reasons.append(
+            f"for information: {better} the control '{control.name}' at the same size (test AUC {other:.4f})"
+        )
+    promoted = all(ok for ok, _ in rules)
+    change = f"{delta.value:+.4f}" if delta.value is not None else "unknown"
+    span = f" (95 % {delta.low:+.4f} to {delta.high:+.4f})" if delta.low is not None and delta.high is not None else ""
+    share = chosen.values / max(full.values, 1)
+    headline = (
+        f"{chosen.name} keeps {chosen.values:,} of {full.values:,} values ({share:.0%}) and {chosen.fields} of "
+        f"{full.fields} fields; its test AUC is {auc:.4f}, {change}{span} against the full net."
+    )
+    return Verdict(promoted=promoted, chosen=chosen.name, headline=headline, reasons=tuple(reasons), delta_auc=delta)
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"

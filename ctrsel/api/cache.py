@@ -1,0 +1,115 @@
+"""The stage cache: a stage whose version, parameters, inputs and seed have not changed is not run again.
+
+Only the run knows it; stages are plain functions. A stage's result is a folder that appears whole or not at all, so
+after a kill the same command goes on from the last finished stage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ctrsel.core.artifact import MANIFEST, digest_json
+from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.log import event, logger
+
+__all__ = ["StageCache", "exclusive"]
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class StageCache:
+    """Results of stages in one folder.
+
+    Attributes:
+        folder: Where they lie, as `<stage>-<key>`.
+        version: Of the program; a new version runs everything again.
+        stages: What was run or reused so far: name, seconds, reused.
+    """
+
+    folder: Path
+    version: str
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    def get(
+        self,
+        name: str,
+        *,
+        version: int,
+        inputs: Mapping[str, Any],
+        compute: Callable[[], T],
+        save: Callable[[T, Path], None],
+        load: Callable[[Path], T],
+    ) -> T:
+        """Return a stage's result: loaded if it is there for exactly these inputs, else computed and saved.
+
+        The result is loaded again after it was saved, so that a fresh run and a resumed one go on with the same thing.
+
+        Args:
+            name: The stage and its item ("train/net").
+            version: Of the stage's code; raise it when its result changes.
+            inputs: All that the result depends on, as plain values.
+            compute: Makes the result.
+            save: Writes it to a path, whole or not at all.
+            load: Reads what `save` wrote.
+        """
+        started = time.perf_counter()
+        key = digest_json([name, version, self.version, dict(inputs)])
+        path = self.folder / f"{name.replace('/', '.')}-{key}"
+        reused = (path / MANIFEST).is_file()
+        if reused:
+            try:
+                result = load(path)
+            except DataError as error:
+                logger().warning(
+                    "a saved stage cannot be read and is made again",
+                    extra={"facts": {"stage": name, "reason": str(error)}},
+                )
+                shutil.rmtree(path)
+                reused = False
+        if not reused:
+            event(f"{name} ...")
+            save(compute(), path)
+            result = load(path)
+        seconds = time.perf_counter() - started
+        self.stages.append({"name": name, "seconds": round(seconds, 3), "reused": reused})
+        event(name, result="reused, nothing it depends on has changed" if reused else "done", seconds=round(seconds, 2))
+        return result
+
+    def sweep(self) -> None:
+        """Remove what a killed run left half-written."""
+        for stale in self.folder.glob(".*.partial-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a run's folder alone; the lock ends with the process, however it ends.
+
+    Raises:
+        ConfigError: If another process holds it, or the folder cannot be written.
+    """
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ConfigError(f"out: the folder {folder} cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"out: another run is at work in {folder}; wait for it, or choose another folder"
+            ) from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,188 @@
+"""Evaluation: the only place where a model meets a split that nothing was chosen on, and the one definition of the metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ctrsel.core.log import event
+from ctrsel.data.table import Table
+from ctrsel.models.model import Model
+from ctrsel.records.evaluation import Evaluation, Metric
+from ctrsel.records.feature_set import MISSING, RESERVED
+from ctrsel.stats.auc import auc, auc_statistic, delong, delong_paired, grouped_auc
+from ctrsel.stats.calibration import calibration_by_segment, calibration_ratio, ece, reliability
+from ctrsel.stats.intervals import bootstrap
+from ctrsel.stats.losses import log_loss, normalised_entropy
+
+__all__ = ["compare_auc", "evaluate", "row_weight"]
+
+_DRAWS = 100  # bootstrap draws for intervals that have no closed form
+_SHOWN_ROWS = 20  # a segment of fewer rows is not shown
+
+
+def row_weight(table: Table) -> np.ndarray | None:
+    """Return each row's weight in the metrics, float64 `[N]`; None when all are equal.
+
+    Where only a share r of the negatives was kept, each one left stands for 1 / r rows.
+    """
+    rate = table.schema.sampling_rate
+    if rate == 1:
+        return table.weight
+    base = np.ones(table.n_rows) if table.weight is None else np.asarray(table.weight, dtype=np.float64)
+    return np.where(table.label() > 0, base, base / rate)
+
+
+def evaluate(
+    model: Model,
+    table: Table,
+    *,
+    split: str = "test",
+    segments: tuple[str, ...] = (),
+    seed: int = 1,
+    keep_logits: bool = True,
+) -> Evaluation:
+    """Score one split of the table that the model's Encoder made, or that it can be narrowed to.
+
+    Args:
+        model: Any model.
+        table: A table with this split; its columns must be those of the model's Encoder.
+        split: Which rows are read; the log says so.
+        segments: Fields by whose values (20 rows or more) predicted and observed are compared; sensitive fields are left out.
+        seed: Of the bootstrap.
+        keep_logits: Whether per-row scores go into the result.
+
+    Returns:
+        Metrics with intervals at 95 %: DeLong for AUC (clustered by group where one is set), else the bootstrap (over
+        rows, or over groups).
+    """
+    part = table.part(split)
+    logits = model.logits(part).astype(np.float64)[:, 0]
+    labels, weight = part.label().astype(np.float64), row_weight(part)
+    event("evaluate", split=split, rows=part.n_rows, model=model.digest)
+    probabilities = 1 / (1 + np.exp(-logits))
+    groups = part.group
+
+    def interval(value: float | None, statistic: Any) -> Metric:
+        if value is None:
+            return Metric(value=None)
+        found = bootstrap(statistic, len(labels), groups=groups, draws=_DRAWS, seed=seed)
+        if found is None:
+            return Metric(value=value)
+        return Metric(value=value, low=found.low, high=found.high, method=found.method)
+
+    def times(multiplicity: np.ndarray) -> np.ndarray:
+        return multiplicity.astype(np.float64) if weight is None else multiplicity * weight
+
+    metrics = {
+        "auc": _auc(labels, logits, weight, groups, seed=seed),
+        "log_loss": interval(
+            log_loss(labels, logits, weight=weight), lambda m: log_loss(labels, logits, weight=times(m))
+        ),
+        "normalised_entropy": Metric(value=normalised_entropy(labels, logits, weight=weight)),
+        "calibration_ratio": interval(
+            calibration_ratio(labels, probabilities, weight=weight),
+            lambda m: calibration_ratio(labels, probabilities, weight=times(m)),
+        ),
+        "ece": Metric(value=ece(labels, probabilities, weight=weight)),
+        "base_rate": Metric(value=float(np.average(labels, weights=weight))),
+    }
+    if groups is not None:
+        by_group = grouped_auc(labels, logits, groups, weight=weight)
+        metrics["grouped_auc"] = Metric(
+            value=by_group.value,
+            method=f"{by_group.groups_used} groups; {by_group.groups_one_class} of one class left out",
+        )
+    bins = reliability(labels, probabilities, weight=weight)
+    return Evaluation(
+        model=model.digest,
+        split=split,
+        rows=part.n_rows,
+        label=table.schema.labels[0].name,
+        metrics=metrics,
+        segments=_segments(part, segments, labels, probabilities, weight),
+        reliability=tuple(
+            {"predicted": float(p), "observed": float(o), "low": float(lo), "high": float(hi), "rows": float(w)}
+            for p, o, lo, hi, w in zip(bins.predicted, bins.observed, bins.low, bins.high, bins.weight, strict=True)
+        ),
+        logits=logits.astype(np.float32) if keep_logits else None,
+    )
+
+
+def _auc(
+    labels: np.ndarray, logits: np.ndarray, weight: np.ndarray | None, groups: np.ndarray | None, *, seed: int
+) -> Metric:
+    if weight is None:
+        found = delong(labels, logits, groups=groups)
+        value = auc(labels, logits)
+    else:
+        value, of = auc(labels, logits, weight=weight), auc_statistic(labels, logits)
+        found = bootstrap(lambda m: of(m * weight), len(labels), groups=groups, draws=_DRAWS, seed=seed)
+    if found is None:
+        return Metric(value=value)
+    return Metric(value=value, low=found.low, high=found.high, method=found.method)
+
+
+def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = "test", seed: int = 1) -> Metric:
+    """Return AUC(new) - AUC(old) on the same rows with its paired interval.
+
+    Args:
+        table: The table.
+        new: Logits of the split's rows.
+        old: Logits of the other model on the same rows.
+        split: Which split.
+        seed: Of the bootstrap, which stands in for DeLong where rows have weights.
+    """
+    part = table.part(split)
+    labels, weight = part.label().astype(np.float64), row_weight(part)
+    if weight is None:
+        found = delong_paired(labels, new.astype(np.float64), old.astype(np.float64), groups=part.group)
+        if found is not None:
+            return Metric(value=found.value, low=found.low, high=found.high, method=found.method)
+
+    of_new, of_old = auc_statistic(labels, new), auc_statistic(labels, old)
+
+    def difference(multiplicity: np.ndarray) -> float | None:
+        w = multiplicity if weight is None else multiplicity * weight
+        a, b = of_new(w), of_old(w)
+        return None if a is None or b is None else a - b
+
+    value = difference(np.ones(len(labels)))
+    found_b = bootstrap(difference, len(labels), groups=part.group, draws=_DRAWS, seed=seed)
+    if found_b is None:
+        return Metric(value=value)
+    return Metric(value=value, low=found_b.low, high=found_b.high, method=found_b.method)
+
+
+def _segments(
+    part: Table, fields: tuple[str, ...], labels: np.ndarray, probabilities: np.ndarray, weight: np.ndarray | None
+) -> tuple[dict[str, Any], ...]:
+    found: list[dict[str, Any]] = []
+    for name in fields:
+        field = part.schema.field(name)
+        column = part.columns[name]
+        if field.sensitive or field.is_float or not isinstance(column, np.ndarray):
+            continue
+        by = calibration_by_segment(labels, probabilities, column, weight=weight)
+        rows = np.bincount(column, minlength=part.encoder.size(name))
+        shown = [
+            i
+            for i, code in enumerate(by.segments)
+            if rows[code] >= _SHOWN_ROWS and (code >= RESERVED or code == MISSING)
+        ]
+        shown = sorted(shown, key=lambda i: -int(rows[by.segments[i]]))[:10]
+        texts = part.encoder.vocabulary(name).texts(by.segments[shown]) if shown else []
+        for i, text in zip(shown, texts, strict=True):
+            ratio = float(by.ratio[i])
+            found.append(
+                {
+                    "field": name,
+                    "value": text,
+                    "rows": int(rows[by.segments[i]]),
+                    "observed": float(by.observed[i]),
+                    "predicted": float(by.predicted[i]),
+                    "ratio": ratio if np.isfinite(ratio) else None,
+                }
+            )
+    return tuple(found)

@@ -1,0 +1,220 @@
+"""The notebook form: a handful of functions that take a frame or a path and return the nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctrsel.core.config import IngestConfig, SchemaConfig, SplitConfig
+from ctrsel.core.errors import ConfigError
+from ctrsel.data.audit import audit as _audit
+from ctrsel.data.ingest import ingest as _ingest
+from ctrsel.data.table import Table
+from ctrsel.explain import explain
+from ctrsel.models.model import Model
+from ctrsel.rank import CATALOG as RANKERS
+from ctrsel.rank import Ranker, rank
+from ctrsel.records.audit import Audit
+from ctrsel.records.explanation import Explanation
+from ctrsel.records.ranking import Ranking
+from ctrsel.select import CATALOG as SELECTORS
+from ctrsel.select import Outcome, Problem, Selector, retrain
+from ctrsel.stats.sampling import stratified_sample
+from ctrsel.train import CATALOG as LEARNERS
+from ctrsel.train import Fit, Learner
+
+__all__ = [
+    "as_table",
+    "audit",
+    "explain_model",
+    "ingest",
+    "load_model",
+    "load_table",
+    "predict",
+    "rank_fields",
+    "select_features",
+    "train_model",
+]
+
+
+def ingest(
+    data: Any,
+    *,
+    label: str | None = None,
+    schema: SchemaConfig | None = None,
+    split: SplitConfig | None = None,
+    settings: IngestConfig | None = None,
+    seed: int = 1,
+) -> Table:
+    """Turn raw rows into a Table with train, valid and test splits.
+
+    Args:
+        data: A polars or pandas frame, an Arrow table, a path or glob, or a mapping of split name to any of these.
+        label: The label column, where nothing else needs to be said.
+        schema: What the columns are; what it does not say is inferred.
+        split: How rows are divided where the data does not say: 10 % valid and 10 % test, stratified.
+        settings: How values become codes.
+        seed: Of the split.
+
+    Raises:
+        ConfigError, DataError: In one sentence with the place, the rule and the value.
+
+    Examples:
+        >>> from ctrsel.testing.tables import tiny_frame
+        >>> ingest(tiny_frame(), label="click").splits
+        {'train': (0, 320), 'valid': (320, 360), 'test': (360, 400)}
+    """
+    return _ingest(data, label=label, schema=schema, split=split, settings=settings, seed=seed)
+
+
+def as_table(data: Any, *, label: str | None = None, seed: int = 1) -> Table:
+    """Return a Table as it is, load a saved one, or ingest anything else."""
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, str | Path) and (Path(data) / "manifest.json").is_file():
+        return Table.load(Path(data))
+    return ingest(data, label=label, seed=seed)
+
+
+def audit(data: Any, *, label: str | None = None, accept: Sequence[str] = (), seed: int = 1) -> Audit:
+    """Look for leaks, constant and duplicated fields, row ids, unseen values and drift; nothing is trained.
+
+    Args:
+        data: A Table, or anything that `ingest` takes.
+        label: The label column, if data is not a Table.
+        accept: Fields whose suspected leak is known.
+        seed: Of the split, if data is not a Table.
+
+    Examples:
+        >>> from ctrsel.testing.tables import tiny_table
+        >>> audit(tiny_table()).stops
+        ()
+    """
+    return _audit(as_table(data, label=label, seed=seed), accept=tuple(accept))
+
+
+def rank_fields(
+    data: Any, *, label: str | None = None, by: str | Ranker | Mapping[str, Any] = "mutual_information", seed: int = 1
+) -> Ranking:
+    """Rank the fields; training rows score, validation rows check, test is not read.
+
+    Args:
+        data: A Table, or anything that `ingest` takes.
+        label: The label column, if data is not a Table.
+        by: A ranker, its name, or `{"use": name, ...parameters}`.
+        seed: Of the split and of whatever the ranker draws.
+
+    Examples:
+        >>> from ctrsel.testing.tables import tiny_table
+        >>> rank_fields(tiny_table()).order[:2]
+        ('ad', 'site')
+    """
+    table = as_table(data, label=label, seed=seed)
+    ranker = by if isinstance(by, Ranker) else RANKERS.create(by, place="by")
+    return rank(table.without("test") if "test" in table.splits else table, (ranker,), seed=seed)[0]
+
+
+def train_model(
+    data: Any, *, label: str | None = None, learner: str | Learner | Mapping[str, Any] = "net", seed: int = 1
+) -> Fit:
+    """Train on the training split, stop early on the validation split; test is not read.
+
+    Args:
+        data: A Table, or anything that `ingest` takes.
+        label: The label column, if data is not a Table.
+        learner: A learner, its name, or `{"use": name, ...parameters}`.
+        seed: Of the split and the training.
+    """
+    table = as_table(data, label=label, seed=seed)
+    made = learner if isinstance(learner, Learner) else LEARNERS.create(learner, place="learner")
+    return made.fit(table.without("test") if "test" in table.splits else table, seed=seed)
+
+
+def select_features(
+    data: Any,
+    *,
+    label: str | None = None,
+    by: str | Selector | Mapping[str, Any] = "gated",
+    size: float = 0.5,
+    learner: str | Learner | Mapping[str, Any] = "net",
+    rankings: Sequence[Ranking] = (),
+    always_keep: Sequence[str] = (),
+    groups: Sequence[Sequence[str]] = (),
+    seed: int = 1,
+) -> Outcome:
+    """Choose fields and values, and retrain on the smaller table; test is not read.
+
+    Args:
+        data: A Table, or anything that `ingest` takes.
+        label: The label column, if data is not a Table.
+        by: A selector, its name, or `{"use": name, ...parameters}`.
+        size: At most this share of the values is kept.
+        learner: What searches and is retrained.
+        rankings: What a selector by ranking follows; the one it names is made if it is not given.
+        always_keep: Fields of which every value is kept.
+        groups: Fields that are kept or dropped together.
+        seed: Of the split, the search and the training.
+
+    Returns:
+        The selection with its `features`, and the retrained fit with its `model`.
+    """
+    if not 0 < size <= 1:
+        raise ConfigError(f"size: must be a share in (0, 1], got {size}")
+    table = as_table(data, label=label, seed=seed)
+    known = table.without("test") if "test" in table.splits else table
+    selector = by if isinstance(by, Selector) else SELECTORS.create(by, place="by")
+    made = learner if isinstance(learner, Learner) else LEARNERS.create(learner, place="learner")
+    wanted = getattr(selector, "ranking", None)
+    found = {r.method: r for r in rankings}
+    if isinstance(wanted, str) and wanted not in found:
+        found[wanted] = rank_fields(known, by=wanted, seed=seed)
+    problem = Problem(
+        table=known,
+        learner=made,
+        rankings=found,
+        always_keep=tuple(always_keep),
+        groups=tuple(tuple(g) for g in groups),
+    )
+    selection = selector.select(problem, size=int(size * problem.n_values), seed=seed)
+    return retrain(problem, selection, snapshot=selection.snapshot, seed=seed)
+
+
+def explain_model(model: Model, table: Table, *, rows: int = 256, seed: int = 1) -> Explanation:
+    """Attribute the logits of a label-stratified sample of validation rows to the fields, in log-odds.
+
+    Args:
+        model: A model whose Encoder is the table's.
+        table: The table; for a selected model the narrowed one.
+        rows: How many rows are explained.
+        seed: Of the sample.
+    """
+    part = table.part("valid") if "valid" in table.splits else table
+    sample = stratified_sample(part.label(), min(rows, part.n_rows), seed=seed)
+    return explain(model, part, rows=sample, seed=seed)
+
+
+def predict(model: Model | str | Path, data: Any) -> np.ndarray:
+    """Return the probability of the positive label per row, float64 `[N]`.
+
+    Args:
+        model: A model, or the folder of a saved one.
+        data: A raw polars or pandas frame, or a path or glob of files; missing columns and new values are allowed.
+    """
+    from ctrsel.data.sources import read_frame, read_source
+
+    made = model if isinstance(model, Model) else load_model(model)
+    frame = read_source(str(data)) if isinstance(data, str | Path) else read_frame(data)
+    return made.probabilities(frame)[:, 0]
+
+
+def load_model(path: str | Path) -> Model:
+    """Load a saved model's folder, such as `runs/<name>/model`."""
+    return Model.load(Path(path))
+
+
+def load_table(path: str | Path) -> Table:
+    """Load a saved table's folder, memory-mapped."""
+    return Table.load(Path(path))

@@ -1,0 +1,91 @@
+"""Plan: a configuration with every component built, so that a mistyped name fails before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ctrsel.core.catalog import describe
+from ctrsel.core.config import RunConfig
+from ctrsel.core.errors import ConfigError, unknown_name
+from ctrsel.rank import CATALOG as RANKERS
+from ctrsel.rank import Ranker
+from ctrsel.select import CATALOG as SELECTORS
+from ctrsel.select import Selector
+from ctrsel.train import CATALOG as LEARNERS
+from ctrsel.train import Learner
+
+__all__ = ["Plan", "component_key", "plan", "selection_name"]
+
+_NAMES = {"random": "random values", "frequent": "most frequent values", "none": "all values"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will do: the configuration and its components.
+
+    Attributes:
+        config: The configuration.
+        out: The run's folder.
+        rankers: In the order of the config.
+        learners: By the name that the config gives them.
+        selectors: In the order of the config; the first one's number of kept values is the size of all others.
+    """
+
+    config: RunConfig
+    out: Path
+    rankers: tuple[Ranker, ...]
+    learners: Mapping[str, Learner]
+    selectors: tuple[Selector, ...]
+
+    @property
+    def learner(self) -> Learner:
+        """The learner that is searched with and retrained."""
+        return self.learners[self.config.select.learner]
+
+
+def plan(config: RunConfig) -> Plan:
+    """Build all components of a configuration.
+
+    Raises:
+        ConfigError: If a component or a parameter is not known, or the parts do not fit together.
+    """
+    learners = {name: LEARNERS.create(spec, place=f"learners.{name}") for name, spec in config.learners.items()}
+    if config.select.learner not in learners:
+        raise unknown_name("learner", config.select.learner, learners, place="select.learner")
+    if not 0 < config.select.size <= 1:
+        raise ConfigError(f"select.size: must be a share in (0, 1], got {config.select.size}")
+    specs = config.select.selectors or ({"use": "gated"}, {"use": "ranking"})
+    selectors = tuple(SELECTORS.create(spec, place=f"select.selectors[{i}]") for i, spec in enumerate(specs))
+    rankers = tuple(RANKERS.create(spec, place=f"rank[{i}]") for i, spec in enumerate(config.rank))
+    for kind, components in (("rank", rankers), ("select.selectors", selectors)):
+        keys = [component_key(c) for c in components]
+        twice = sorted({k for k in keys if keys.count(k) > 1})
+        if twice:
+            raise ConfigError(f"{kind}: each component stands once, got {twice[0]!r} twice")
+    out = Path(config.out or f"runs/{config.name}")
+    return Plan(config=config, out=out, rankers=rankers, learners=learners, selectors=selectors)
+
+
+def component_key(component: Any) -> str:
+    """Return a component's short name, for stages and tables."""
+    return str(describe(component)["use"]).rsplit(":", 1)[-1]
+
+
+def selection_name(learner: str, selector: Selector) -> str:
+    """Return the name that the final table has for a learner retrained on a selection.
+
+    Examples:
+        >>> from ctrsel.select.random import RandomValues
+        >>> selection_name("net", RandomValues())
+        'net, random values'
+    """
+    spec = describe(selector)
+    what = str(spec["use"])
+    if "gate" in spec:
+        what = f"{spec['gate']['use']} gates"
+    elif "ranking" in spec:
+        what = f"best fields by {spec['ranking'].replace('_', ' ')}"
+    return f"{learner}, {_NAMES.get(what, what)}"

@@ -1,0 +1,286 @@
+"""One run: from the raw table to a smaller, explained, registered model, each stage reused where nothing changed."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ctrsel.api.assemble import contender, summarise_fields, table_facts, verdict
+from ctrsel.api.cache import StageCache, exclusive
+from ctrsel.api.evaluate import compare_auc
+from ctrsel.api.plan import Plan, component_key, plan
+from ctrsel.api.stages import Stages
+from ctrsel.core.config import RunConfig
+from ctrsel.core.errors import DataError, PromotionRefusedError
+from ctrsel.core.log import event
+from ctrsel.data.example import example_rows
+from ctrsel.data.table import Table
+from ctrsel.models.model import Model
+from ctrsel.records.audit import Audit
+from ctrsel.records.evaluation import Evaluation
+from ctrsel.records.explanation import Explanation
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.ranking import Ranking
+from ctrsel.records.run import Contender, Run
+from ctrsel.register import find_registration, register_run
+from ctrsel.report.page import write_report
+from ctrsel.report.summary import model_card
+from ctrsel.select import CONTROLS, Outcome, Selector, exclude
+from ctrsel.train import Fit
+
+__all__ = ["RunResult", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The run's record, its files, and the records that the report shows.
+
+    Attributes:
+        run: The record.
+        out: The run's folder.
+        report: The HTML page.
+        table: The ingested table.
+        audit: What was found before training.
+        rankings: In the order of the config.
+        features: The chosen feature set.
+        model: The chosen small model.
+        evaluations: On test, by contender.
+        explanations: Of the trees, then of the chosen net.
+    """
+
+    run: Run
+    out: Path
+    report: Path
+    table: Table
+    audit: Audit
+    rankings: tuple[Ranking, ...]
+    features: FeatureSet
+    model: Model
+    evaluations: Mapping[str, Evaluation]
+    explanations: tuple[Explanation, ...]
+
+
+def run(config: RunConfig) -> RunResult:
+    """Do the whole run; a stage whose inputs have not changed since an earlier run in the same folder is reused.
+
+    Args:
+        config: What to do; `load_config` reads it from YAML.
+
+    Raises:
+        ConfigError: In the configuration (exit code 2).
+        DataError, LeakError: In the data, or a leak that the config does not accept (exit code 3).
+        PromotionRefusedError: If the config requires a promotion and the small model fails a rule (exit code 4);
+            everything is written and registered before.
+    """
+    made = plan(config)
+    with exclusive(made.out):
+        result = _run(made)
+    if config.register.require_promotion and not result.run.verdict.promoted:
+        failed = next(r for r in result.run.verdict.reasons if r.startswith("FAILED"))
+        raise PromotionRefusedError(f"{config.name}: the small model is registered but not promoted; {failed}")
+    return result
+
+
+def _run(made: Plan) -> RunResult:
+    cache = StageCache(folder=made.out / "stages", version=importlib.metadata.version("ctrsel"))
+    cache.sweep()
+    stages = Stages(plan=made, cache=cache)
+    table = stages.ingest()
+    found = stages.audit(table)
+    # What must never be used is gone before anything is trained; the rankings still show it.
+    usable = exclude(table, made.config.select.never_use)
+    known = usable.without("test")
+    fits = stages.train(known)
+    rankings = stages.rank(table.without("test"))
+    outcomes = stages.select(known, rankings)
+
+    contenders, evaluations = _judge(stages, usable, rankings, fits, outcomes)
+    full = next(c for c in contenders if c.learner == made.config.select.learner and c.selector is None)
+    # The choice is made on validation; test only judges it.
+    chosen = max((c for c in contenders if c.role == "selected"), key=lambda c: c.valid["auc"])
+    outcome = outcomes[chosen.name][1]
+    features = outcome.selection.features
+    delta = compare_auc(
+        usable, _logits(evaluations[chosen.name]), _logits(evaluations[full.name]), split="test", seed=stages.seed
+    )
+    explanations = _explain(stages, usable, fits, chosen=chosen, outcome=outcome)
+    record = Run(
+        name=made.config.name,
+        config=asdict(made.config),
+        seed=stages.seed,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        stages=(),
+        table=table_facts(table),
+        contenders=contenders,
+        fields=summarise_fields(
+            table, features=features, rankings=rankings, attribution=explanations[-1], salt=table.digest
+        ),
+        verdict=verdict(
+            contenders,
+            chosen=chosen,
+            full=full,
+            delta=delta,
+            max_auc_loss=made.config.register.max_auc_loss,
+            stops=len(found.stops),
+        ),
+        digests={
+            "table": table.digest,
+            "encoder": table.encoder.digest,
+            "audit": found.digest,
+            "feature_set": features.digest,
+            "model": outcome.fit.model.digest,
+            **{f"ranking/{r.method}": r.digest for r in rankings},
+        },
+        selection_history=next((o.selection.history for _, o in outcomes.values() if o.selection.history), ()),
+    )
+    result = RunResult(
+        run=record,
+        out=made.out,
+        report=made.out / "report.html",
+        table=table,
+        audit=found,
+        rankings=rankings,
+        features=features,
+        model=outcome.fit.model,
+        evaluations=evaluations,
+        explanations=explanations,
+    )
+    return _publish(stages, result)
+
+
+def _judge(
+    stages: Stages,
+    usable: Table,
+    rankings: tuple[Ranking, ...],
+    fits: Mapping[str, Fit],
+    outcomes: Mapping[str, tuple[Selector, Outcome]],
+) -> tuple[tuple[Contender, ...], dict[str, Evaluation]]:
+    """Read the test split once per model; measure size and speed."""
+    config = stages.plan.config
+    segments = _segments(usable, rankings)
+    rows = example_rows(usable.encoder, 1000, seed=stages.seed)
+    contenders: list[Contender] = []
+    evaluations: dict[str, Evaluation] = {}
+    for key, fit in fits.items():
+        name = f"{key}, all values"
+        evaluations[name] = stages.evaluate(name, fit.model, usable, features=None, segments=segments)
+        reference = component_key(stages.plan.learners[key]) == "boosted"
+        contenders.append(
+            contender(
+                name=name,
+                role="reference" if reference else "full",
+                learner=key,
+                selector=None,
+                seed=stages.seed,
+                fit=fit,
+                extra_seconds=0.0,
+                evaluation=evaluations[name],
+                features=None,
+                rows=rows,
+            )
+        )
+    for name, (selector, outcome) in outcomes.items():
+        features = outcome.selection.features
+        evaluations[name] = stages.evaluate(name, outcome.fit.model, usable, features=features, segments=segments)
+        contenders.append(
+            contender(
+                name=name,
+                role="control" if selector in CONTROLS else "selected",
+                learner=config.select.learner,
+                selector=component_key(selector),
+                seed=stages.seed,
+                fit=outcome.fit,
+                extra_seconds=outcome.selection.seconds,
+                evaluation=evaluations[name],
+                features=features,
+                rows=rows,
+            )
+        )
+    return tuple(contenders), evaluations
+
+
+def _explain(
+    stages: Stages, usable: Table, fits: Mapping[str, Fit], *, chosen: Contender, outcome: Outcome
+) -> tuple[Explanation, ...]:
+    """Explain the trees, then the chosen net, which costs more per row."""
+    settings, learners = stages.plan.config.explain, stages.plan.learners
+    trees = tuple(
+        stages.explain(f"{name}, all values", fit.model, usable, rows=settings.max_rows)
+        for name, fit in fits.items()
+        if component_key(learners[name]) == "boosted"
+    )
+    small = usable.narrow(outcome.selection.features)
+    return (*trees, stages.explain(chosen.name, outcome.fit.model, small, rows=settings.net_rows))
+
+
+def _publish(stages: Stages, result: RunResult) -> RunResult:
+    """Register, then write the report that names the version, and everything that a reader may want as files."""
+    config, cache = stages.plan.config, stages.cache
+
+    def write(record: Run) -> None:
+        write_report(
+            record,
+            audit=result.audit,
+            rankings=result.rankings,
+            explanations=result.explanations,
+            evaluations=result.evaluations,
+            feature_set=result.features,
+            path=result.report,
+        )
+
+    record = replace(result.run, stages=tuple(cache.stages))
+    write(record)
+    if config.register.enabled:
+        registration = find_registration(record, config=config.register, out=result.out)
+        reused = registration is not None
+        if registration is None:
+            registration = register_run(
+                record,
+                model=result.model,
+                feature_set=result.features,
+                report=result.report,
+                rankings=result.rankings,
+                config=config.register,
+                out=result.out,
+                example=example_rows(result.model.encoder, 5, seed=record.seed),
+                card=model_card(record),
+            )
+        cache.stages.append({"name": "register", "seconds": 0.0, "reused": reused})
+        event("register", result="found the version of this run" if reused else "done", version=registration.version)
+        record = replace(record, registration=registration, stages=tuple(cache.stages))
+        write(record)
+    record.save(result.out / "run")
+    result.features.save(result.out / "feature_set")
+    result.model.save(result.out / "model")
+    for ranking in result.rankings:
+        ranking.save(result.out / "rankings" / ranking.method)
+    return replace(result, run=record)
+
+
+def _segments(table: Table, rankings: tuple[Ranking, ...]) -> tuple[str, ...]:
+    """Return the two best-ranked fields that are not sensitive and have few values."""
+    order = rankings[0].order if rankings else table.schema.names
+    fit = [
+        n
+        for n in order
+        if n in table.code_fields and not table.schema.field(n).sensitive and table.encoder.size(n) <= 60
+    ]
+    return tuple(fit[:2])
+
+
+def _logits(evaluation: Evaluation) -> np.ndarray:
+    if evaluation.logits is None:
+        raise DataError("an evaluation without per-row scores cannot be compared")
+    return evaluation.logits
+
+
+def _versions() -> dict[str, str]:
+    names = ("ctrsel", "torch", "polars", "lightgbm", "mlflow", "numpy", "scikit-learn")
+    return {"python": platform.python_version(), **{n: importlib.metadata.version(n) for n in names}}

@@ -1,0 +1,209 @@
+"""The stages of a run, each a plain computation behind the cache, in the order in which they need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ctrsel.api.cache import StageCache
+from ctrsel.api.evaluate import evaluate
+from ctrsel.api.plan import Plan, component_key, selection_name
+from ctrsel.api.saved import load_fit, load_outcome, load_selection, save_fit, save_outcome, save_selection
+from ctrsel.core.artifact import digest_file
+from ctrsel.core.catalog import describe
+from ctrsel.core.config import DataConfig
+from ctrsel.core.errors import LeakError
+from ctrsel.data.audit import audit
+from ctrsel.data.ingest import ingest
+from ctrsel.data.sources import dataset_files, source_paths
+from ctrsel.data.table import Table
+from ctrsel.explain import explain
+from ctrsel.models.model import Model
+from ctrsel.rank import Ranker, rank
+from ctrsel.records.audit import Audit
+from ctrsel.records.evaluation import Evaluation
+from ctrsel.records.explanation import Explanation
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.ranking import Ranking
+from ctrsel.select import CONTROLS, Outcome, Problem, Selector, retrain
+from ctrsel.stats.sampling import stratified_sample
+from ctrsel.train import Fit
+
+__all__ = ["Stages"]
+
+
+def _save(record: Any, path: Path) -> None:
+    record.save(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """A plan and the cache of its results; each method is one stage."""
+
+    plan: Plan
+    cache: StageCache
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, from which every stage derives its own stream."""
+        return self.plan.config.seed
+
+    def ingest(self) -> Table:
+        """Ingest, or load the table that was made from the same bytes by the same settings."""
+        config = self.plan.config
+        inputs = {
+            "files": _digests(config.data),
+            "data": asdict(config.data),
+            "schema": asdict(config.schema),
+            "split": asdict(config.split),
+            "settings": asdict(config.ingest),
+            "seed": self.seed,
+        }
+
+        def compute() -> Table:
+            return ingest(config.data, schema=config.schema, split=config.split, settings=config.ingest, seed=self.seed)
+
+        return self.cache.get("ingest", version=1, inputs=inputs, compute=compute, save=_save, load=Table.load)
+
+    def audit(self, table: Table) -> Audit:
+        """Audit the table.
+
+        Raises:
+            LeakError: If a field gives the label away and the config does not accept it.
+        """
+        accept = self.plan.config.audit.accept
+        found = self.cache.get(
+            "audit",
+            version=1,
+            inputs={"table": table.digest, "accept": sorted(accept)},
+            compute=lambda: audit(table, accept=accept),
+            save=_save,
+            load=Audit.load,
+        )
+        if found.stops:
+            stop = found.stops[0]
+            raise LeakError(f"field {stop.field!r}: {stop.evidence} {stop.advice}")
+        return found
+
+    def train(self, known: Table) -> dict[str, Fit]:
+        """Train every learner on all values; trees first, since a ranker may explain them."""
+        learners = self.plan.learners
+        order = sorted(learners, key=lambda name: component_key(learners[name]) != "boosted")
+        fits = {}
+        for name in order:
+            learner = learners[name]
+            fits[name] = self.cache.get(
+                f"train/{name}",
+                version=1,
+                inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed},
+                compute=lambda learner=learner: learner.fit(known, seed=self.seed),
+                save=save_fit,
+                load=load_fit,
+            )
+        return fits
+
+    def rank(self, table: Table) -> tuple[Ranking, ...]:
+        """Rank the fields by every ranker of the config."""
+
+        def one(ranker: Ranker) -> Ranking:
+            return self.cache.get(
+                f"rank/{component_key(ranker)}",
+                version=1,
+                inputs={"table": table.digest, "ranker": describe(ranker), "seed": self.seed},
+                compute=lambda: rank(table, (ranker,), seed=self.seed)[0],
+                save=_save,
+                load=Ranking.load,
+            )
+
+        return tuple(map(one, self.plan.rankers))
+
+    def select(self, known: Table, rankings: tuple[Ranking, ...]) -> dict[str, tuple[Selector, Outcome]]:
+        """Run each selector and each control; the first one's number of values is the size of all that follow."""
+        config, learner = self.plan.config, self.plan.learner
+        problem = Problem(
+            table=known,
+            learner=learner,
+            rankings={r.method: r for r in rankings},
+            always_keep=config.select.always_keep,
+            groups=config.select.groups,
+        )
+        wishes = {
+            "table": known.digest,
+            "learner": describe(learner),
+            "seed": self.seed,
+            "always_keep": list(config.select.always_keep),
+            "groups": [list(g) for g in config.select.groups],
+            "rankings": [r.digest for r in rankings],
+        }
+        size = int(config.select.size * problem.n_values)
+        snapshot: Model | None = None
+        outcomes: dict[str, tuple[Selector, Outcome]] = {}
+        for i, selector in enumerate((*self.plan.selectors, *CONTROLS)):
+            selection = self.cache.get(
+                f"select/{component_key(selector)}",
+                version=1,
+                inputs={**wishes, "selector": describe(selector), "size": size},
+                compute=lambda s=selector, n=size: s.select(problem, size=n, seed=self.seed),
+                save=save_selection,
+                load=load_selection,
+            )
+            if i == 0:
+                size, snapshot = selection.features.n_values, selection.snapshot
+            start = {"features": selection.features.digest, "snapshot": snapshot.digest if snapshot else None}
+            outcome = self.cache.get(
+                f"retrain/{component_key(selector)}",
+                version=1,
+                inputs={**wishes, **start},
+                compute=lambda s=selection, m=snapshot: retrain(problem, s, snapshot=m, seed=self.seed),
+                save=save_outcome,
+                load=load_outcome,
+            )
+            outcomes[selection_name(config.select.learner, selector)] = (selector, outcome)
+        return outcomes
+
+    def evaluate(
+        self, name: str, model: Model, table: Table, *, features: FeatureSet | None, segments: tuple[str, ...]
+    ) -> Evaluation:
+        """Read the test split once for this model."""
+        scored = table if features is None else table.narrow(features)
+        shown = tuple(s for s in segments if s in scored.schema.names)
+        return self.cache.get(
+            f"evaluate/{_file_name(name)}",
+            version=1,
+            inputs={"model": model.digest, "table": table.digest, "segments": list(shown), "seed": self.seed},
+            compute=lambda: evaluate(model, scored, split="test", segments=shown, seed=self.seed),
+            save=_save,
+            load=Evaluation.load,
+        )
+
+    def explain(self, name: str, model: Model, table: Table, *, rows: int) -> Explanation:
+        """Explain a model on a label-stratified sample of validation rows."""
+        part = table.part("valid")
+        sample = stratified_sample(part.label(), min(rows, part.n_rows), seed=self.seed)
+        settings = self.plan.config.explain
+        return self.cache.get(
+            f"explain/{_file_name(name)}",
+            version=1,
+            inputs={
+                "model": model.digest,
+                "table": table.digest,
+                "rows": len(sample),
+                "background": settings.background,
+                "seed": self.seed,
+            },
+            compute=lambda: explain(model, part, rows=sample, seed=self.seed),
+            save=_save,
+            load=Explanation.load,
+        )
+
+
+def _digests(data: DataConfig) -> Mapping[str, list[str]]:
+    given = {k: v for k in ("train", "valid", "test") if (v := getattr(data, k)) is not None}
+    files = dataset_files(data.dataset) if data.dataset is not None else given
+    return {k: [digest_file(p) for p in source_paths(v)] for k, v in files.items()}
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
