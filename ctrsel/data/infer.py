@@ -15,11 +15,18 @@ _POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
 _NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
 
 
-def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig) -> Schema:
+def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig, *, untyped: bool = False) -> Schema:
     """Complete the user's schema from a frame.
 
     A numeric column with more than 20 distinct numbers is numeric (bucketed by the ingest settings), a list is
     multivalued, anything else is categorical. Nothing is guessed about leaks, time, groups or weights.
+
+    Args:
+        frame: Raw rows.
+        config: What the user said; it always wins.
+        ingest: Settings of buckets and minimum counts.
+        untyped: Whether the frame comes from a text format, where a column of numbers is a column of texts too. A
+            text column of a typed source is never taken for numbers: its writer chose text.
 
     Raises:
         DataError: If the label, or a column with a role, is not in the data, or the label has not two values.
@@ -39,7 +46,9 @@ def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig
     # The group stays a field unless it is ignored by name: a user id is both.
     taken = {label.name, config.time, config.weight, *config.ignore}
     names = [c for c in columns if c not in taken and (config.infer or c in config.fields)]
-    fields = tuple(_field(frame[name], config.fields.get(name, FieldConfig()), ingest) for name in names)
+    fields = tuple(
+        _field(frame[name], config.fields.get(name, FieldConfig()), ingest, untyped=untyped) for name in names
+    )
     owners = {f.name for f in fields}
     for f in fields:
         if f.vocabulary not in owners:
@@ -101,13 +110,13 @@ def _label(frame: pl.DataFrame, config: SchemaConfig) -> Label:
     )
 
 
-def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig) -> Field:
+def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig, *, untyped: bool) -> Field:
     kind: Kind
     if config.kind is not None:
         kind = config.kind
     elif isinstance(series.dtype, pl.List | pl.Array):
         kind = "multivalued"
-    elif config.bucket is not None or is_numeric(series):
+    elif config.bucket is not None or ((untyped or series.dtype != pl.String) and is_numeric(series)):
         kind = "numeric"
     else:
         kind = "categorical"

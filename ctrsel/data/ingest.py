@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ctrsel.core.log import event
 from ctrsel.data.canonical import canonical_text, numeric_values
 from ctrsel.data.encoder import fit_encoder
 from ctrsel.data.infer import infer_schema, is_numeric
-from ctrsel.data.sources import dataset_files, read_frame, read_source
+from ctrsel.data.sources import dataset_files, guess_format, read_frame, read_source
 from ctrsel.data.split import assign
 from ctrsel.data.table import Table
 from ctrsel.records.schema import Schema
@@ -81,13 +82,15 @@ def ingest(
     train = parts["train"]
     for name, frame in parts.items():
         _same(train, frame, name)
-    _steady(parts)
+    untyped = _untyped(data)
+    if untyped:
+        _steady(parts)
     whole = (
         pl.concat([f.select(train.columns) for f in parts.values()], how="vertical_relaxed")
         if len(parts) > 1
         else train
     )
-    found = infer_schema(whole, schema, settings)
+    found = infer_schema(whole, schema, settings, untyped=untyped)
     event("read", rows=whole.height, columns=whole.width, fields=len(found.fields))
 
     positive = (canonical_text(whole[found.labels[0].name]) == found.labels[0].positive).to_numpy()
@@ -128,8 +131,6 @@ def _parts(data: Any) -> dict[str, pl.DataFrame]:
     unknown = sorted(set(given) - {"train", "valid", "test"})
     if unknown or "train" not in given:
         raise ConfigError(f"data: a mapping needs 'train' and may have 'valid' and 'test', got {sorted(given)}")
-    import os
-
     parts = {}
     for name in ("train", "valid", "test"):
         if name in given:
@@ -138,6 +139,16 @@ def _parts(data: Any) -> dict[str, pl.DataFrame]:
             if parts[name].height == 0:
                 raise DataError(f"data.{name}: has no rows")
     return parts
+
+
+def _untyped(data: Any) -> bool:
+    """Whether any part comes from a text format."""
+    if isinstance(data, DataConfig):
+        kinds = {guess_format(f) for f in (data.train,) if f is not None} if data.format == "auto" else {data.format}
+    else:
+        given = list(data.values()) if isinstance(data, dict) else [data]
+        kinds = {guess_format(str(d)) for d in given if isinstance(d, str | os.PathLike)}
+    return bool(kinds & {"csv", "tsv", "libsvm", "libfm"})
 
 
 def _name(data: Any) -> str:
