@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CATALOG", "Explainer", "explain", "explainer_for", "sample_rows"]
 
-CATALOG: Catalog[Explainer] = Catalog(__name__, Explainer, "explainer")  # type: ignore[type-abstract]  # abstract by design
+CATALOG: Catalog[Explainer] = Catalog(__name__, Explainer, "explainer")
 
 
 def explain(

@@ -19,6 +19,7 @@ from ctrsel.data.table import Ragged, Table
 from ctrsel.explain._contract import Explainer
 from ctrsel.explain.rows import sample_rows
 from ctrsel.records.explanation import Explanation
+from ctrsel.stats.sampling import stratified_sample
 
 if TYPE_CHECKING:
     from ctrsel.models.model import Model
@@ -39,7 +40,7 @@ class PermutationShap(Explainer):
 
     Attributes:
         rows: How many rows are explained unless the caller names them.
-        background: Training rows to compare with, each class in proportion; the same for all explained rows.
+        background: How many rows to compare with, each class in proportion; the same for all explained rows.
         batch: Rows made at once, about; bounds the memory.
     """
 
@@ -59,13 +60,18 @@ class PermutationShap(Explainer):
         return model is not None
 
     def explain(self, model: Model, table: Table, *, rows: np.ndarray, seed: int) -> Explanation:
-        """Attribute the first label's logit against background rows of the split "train".
+        """Attribute the first label's logit against background rows of the split "train", or of the whole table without one.
 
         Raises:
-            DataError: If the table is another Encoder's, or has splits but no "train".
+            DataError: If the table is another Encoder's, or there are no rows.
             CtrselError: If base and attributions of a row do not add up to its logit.
         """
-        behind = sample_rows(table, self.background, split="train", seed=derive(seed, "explain", "background"))
+        drawn = derive(seed, "explain", "background")
+        if "train" in table.splits:
+            behind = sample_rows(table, self.background, split="train", seed=drawn)
+        else:
+            strata = np.zeros(table.n_rows) if table.labels is None else table.label()
+            behind = stratified_sample(strata, self.background, seed=drawn)
         n, size, names = len(rows), len(behind), table.schema.names
         if not n:
             raise DataError("permutation_shap: there are no rows to explain")
