@@ -26,6 +26,7 @@ __all__ = [
     "SplitConfig",
     "build",
     "load_config",
+    "override",
 ]
 
 T = TypeVar("T")
@@ -183,15 +184,47 @@ def load_config(path: str | Path, *, overrides: Mapping[str, Any] | None = None)
         raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{file}: expected keys and values, got {type(given).__name__}")
-    for key, value in (overrides or {}).items():
-        place = given
-        *parents, last = key.split(".")
-        for part in parents:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"{key}: {part!r} is a single value in {file}, not a group of keys")
-        place[last] = value
+    override(given, overrides or {}, place=str(file))
     return build(RunConfig, given, place=file.name)
+
+
+def override(given: dict[str, Any], overrides: Mapping[str, Any], *, place: str) -> None:
+    """Set dotted keys in plain values, in place; a number in a key counts the items of a list.
+
+    Raises:
+        ConfigError: If a key leads into a single value, or past the end of a list.
+
+    Examples:
+        >>> given = {"data": {"train": "a.csv"}, "rank": [{"use": "mutual_information"}]}
+        >>> override(given, {"data.rows": 10, "rank.0.use": "boosted_shap"}, place="run.yaml")
+        >>> given
+        {'data': {'train': 'a.csv', 'rows': 10}, 'rank': [{'use': 'boosted_shap'}]}
+    """
+    for key, value in overrides.items():
+        at: Any = given
+        *parents, last = key.split(".")
+        for part, after in zip(parents, [*parents[1:], last], strict=True):
+            at = _inside(at, part, key, place)
+            if not isinstance(at, dict | list):
+                raise ConfigError(f"{key}: {part!r} is a single value in {place}, so it has no {after!r}")
+        if isinstance(at, list):
+            at[_index(at, last, key, place)] = value
+        else:
+            at[last] = value
+
+
+def _inside(at: Any, part: str, key: str, place: str) -> Any:
+    if isinstance(at, list):
+        return at[_index(at, part, key, place)]
+    if at.get(part) is None:  # a key without a value stands for an empty group
+        at[part] = {}
+    return at[part]
+
+
+def _index(items: list[Any], part: str, key: str, place: str) -> int:
+    if not part.isdecimal() or int(part) >= len(items):
+        raise ConfigError(f"{key}: {place} has a list there, whose items are 0 to {len(items) - 1}, got {part!r}")
+    return int(part)
 
 
 def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
@@ -217,10 +250,9 @@ def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
             raise unknown_name("key", str(key), known, place=place)
         catalog = known[key].metadata.get("catalog")
         here = f"{place}.{key}"
-        if catalog is not None and (isinstance(value, str | Mapping)):
-            values[key] = catalog.create(value, place=here)
-        elif catalog is not None:
-            values[key] = value
+        if catalog is not None:
+            ready = isinstance(value, catalog.base) or (value is None and type(None) in typing.get_args(hints[key]))
+            values[key] = value if ready else catalog.create(value, place=here)
         else:
             values[key] = _convert(hints[key], value, here)
     missing = [
@@ -263,6 +295,9 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
 def _validate(hint: Any, value: Any, place: str) -> Any:
     from pydantic import ValidationError
 
+    # A switch is no number, although Python counts with it; a number may come as a text, since YAML reads 1e-3 as one.
+    if isinstance(value, bool) and hint in (int, float):
+        raise ConfigError(f"{place}: input should be a number, got {value!r}")
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
@@ -274,5 +309,7 @@ def _validate(hint: Any, value: Any, place: str) -> Any:
 def _adapter(hint: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter
 
-    # Numbers may stand where a text is expected (`positive: 1`); other silent conversions stay off.
-    return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True))
+    # Numbers may stand where a text is expected (`positive: 1`).
+    return TypeAdapter(
+        hint, config=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    )
