@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -24,6 +25,7 @@ __all__ = [
     "digest_arrays",
     "digest_file",
     "digest_json",
+    "read_array",
     "read_manifest",
     "to_json",
 ]
@@ -100,24 +102,21 @@ def atomic_folder(path: Path, *, manifest: Mapping[str, Any]) -> Iterator[Path]:
         yield partial
         (partial / MANIFEST).write_text(to_json(dict(manifest), indent=1) + "\n", encoding="utf-8")
         for file in partial.rglob("*"):
-            if file.is_file():
-                _sync(file)
+            _sync(file)
         _sync(partial)
-        old = None
         if path.exists():
-            old = path.parent / f".{path.name}.old-{uuid.uuid4().hex[:8]}"
-            path.rename(old)
-        partial.rename(path)
+            _exchange(partial, path)
+        else:
+            partial.rename(path)
         _sync(path.parent)
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
+        _remove(partial)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _remove(partial)
+        if _full(error):
             raise DataError(f"{path}: no space is left on the disk for this folder; nothing was written") from error
         raise
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         raise
 
 
@@ -132,7 +131,7 @@ def atomic_text(path: Path, text: str) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _full(error):
             raise DataError(f"{path}: no space is left on the disk for this file; nothing was written") from error
         raise
 
@@ -147,14 +146,59 @@ def read_manifest(path: Path, *, format: str, version: int) -> dict[str, Any]:
     if not file.is_file():
         raise DataError(f"{path}: expected a saved {format}, but there is no {MANIFEST} in it")
     try:
-        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        manifest: Any = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{file}: expected JSON, got {error}") from error
-    if manifest.get("format") != format:
-        raise DataError(f"{path}: expected a saved {format}, got {manifest.get('format')!r}")
+    if not isinstance(manifest, dict) or manifest.get("format") != format:
+        got = manifest.get("format") if isinstance(manifest, dict) else manifest
+        raise DataError(f"{path}: expected a saved {format}, got {got!r}")
     if manifest.get("version") != version:
         raise DataError(f"{path}: expected {format} version {version}, got {manifest.get('version')!r}")
-    return manifest
+    return dict(manifest)
+
+
+def read_array(file: Path, *, mapped: bool = False) -> np.ndarray:
+    """Read one array of a saved folder, memory-mapped on request.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    try:
+        array: np.ndarray = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{file}: this part of the saved folder is missing") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{file}: expected a whole .npy array, got: {str(error).splitlines()[0][:200]}") from error
+    return array
+
+
+def _full(error: OSError) -> bool:
+    # Some libraries keep the number of the error in its text only.
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Let two paths change places in one step, so that a kill never leaves neither; the old one is at `new` then."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE (Linux)
+    if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(path), swap) == 0:
+        return
+    # Two steps where the system or the file system has no exchange; a kill in between leaves the old one beside.
+    old = path.parent / f".{path.name}.old-{uuid.uuid4().hex[:8]}"
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    old.rename(new)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

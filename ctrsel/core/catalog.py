@@ -45,7 +45,7 @@ class Catalog(Generic[T]):
             module, _, attribute = name.partition(":")
             try:
                 found = getattr(importlib.import_module(module), attribute)
-            except (ImportError, AttributeError) as error:
+            except (ImportError, AttributeError, ValueError, TypeError) as error:
                 raise ConfigError(f"{place or self.kind}: cannot load {name!r}: {error}") from error
             if not (isinstance(found, type) and issubclass(found, self.base)):
                 raise ConfigError(f"{place or self.kind}: {name!r} must be a {self.base.__name__}")
@@ -63,7 +63,11 @@ class Catalog(Generic[T]):
         """
         from ctrsel.core.config import build
 
-        given = {"use": spec} if isinstance(spec, str) else dict(spec)
+        if not isinstance(spec, str | Mapping):
+            raise ConfigError(
+                f"{place or self.kind}: expected a {self.kind}'s name, or 'use' and parameters, got {spec!r}"
+            )
+        given = {"use": spec} if isinstance(spec, str) else {str(k): v for k, v in spec.items()}
         if "use" not in given:
             raise ConfigError(
                 f"{place or self.kind}: a {self.kind} needs the key 'use' with one of: {', '.join(self.names())}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def logger() -> logging.Logger:
     return logging.getLogger(_NAME)
 
 
-def event(name: str, **facts: Any) -> None:
+def event(name: str, /, **facts: Any) -> None:
     """Log one structured event, such as a stage's end with its rows and seconds."""
     logger().info(name, extra={"facts": facts})
 
@@ -42,11 +43,18 @@ class _Line(logging.Formatter):
                 "event": record.getMessage(),
                 **facts,
             }
-            return json.dumps(line, default=str)
+            if record.exc_info:
+                line["error"] = self.formatException(record.exc_info)
+            return json.dumps({k: _finite(v) for k, v in line.items()}, default=str)
         text = " ".join(f"{key}={_short(value)}" for key, value in facts.items())
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        return f"{clock} {level}{record.getMessage()}" + (f"  {text}" if text else "")
+        error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return f"{clock} {level}{record.getMessage()}" + (f"  {text}" if text else "") + error
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> str:
@@ -112,6 +120,6 @@ def progress(name: str, total: int, *, unit: str = "") -> Iterator[Progress]:
             now = time.monotonic()
             if now - self.last >= 10:
                 self.last = now
-                event(name, done=self.done, of=total, unit=unit, **facts)
+                event(name, **{**facts, "done": self.done, "of": total, "unit": unit})
 
     yield _Lines()

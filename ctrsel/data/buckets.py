@@ -18,7 +18,7 @@ def quantile_edges(values: np.ndarray, *, bins: int) -> np.ndarray:
     just above it, and the other edges are quantiles of what is left.
 
     Args:
-        values: Training values without missing ones, float64 `[n]`.
+        values: Training values without missing ones, float64 `[n]`; infinite ones do not move the edges.
         bins: How many buckets at most, at least 2.
 
     Returns:
@@ -30,6 +30,7 @@ def quantile_edges(values: np.ndarray, *, bins: int) -> np.ndarray:
         >>> quantile_edges(np.array([0.0] * 90 + list(range(1, 11))), bins=3).tolist()
         [1.0, 6.0]
     """
+    values = values[np.isfinite(values)]
     if not len(values):
         return np.zeros(0)
     points, counts = np.unique(values, return_counts=True)
@@ -72,7 +73,10 @@ def bucket_ids(values: np.ndarray, *, edges: np.ndarray | None) -> np.ndarray:
 
 
 def bucket_texts(ids: np.ndarray, *, edges: np.ndarray | None) -> list[str]:
-    """Name buckets by the range of values that they hold.
+    """Name buckets by the range of values that they hold: the first end belongs to it, the second does not.
+
+    Edges have as few digits as tell them apart; in the log-square form "2" is the range from 2 to e, which for counts
+    is 2 alone.
 
     Examples:
         >>> bucket_texts(np.array([0, 1]), edges=np.array([5.0]))
@@ -85,19 +89,33 @@ def bucket_texts(ids: np.ndarray, *, edges: np.ndarray | None) -> list[str]:
             str(i) if i <= 2 else f"{_number(np.exp(np.sqrt(i - 2)))} to {_number(np.exp(np.sqrt(i - 1)))}"
             for i in ids.tolist()
         ]
-    names = []
+    names, ends = [], _numbers(edges)
     for i in ids.tolist():
         if not 0 <= i <= len(edges):
             raise DataError(f"bucket {i} is outside 0..{len(edges)}")
         if len(edges) == 0:
             names.append("any")
         elif i == 0:
-            names.append(f"under {_number(edges[0])}")
+            names.append(f"under {ends[0]}")
         elif i == len(edges):
-            names.append(f"{_number(edges[-1])} or more")
+            names.append(f"{ends[-1]} or more")
         else:
-            names.append(f"{_number(edges[i - 1])} to {_number(edges[i])}")
+            names.append(f"{ends[i - 1]} to {ends[i]}")
     return names
+
+
+def _numbers(edges: np.ndarray) -> list[str]:
+    """Write edges exactly where that is short, else with the fewest digits (6 at least) that keep them apart."""
+    for digits in range(6, 18):
+        texts = [_exact(x, digits) for x in edges.tolist()]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _exact(x: float, digits: int) -> str:
+    whole = f"{x:.0f}" if x.is_integer() and abs(x) < 1e15 else repr(x)
+    return whole if len(whole) <= 10 or x.is_integer() else f"{x:.{digits}g}"
 
 
 def _number(x: float) -> str:

@@ -16,7 +16,8 @@ def canonical_text(series: pl.Series) -> pl.Series:
 
     Integers are written in decimal; a float with an integer value as that integer; a text that is such a float
     ("3.0") likewise, so that a column keeps its values when a null turns it from integer to float; booleans as true
-    and false; times as ISO 8601 in UTC. Texts are otherwise left as they are: case and inner spaces may matter.
+    and false; times as ISO 8601 in UTC, whatever unit they are kept in; durations in microseconds. Texts are otherwise
+    left as they are: case and inner spaces may matter.
 
     Raises:
         DataError: If the type has no text form (bytes, structs, lists).
@@ -38,12 +39,23 @@ def canonical_text(series: pl.Series) -> pl.Series:
     if kind.is_integer() or kind == pl.Boolean:
         return series.cast(pl.String)
     if kind.is_decimal():
-        return canonical_text(series.cast(pl.Float64))
+        # Not by way of floats: a database's ids come as decimals of more than 53 bits.
+        text = series.cast(pl.String)
+        return (
+            text.str.strip_chars_end("0").str.strip_chars_end(".")
+            if text.str.contains(".", literal=True).any()
+            else text
+        )
     if kind == pl.Null:
         return series.cast(pl.String)
     if kind.is_temporal():
         if isinstance(kind, pl.Datetime) and kind.time_zone:
             series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        if kind == pl.Duration:
+            return series.dt.total_microseconds().cast(pl.String)
+        if isinstance(kind, pl.Datetime):
+            text = series.dt.to_string("%Y-%m-%dT%H:%M:%S%.9f")
+            return text.str.replace(r"\.?0+$", "", literal=False)
         return series.cast(pl.String)
     if kind in (pl.Categorical, pl.Enum) or kind == pl.String:
         text = series.cast(pl.String)
@@ -94,6 +106,8 @@ def list_items(series: pl.Series) -> pl.Series:
     """
     if isinstance(series.dtype, pl.List | pl.Array):
         lists = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
+        if isinstance(series.dtype.inner, pl.List | pl.Array | pl.Struct):
+            raise DataError(f"column {series.name!r}: a list must hold single values, got {series.dtype}")
     elif series.dtype == pl.String:
         lists = series.str.split(LIST_SEPARATOR)
     else:
@@ -103,9 +117,5 @@ def list_items(series: pl.Series) -> pl.Series:
     texts = items.with_columns(canonical_text(items["item"]).alias("item"))
     packed = texts.drop_nulls("item").group_by("row", maintain_order=True).agg("item")
     whole = rows.select("row").join(packed, on="row", how="left", maintain_order="left")["item"]
-    empty = pl.Series([[]], dtype=pl.List(pl.String))
-    return whole.fill_null(empty.first()) if whole.null_count() == 0 else _fill(whole).rename(series.name)
-
-
-def _fill(lists: pl.Series) -> pl.Series:
-    return pl.select(pl.when(lists.is_null()).then(pl.lit([], dtype=pl.List(pl.String))).otherwise(lists)).to_series()
+    none = pl.lit([], dtype=pl.List(pl.String))
+    return pl.select(pl.when(whole.is_null()).then(none).otherwise(whole).alias(series.name)).to_series()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
@@ -80,7 +80,9 @@ class Encoder:
     @cached_property
     def digest(self) -> str:
         """Digest of the schema and everything fitted."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {
+            f"order/{k}": v.order for k, v in self.vocabularies.items() if v.order is not None
+        }
         texts: dict[str, list[str]] = {}
         for name, v in self.vocabularies.items():
             arrays |= {f"codes/{name}": v.codes, f"counts/{name}": v.counts}
@@ -110,8 +112,9 @@ class Encoder:
         n = frame.height
         raw = frame[field.name] if field.name in frame.columns else pl.Series(field.name, [None] * n, dtype=pl.Null)
         if field.is_float:
-            floats = numeric_values(raw).fill_null(float("nan")).to_numpy().astype(np.float32)
-            return np.where(np.isinf(floats), np.nan, floats)
+            with np.errstate(over="ignore"):
+                floats = numeric_values(raw).fill_null(float("nan")).to_numpy().astype(np.float32)
+            return np.where(np.isinf(floats), np.float32(np.nan), floats)
         vocabulary = self.vocabularies[field.vocabulary]
         if field.is_list:
             lists = _last(list_items(raw), field)
@@ -143,8 +146,16 @@ class Encoder:
         """
         if features.encoder and features.encoder != self.digest:
             raise DataError(f"the feature set is about encoder {features.encoder}, not about {self.digest}")
+        strange = [f for f in features.fields if f not in self.schema.names]
+        if strange:
+            raise DataError(f"the feature set keeps the field {strange[0]!r}, which the encoder has not")
         schema = self.schema.only(features.fields)
         used = {f.vocabulary for f in schema.fields if not f.is_float}
+        undecided = sorted(used - set(features.remaps))
+        if undecided:
+            raise DataError(
+                f"the feature set keeps fields of the vocabulary {undecided[0]!r}, but does not map its codes"
+            )
         vocabularies = {k: v.narrow(features.remaps[k]) for k, v in self.vocabularies.items() if k in used}
         names = set(schema.names)
         return Encoder(
@@ -185,14 +196,17 @@ class Encoder:
         m = read_manifest(path, format="ctrsel.encoder", version=1)
         vocabularies = {}
         for i, name in enumerate(m["vocabularies"]):
-            frame = pl.read_parquet(path / f"values_{i}.parquet")
+            try:
+                frame = pl.read_parquet(path / f"values_{i}.parquet")
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise DataError(f"{path}: the values of vocabulary {name!r} are missing or damaged") from error
             order = path / f"order_{i}.npy"
             vocabularies[name] = Vocabulary(
                 name=name,
                 values=frame["value"],
                 codes=frame["code"].to_numpy(),
-                counts=np.load(path / f"counts_{i}.npy", allow_pickle=False),
-                order=np.load(order, allow_pickle=False) if order.exists() else None,
+                counts=read_array(path / f"counts_{i}.npy"),
+                order=read_array(order) if order.exists() else None,
             )
         encoder = Encoder(
             schema=Schema.from_dict(m["schema"]),
@@ -222,8 +236,9 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
     for field in schema.fields:
         raw = frame[field.name]
         if field.is_float:
-            values = numeric_values(raw).to_numpy()
-            finite = values[np.isfinite(values)]
+            values = numeric_values(raw).fill_null(float("nan")).to_numpy()
+            # What float32 cannot hold is missing when it is encoded.
+            finite = values[np.abs(values) <= float(np.finfo(np.float32).max)]
             spread = float(finite.std()) if len(finite) else 1.0
             moments[field.name] = (float(finite.mean()) if len(finite) else 0.0, spread if spread > 0 else 1.0)
             continue
@@ -236,8 +251,10 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
             missing = found == NO_BUCKET
             names = np.empty(len(found), dtype=object)
             names[~missing] = bucket_texts(found[~missing], edges=edges.get(field.name))
-            orders[field.vocabulary] = {str(t): float(i) for t, i in zip(names, found, strict=True) if t is not None}
-            text = pl.Series(names.tolist(), dtype=pl.String)[places.tolist() if len(places) < 2 else pl.Series(places)]
+            orders.setdefault(field.vocabulary, {}).update(
+                {str(t): float(i) for t, i in zip(names, found, strict=True) if t is not None}
+            )
+            text = pl.Series(names.tolist(), dtype=pl.String).gather(pl.Series(places, dtype=pl.UInt32))
         elif field.is_list:
             text = _last(list_items(raw), field).explode(empty_as_null=False, keep_nulls=False)
         else:

@@ -44,15 +44,19 @@ def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig
                 "column", name, columns, place="schema.fields" if name in config.fields else "schema.ignore"
             )
     # The group stays a field unless it is ignored by name: a user id is both.
+    roles = {"the label": label.name, "schema.time": config.time, "schema.weight": config.weight}
+    for role, name in (*roles.items(), *(("schema.ignore", name) for name in config.ignore)):
+        if name in config.fields:
+            raise ConfigError(f"schema.fields.{name}: a column has one role, but {name!r} is {role} as well")
+    named = [name for name in (*roles.values(), config.group) if name is not None]
+    if named.count(label.name) > 1:
+        raise ConfigError(f"schema.label: a column has one role, but {label.name!r} is time, weight or group as well")
     taken = {label.name, config.time, config.weight, *config.ignore}
     names = [c for c in columns if c not in taken and (config.infer or c in config.fields)]
     fields = tuple(
         _field(frame[name], config.fields.get(name, FieldConfig()), ingest, untyped=untyped) for name in names
     )
-    owners = {f.name for f in fields}
-    for f in fields:
-        if f.vocabulary not in owners:
-            raise unknown_name("field", f.vocabulary, sorted(owners), place=f"schema.fields.{f.name}.vocabulary")
+    _check_sharing(fields)
     return Schema(
         labels=(label,),
         fields=fields,
@@ -61,6 +65,25 @@ def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig
         weight=config.weight,
         sampling_rate=config.sampling_rate,
     )
+
+
+def _check_sharing(fields: tuple[Field, ...]) -> None:
+    """Refuse shared vocabularies that cannot be: of an unknown field, of one that shares in turn, or of other buckets."""
+    owners = {f.name: f for f in fields}
+    for f in fields:
+        if f.vocabulary == f.name:
+            continue
+        place = f"schema.fields.{f.name}.vocabulary"
+        if f.vocabulary not in owners:
+            raise unknown_name("field", f.vocabulary, sorted(owners), place=place)
+        owner = owners[f.vocabulary]
+        if owner.vocabulary != owner.name:
+            raise ConfigError(f"{place}: {owner.name!r} uses the vocabulary of {owner.vocabulary!r}; name that one")
+        if {f.bucket, owner.bucket} not in ({None}, {"log2"}):
+            raise ConfigError(
+                f"{place}: only categories, lists and log2 buckets can share a vocabulary, but {f.name!r} and "
+                f"{owner.name!r} have the buckets {f.bucket!r} and {owner.bucket!r}"
+            )
 
 
 def is_numeric(series: pl.Series) -> bool:
@@ -80,11 +103,7 @@ def is_numeric(series: pl.Series) -> bool:
 def _label(frame: pl.DataFrame, config: SchemaConfig) -> Label:
     name = config.label.name
     if name not in frame.columns:
-        raise (
-            unknown_name("column", name, frame.columns, place="schema.label: the label is not in the data:")
-            if frame.columns
-            else DataError("no columns")
-        )
+        raise unknown_name("column", name, frame.columns, place="schema.label")
     text = canonical_text(frame[name])
     if text.null_count():
         row = int(text.is_null().arg_true()[0])
@@ -127,10 +146,10 @@ def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig, *, unty
         name=series.name,
         kind=kind,
         bucket=bucket,
-        bins=(config.bins or ingest.bins) if bucket == "quantile" else None,
+        bins=(ingest.bins if config.bins is None else config.bins) if bucket == "quantile" else None,
         vocabulary=config.vocabulary or series.name,
-        min_count=config.min_count or ingest.min_count,
-        max_length=config.max_length or (ingest.max_length if kind == "sequence" else None),
+        min_count=ingest.min_count if config.min_count is None else config.min_count,
+        max_length=ingest.max_length if config.max_length is None and kind == "sequence" else config.max_length,
         cost=config.cost,
         available_at=config.available_at,
         sensitive=bool(config.sensitive),

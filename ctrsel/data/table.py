@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.vocabulary import smallest_uint
@@ -18,6 +18,8 @@ from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.schema import Schema
 
 __all__ = ["Ragged", "Table"]
+
+_OTHERS = ("labels", "weight", "group", "time", "row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,9 @@ class Ragged:
 
     def take(self, rows: np.ndarray) -> Ragged:
         """Return these rows, in this order."""
-        lengths = np.diff(self.offsets)[rows]
+        lengths, starts = np.diff(self.offsets)[rows], self.offsets[:-1][rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[rows], lengths)
+        places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, lengths)
         return Ragged(offsets=offsets, codes=self.codes[places])
 
 
@@ -158,10 +160,7 @@ class Table:
     def _rows(self, rows: slice | np.ndarray, *, splits: Mapping[str, tuple[int, int]]) -> Table:
         every = np.arange(self.n_rows)[rows] if isinstance(rows, slice) else rows
         columns = {k: c.take(every) if isinstance(c, Ragged) else c[rows] for k, c in self.columns.items()}
-        picked: dict[str, Any] = {
-            k: None if (v := getattr(self, k)) is None else v[rows]
-            for k in ("labels", "weight", "group", "time", "row")
-        }
+        picked: dict[str, Any] = {k: None if (v := getattr(self, k)) is None else v[rows] for k in _OTHERS}
         return replace(self, columns=columns, splits=splits, **picked)
 
     def narrow(self, features: FeatureSet) -> Table:
@@ -200,11 +199,13 @@ class Table:
 
     def save(self, path: Path) -> None:
         """Save as a folder: the Encoder and one `.npy` per array."""
+        others = [name for name in _OTHERS if getattr(self, name) is not None]
         manifest = {
             "format": "ctrsel.table",
             "version": 1,
             "splits": {k: list(v) for k, v in self.splits.items()},
-            "columns": list(self.columns),
+            "columns": {k: "list" if isinstance(c, Ragged) else "plain" for k, c in self.columns.items()},
+            "others": others,
             "source": self.source,
             "digest": self.digest,
         }
@@ -216,47 +217,44 @@ class Table:
                     np.save(folder / f"column_{i}.codes.npy", column.codes, allow_pickle=False)
                 else:
                     np.save(folder / f"column_{i}.npy", column, allow_pickle=False)
-            for name in ("labels", "weight", "group", "time", "row"):
-                if (array := getattr(self, name)) is not None:
-                    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            for name in others:
+                np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
 
     @staticmethod
     def load(path: Path) -> Table:
-        """Load what `save` wrote, memory-mapped."""
+        """Load what `save` wrote, memory-mapped; the digest is the saved one and is not computed again.
+
+        Raises:
+            DataError: If a part is missing or damaged, or its length is not that of the others.
+        """
         path = Path(path)
         m = read_manifest(path, format="ctrsel.table", version=1)
 
-        def mapped(name: str) -> np.ndarray | None:
-            file = path / f"{name}.npy"
-            if not file.exists():
-                return None
-            array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
-            return array
+        def mapped(name: str) -> np.ndarray:
+            return read_array(path / f"{name}.npy", mapped=True)
 
         columns: dict[str, np.ndarray | Ragged] = {}
-        for i, name in enumerate(m["columns"]):
-            offsets, codes, plain = mapped(f"column_{i}.offsets"), mapped(f"column_{i}.codes"), mapped(f"column_{i}")
-            if offsets is not None and codes is not None:
-                columns[name] = Ragged(offsets=offsets, codes=codes)
-            elif plain is not None:
-                columns[name] = plain
-            else:
-                raise DataError(f"{path}: the array of column {name!r} is missing")
-        row = mapped("row")
-        if row is None:
-            raise DataError(f"{path}: row.npy is missing")
+        fields = Encoder.load(path / "encoder")
+        names = [f.name for f in fields.fields]
+        if sorted(m["columns"]) != sorted(names):
+            raise DataError(f"{path}: the saved columns are not the fields of the saved encoder")
+        for i, name in enumerate(names):
+            columns[name] = (
+                Ragged(offsets=mapped(f"column_{i}.offsets"), codes=mapped(f"column_{i}.codes"))
+                if m["columns"][name] == "list"
+                else mapped(f"column_{i}")
+            )
+        others = {name: mapped(name) for name in m["others"]}
         table = Table(
-            encoder=Encoder.load(path / "encoder"),
+            encoder=fields,
             columns=columns,
-            labels=mapped("labels"),
-            weight=mapped("weight"),
-            group=mapped("group"),
-            time=mapped("time"),
-            row=row,
+            labels=others.get("labels"),
+            weight=others.get("weight"),
+            group=others.get("group"),
+            time=others.get("time"),
+            row=others["row"],
             splits={k: (v[0], v[1]) for k, v in m["splits"].items()},
             source=m["source"],
         )
-        table.__dict__["digest"] = m[
-            "digest"
-        ]  # the arrays were synced before the manifest, so it need not be computed again
+        table.__dict__["digest"] = m["digest"]
         return table

@@ -64,6 +64,8 @@ class Field:
             raise ConfigError(
                 f"schema.fields.{self.name}.bins: quantile buckets need at least 2 bins, got {self.bins!r}"
             )
+        if self.max_length is not None and self.max_length < 1:
+            raise ConfigError(f"schema.fields.{self.name}.max_length: must be at least 1, got {self.max_length}")
         if self.min_count < 1:
             raise ConfigError(f"schema.fields.{self.name}.min_count: must be at least 1, got {self.min_count}")
 
