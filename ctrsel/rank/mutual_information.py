@@ -6,8 +6,6 @@ shuffled labels, the adjusted value); Benjamini and Hochberg, "Controlling the f
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -57,9 +55,7 @@ class MutualInformation(CountRanker):
         """Rank the fields; ties stand in the order of their names."""
         import polars as pl
 
-        # The sums over distinct counts run in compiled loops that hold no lock.
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            found = list(pool.map(self._row, counts.fields.values()))
+        found = [self._row(c) for c in counts.fields.values()]
         if self.by == "held_out_gain" and any(row["held_out_gain"] is None for row in found):
             raise DataError("mutual_information.by: the held-out gain needs validation rows, and there are none")
         q = benjamini_hochberg(np.array([row["p"] for row in found]))
@@ -101,7 +97,11 @@ class MutualInformation(CountRanker):
         test = information_test(train.positives, train.totals)
         gain = None
         if valid is not None:
-            gain = held_out_gain(train.positives, train.totals, valid.positives, valid.totals, prior=self.prior)
+            # Values without validation rows matter through the base rate only: one stands for them all.
+            held = valid.totals > 0
+            known = [np.append(c[held], c[~held].sum()) for c in (train.positives, train.totals)]
+            asked = [np.append(c[held], 0) for c in (valid.positives, valid.totals)]
+            gain = held_out_gain(*known, *asked, prior=self.prior)
         return {
             "mi": test.value,
             "expected_mi": test.expected,

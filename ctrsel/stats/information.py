@@ -149,16 +149,16 @@ def adjusted_mutual_information(positives: Array, totals: Array) -> float:
     """
     yes, all_rows = contingency(positives, totals)
     positive = int(yes.sum())
-    return _adjusted(yes, all_rows, expected_mutual_information(positive, all_rows))
+    return _adjusted(yes, all_rows, mutual_information(yes, all_rows), expected_mutual_information(positive, all_rows))
 
 
-def _adjusted(yes: Array, all_rows: Array, expected: float) -> float:
+def _adjusted(yes: Array, all_rows: Array, value: float, expected: float) -> float:
     rows, positive = int(all_rows.sum()), int(yes.sum())
     if all_rows.size < 2 or positive in (0, rows) or all_rows.max() == 1:
         return 0.0
     norm = (entropy(all_rows) + entropy(np.array([positive, rows - positive]))) / 2 - expected
     # Two rows of two values are a copy of the label in every order: nothing to adjust, nothing to learn.
-    return (mutual_information(yes, all_rows) - expected) / norm if norm > 1e-15 else 0.0
+    return (value - expected) / norm if norm > 1e-15 else 0.0
 
 
 def information_test(positives: Array, totals: Array) -> InformationTest:
@@ -197,7 +197,7 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
         value=value,
         expected=value if fixed else null.mean,
         excess=0.0 if fixed else value - null.mean,
-        adjusted=0.0 if fixed else _adjusted(yes, all_rows, null.mean),
+        adjusted=0.0 if fixed else _adjusted(yes, all_rows, value, null.mean),
         deviation=deviation,
         z=0.0 if fixed else (value - null.mean) / deviation,
         p_value=1.0 if fixed else _p_value(value, positive, all_rows, null),

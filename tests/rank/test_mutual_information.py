@@ -15,6 +15,7 @@ from ctrsel.core.seeds import generator
 from ctrsel.rank import FieldCounts, TableCounts
 from ctrsel.rank.mutual_information import MutualInformation
 from ctrsel.stats.counts import label_counts
+from ctrsel.stats.information import held_out_gain
 
 
 def _counts(fields, labels, *, valid_from=None):
@@ -153,6 +154,15 @@ def test_q_values_are_those_of_scipy_and_ties_stand_by_name():
     assert frame["score"].to_list() == sorted(frame["score"].to_list(), reverse=True)
     names = frame["field"].to_list()
     assert names.index("b") == names.index("a") + 1
+
+
+def test_the_held_out_gain_is_that_of_all_values():
+    rng = generator(5, "held out")
+    x, y = _zipf(rng, 3000, 2000), rng.random(3000) < 0.3
+    counts = _counts({"x": x}, y, valid_from=2700).fields["x"]
+    row = _rows({"x": x}, y, valid_from=2700)["x"]
+    parts = (counts.train.positives, counts.train.totals, counts.valid.positives, counts.valid.totals)
+    assert row["held_out_gain"] == pytest.approx(held_out_gain(*parts, prior=20.0), abs=1e-15)
 
 
 def test_missing_share_and_the_chosen_score():

@@ -1,0 +1,68 @@
+"""How well scores of single fields tell signal from noise: ten planted fields among twenty, over several seeds.
+
+    python benchmarks/rank_detection.py [--rows 50000] [--seeds 10] [--base -2.9] [--spread 0.25]
+
+Ten fields of 2 to 3,000 values have an effect of their own on the log-odds, ten of 2 to 30,000 values have none; all are
+skewed (popularity 1 / place). Printed per score: how many of the first ten are true (mean and standard error over
+seeds), and the place of the best noise field.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from ctrsel.core.seeds import generator
+from ctrsel.rank import FieldCounts, TableCounts
+from ctrsel.rank.mutual_information import MutualInformation
+from ctrsel.stats.counts import label_counts
+
+TRUE = (2, 3, 5, 10, 30, 100, 300, 1_000, 2_000, 3_000)
+NOISE = (2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000)
+
+
+def counted(rows: int, *, base: float, spread: float, seed: int) -> tuple[TableCounts, float]:
+    """Draw a table and count it; a true field's name starts with "true". Also return the share of positive rows."""
+    rng = generator(seed, "benchmarks", "rank_detection")
+    logit = np.full(rows, base)
+    drawn = {}
+    for kind, sizes in (("true", TRUE), ("noise", NOISE)):
+        for values in sizes:
+            mass = np.cumsum(1.0 / np.arange(1, values + 1))
+            codes = np.minimum(np.searchsorted(mass, rng.random(rows) * mass[-1]), values - 1)
+            drawn[f"{kind}_{values}"] = (codes + 3, values + 3)
+            if kind == "true":
+                logit += rng.normal(0.0, spread, values)[codes]
+    label = (rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))).astype(np.uint8)
+    fields = {n: FieldCounts(train=label_counts(c, label, size=size)) for n, (c, size) in drawn.items()}
+    return TableCounts(fields=fields), float(label.mean())
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--base", type=float, default=-2.9)
+    parser.add_argument("--spread", type=float, default=0.25)
+    arguments = parser.parse_args()
+    hits: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
+    rates = []
+    for seed in range(arguments.seeds):
+        counts, rate = counted(arguments.rows, base=arguments.base, spread=arguments.spread, seed=seed)
+        rates.append(rate)
+        frame = MutualInformation().score(counts).frame
+        for column in ("z", "ami", "mi_minus_expected", "mi"):
+            order = frame.sort(column, descending=True)["field"].to_list()
+            hits.setdefault(column, []).append(sum(name.startswith("true") for name in order[:10]))
+            places.setdefault(column, []).append(1 + next(i for i, n in enumerate(order) if n.startswith("noise")))
+    print(f"{arguments.rows} rows, {np.mean(rates):.1%} positive, spread {arguments.spread}, {arguments.seeds} seeds")
+    for column, found in hits.items():
+        error = np.std(found, ddof=1) / np.sqrt(len(found))
+        print(f"{column:>18}: {np.mean(found):.2f} +- {error:.2f} of 10, best noise at {np.mean(places[column]):.1f}")
+
+
+if __name__ == "__main__":
+    main()
