@@ -11,4 +11,4 @@ from ctrsel.models.model import Model
 
 __all__ = ["CATALOG", "Model", "Predictor"]
 
-CATALOG = Catalog(__name__, Predictor, "predictor")  # type: ignore[type-abstract]  # the base is abstract by design
+CATALOG = Catalog(__name__, Predictor, "predictor")

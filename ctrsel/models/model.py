@@ -16,6 +16,7 @@ import numpy as np
 from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.data.encoder import Encoder
+from ctrsel.data.sources import read_frame
 from ctrsel.data.table import Table
 from ctrsel.models._contract import Predictor
 from ctrsel.records.feature_set import FeatureSet
@@ -52,9 +53,9 @@ class Model:
             Log-odds, float32 `[N, T]`.
 
         Raises:
-            DataError: If the Table is another Encoder's.
+            DataError: If the Table is another Encoder's, or the data are neither a Table nor a frame.
         """
-        table = data if isinstance(data, Table) else self._encode(data)
+        table = data if isinstance(data, Table) else self.encoder.encode(read_frame(data))
         if table.encoder is not self.encoder and table.encoder.digest != self.encoder.digest:
             raise DataError(
                 f"a model reads the codes of its own encoder {self.encoder.digest}, got a table of {table.encoder.digest}"
@@ -123,12 +124,3 @@ class Model:
         if model.digest != m["digest"]:
             raise DataError(f"{path}: the saved model was changed: expected digest {m['digest']}, got {model.digest}")
         return model
-
-    def _encode(self, frame: pl.DataFrame | pd.DataFrame) -> Table:
-        import polars as pl
-
-        if not isinstance(frame, pl.DataFrame):
-            if not type(frame).__module__.startswith("pandas."):
-                raise DataError(f"a model scores a Table or a polars or pandas frame, got {type(frame).__name__}")
-            frame = pl.from_pandas(frame)
-        return self.encoder.encode(frame)

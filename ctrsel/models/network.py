@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from ctrsel.core.errors import ConfigError
@@ -20,7 +22,7 @@ Role = Literal["embedding", "network", "gate"]
 
 
 class Net(nn.Module):
-    """From a batch of codes to logits.
+    """From a batch of codes to logits: the backbone's, on top of a fixed one per label.
 
     Shape:
         `Inputs` of B rows -> `Output` with logits `[B, T]`.
@@ -32,6 +34,8 @@ class Net(nn.Module):
         labels: T.
     """
 
+    prior: Tensor
+
     def __init__(self, backbone: Backbone, layout: Layout, *, width: int, labels: int) -> None:
         super().__init__()
         if width < 1:
@@ -39,12 +43,13 @@ class Net(nn.Module):
         self.layout = layout
         self.embedding = Embedding(layout, width=width, first_order="first_order" in backbone.lookups)
         self.backbone = backbone.build(layout.shape(width=width, labels=labels))
+        self.register_buffer("prior", torch.zeros(labels))
         self.gate: GateModule | None = None
 
     def forward(self, inputs: Inputs) -> Output:
         """Score a batch, through the gate if there is one."""
         out: Output = self.backbone(self.embedding(inputs, self.gate))
-        return out
+        return replace(out, logits=out.logits + self.prior)
 
     def roles(self) -> Mapping[Role, list[nn.Parameter]]:
         """Return the parameters by role."""

@@ -155,8 +155,12 @@ class BoostedLearner(Learner):
         }
         names = [f"column_{j}" for j in range(len(columns.names))]  # LightGBM refuses some signs in names
         sets: Any = {"categorical_feature": list(columns.categorical), "feature_name": names}
-        first = lightgbm.Dataset(x, label=train.label(label), weight=train.weight, params=params, **sets)
-        second = lightgbm.Dataset(x_valid, label=valid.label(label), weight=valid.weight, reference=first, **sets)
+        first = lightgbm.Dataset(
+            x, label=np.ascontiguousarray(train.label(label)), weight=train.weight, params=params, **sets
+        )
+        second = lightgbm.Dataset(
+            x_valid, label=np.ascontiguousarray(valid.label(label)), weight=valid.weight, reference=first, **sets
+        )
         found: dict[str, dict[str, list[float]]] = {}
         booster = lightgbm.train(
             params,

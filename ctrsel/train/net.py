@@ -138,6 +138,7 @@ class _Run:
         if start is None:
             untrained = layout.untrained(table.encoder, other_share=learner.other_share)
             self.net.embedding.zero_rows(torch.from_numpy(untrained))
+            self.net.prior.copy_(torch.from_numpy(_log_odds(table)))
         else:
             self.net.set_weights(self._checked(start))
         self.valid = table.part("valid")
@@ -326,6 +327,17 @@ def _folded(weights: dict[str, Tensor], gate: GateModule, table: Table, *, hard:
                 rows[dropped] = rows[owner[dropped]]
             weights[key] = rows
     return weights
+
+
+def _log_odds(table: Table) -> np.ndarray:
+    """Return the log-odds of the labels' weighted training means, float32 `[T]`; within [-15, 15] for one class."""
+    span = table.span("train")
+    assert table.labels is not None
+    rate = np.average(
+        table.labels[span].astype(np.float64), axis=0, weights=None if table.weight is None else table.weight[span]
+    )
+    rate = np.clip(rate, 3e-7, 1 - 3e-7)
+    return np.asarray(np.log(rate) - np.log1p(-rate), dtype=np.float32)
 
 
 @contextlib.contextmanager

@@ -7,4 +7,4 @@ from ctrsel.train.steps._contract import Step
 
 __all__ = ["CATALOG", "Step"]
 
-CATALOG = Catalog(__name__, Step, "step")  # type: ignore[type-abstract]  # the base is abstract by design
+CATALOG = Catalog(__name__, Step, "step")

@@ -1,0 +1,68 @@
+"""Every gate file meets the contract; new files are found by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ctrsel.models.gates import CATALOG
+from ctrsel.models.gates._contract import GateModule, SearchPlan
+
+GATES = [CATALOG.load(name) for name in CATALOG.names()]
+V = 20
+
+
+@pytest.fixture(params=GATES, ids=lambda c: c.__name__)
+def gate(request) -> GateModule:
+    component = request.param()
+    assert 0 <= component.rewind < component.epochs
+    assert component.site in ("value", "field", "width", "pair")
+    return component.build(
+        SearchPlan(total_codes=V, reserved=np.arange(3), train_rows=5000, steps=400, learning_rate=1e-3)
+    )
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 3), (7, 3), (7,)])
+def test_shapes(gate, shape):
+    codes = torch.randint(0, V, shape)
+    x = torch.randn(*shape, 5)
+    assert gate(x, codes).shape == x.shape
+    assert gate(x, codes, hard=True).shape == x.shape
+
+
+def test_starts_open_and_as_the_identity(gate):
+    codes = torch.arange(V)
+    x = torch.randn(V, 4)
+    torch.testing.assert_close(gate(x, codes), x)
+    assert gate.kept().all()
+    assert gate.kept().shape == gate.scores().shape == (V,)
+
+
+def test_hard_is_scale_or_zero_by_kept(gate):
+    with torch.no_grad():
+        for p in gate.parameters():
+            p.copy_(torch.linspace(1, -1, p.numel()).view_as(p))
+    x = torch.ones(V, 1)
+    want = gate.kept().float() * gate.scale
+    torch.testing.assert_close(gate(x, torch.arange(V), hard=True).flatten(), want)
+
+
+def test_forward_is_pure_and_penalty_falls_with_the_gates(gate):
+    before = {k: v.clone() for k, v in gate.state_dict().items()}
+    first = gate(torch.ones(V, 1), torch.arange(V))
+    assert torch.equal(first, gate(torch.ones(V, 1), torch.arange(V)))
+    assert all(torch.equal(v, before[k]) for k, v in gate.state_dict().items())
+    price = gate.penalty()
+    assert price.ndim == 0
+    price.backward()
+    with torch.no_grad():
+        for p in gate.parameters():
+            p.sub_(p.grad, alpha=1.0)
+    assert gate.penalty() < price
+
+
+def test_rows_order_does_not_matter(gate):
+    order = torch.randperm(V)
+    x = torch.randn(V, 2)
+    torch.testing.assert_close(gate(x[order], order), gate(x, torch.arange(V))[order])

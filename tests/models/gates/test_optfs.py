@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ctrsel.core.errors import ConfigError
+from ctrsel.models.gates._contract import SearchPlan
+from ctrsel.models.gates.optfs import OptFS, _idle
+
+
+def plan(**changes):
+    given = {
+        "total_codes": 12,
+        "reserved": np.array([0, 1, 2]),
+        "train_rows": 1000,
+        "steps": 500,
+        "learning_rate": 1e-3,
+    }
+    return SearchPlan(**{**given, **changes})
+
+
+def test_step_zero_is_the_ungated_lookup():
+    gate = OptFS().build(plan())
+    x, codes = torch.randn(7, 3, 5), torch.randint(0, 12, (7, 3))
+    torch.testing.assert_close(gate(x, codes), x, atol=0, rtol=2e-7)
+
+
+def test_temperature_table():
+    """T = 10, gamma = 1000, as the released code has it at the start of each epoch."""
+    gate = OptFS(epochs=10, temperature=1000.0).build(plan())
+    want = [1, 2.154, 4.642, 10, 21.54, 46.42, 100, 215.4, 464.2, 1000]
+    got = []
+    for t in range(10):
+        gate.advance(t / 9)
+        got.append(gate.facts()["tau"])
+    np.testing.assert_allclose(got, want, rtol=1e-3)
+
+
+def test_gate_and_penalty_by_hand():
+    gate = OptFS().build(plan(total_codes=5))
+    with torch.no_grad():
+        gate.w.copy_(torch.tensor([0.5, 0.5, 0.5, 0.2, -0.3]))
+    gate.advance(1 / 3)  # tau = 10
+    open_, closed = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(3))
+    scale = 1 + math.exp(-0.5)
+    assert gate.scale == pytest.approx(1.606531, abs=1e-6)
+    x = torch.ones(2, 1)
+    codes = torch.tensor([3, 4])
+    assert gate(x, codes).flatten().tolist() == pytest.approx([open_ * scale, closed * scale], rel=1e-5)
+    assert float(gate.penalty().detach()) == pytest.approx(open_ + closed, rel=1e-5)  # reserved codes cost nothing
+    assert gate(x, codes, hard=True).flatten().tolist() == pytest.approx([scale, 0.0])
+    assert gate.kept().tolist() == [True, True, True, True, False]
+
+
+def test_a_hard_gate_does_not_depend_on_the_size_of_w_or_the_temperature():
+    gate = OptFS().build(plan())
+    x, codes = torch.randn(4, 2), torch.tensor([3, 4, 5, 6])
+    with torch.no_grad():
+        gate.w[3:7] = torch.tensor([0.1, -0.1, 1e-6, -1e-6])
+    before = gate(x, codes, hard=True)
+    with torch.no_grad():
+        gate.w.mul_(1e4)
+    gate.advance(1.0)
+    torch.testing.assert_close(gate(x, codes, hard=True), before)
+
+
+def test_only_advance_moves_the_temperature_and_forward_moves_nothing():
+    gate = OptFS().build(plan()).train()
+    before = {k: v.clone() for k, v in gate.state_dict().items()}
+    gate(torch.randn(4, 2), torch.tensor([3, 4, 5, 6]))
+    gate.penalty()
+    gate.kept()
+    assert all(torch.equal(v, before[k]) for k, v in gate.state_dict().items())
+
+
+def test_reserved_codes_get_no_gradient_and_stay_open():
+    gate = OptFS().build(plan())
+    (gate(torch.ones(12, 1), torch.arange(12)).sum() * 5 + gate.penalty()).backward()
+    assert not gate.w.grad[:3].any()
+    assert gate.w.grad[3:].all()
+
+
+@pytest.mark.parametrize(
+    ("rate", "strength", "per_epoch", "want"),
+    [
+        (3e-4, 2e-9, 8953, [0.3778, 0.1341, -0.3177]),
+        (1e-3, 1e-6, 50, [0.4520, 0.3897, 0.3211, 0.2689, 0.2510, 0.2489]),
+    ],
+)
+def test_idle_gate_follows_adam(rate, strength, per_epoch, want):
+    """Values of a gate without data at the end of each epoch, by an independent simulation with epoch-wise tau."""
+    taus = [1000 ** (t / 9) for t in range(10) for _ in range(per_epoch)]  # T = 10, gamma = 1000, as published
+    for t, expected in enumerate(want):
+        closed, w = _idle(taus[: (t + 1) * per_epoch], rate=rate, strength=strength)
+        assert (closed is not None) == (expected < 0)
+        if closed is None:
+            assert w == pytest.approx(expected, abs=1e-4)
+        else:
+            assert t * per_epoch < closed <= (t + 1) * per_epoch
+
+
+def test_idle_gate_is_torchs_adam():
+    parameter = torch.nn.Parameter(torch.tensor([0.5], dtype=torch.float64))
+    adam = torch.optim.Adam([parameter], lr=2e-3)
+    taus = [50 ** (t / 199) for t in range(150)]
+    for tau in taus:
+        adam.zero_grad()
+        (1e-6 * torch.sigmoid(tau * parameter)).sum().backward()
+        adam.step()
+    assert _idle(taus, rate=2e-3, strength=1e-6)[1] == pytest.approx(float(parameter.detach()), abs=1e-10)
+
+
+def test_a_search_in_which_nothing_can_close_is_refused_with_the_numbers():
+    """Frappe has 50 steps an epoch: with the net's rate every gate stays open, whatever the penalty."""
+    with pytest.raises(ConfigError, match=r"no gate can close in 500 steps with gate_lr 0.001.*ends at w = 0\.\d+"):
+        OptFS(gate_lr=1e-3, penalty=1e-6).build(plan())
+    OptFS(gate_lr=5e-3, penalty=1e-6).build(plan())
+
+
+@pytest.mark.parametrize("steps", [120, 500, 3000])
+def test_the_derived_rate_closes_an_idle_gate_in_a_twentieth_of_the_search(steps):
+    gate = OptFS().build(plan(steps=steps))
+    assert gate.strength == 3e-3  # 3 nats over 1,000 training rows
+    taus = [1000 ** (t / (steps - 1)) for t in range(steps)]
+    closed, _ = _idle(taus, rate=gate.learning_rate, strength=gate.strength)
+    assert closed is not None
+    assert closed <= max(steps / 20, 1)
+    assert gate.learning_rate >= 1e-3
+
+
+def test_a_short_search_closes_an_idle_gate_before_its_half():
+    gate = OptFS().build(plan(steps=20))
+    assert 0.08 < gate.learning_rate <= 0.1
+
+
+def test_a_long_search_uses_the_nets_rate():
+    assert OptFS().build(plan(steps=40_000)).learning_rate == 1e-3
+
+
+def test_too_few_steps_for_any_rate():
+    with pytest.raises(ConfigError, match="half of 4 steps"):
+        OptFS(epochs=1, rewind=0).build(plan(steps=4))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"epochs": 0}, {"rewind": 10}, {"rewind": -1}, {"temperature": 0.5}, {"penalty": 0.0}, {"gate_lr": -1.0}]
+)
+def test_impossible_parameters_are_refused(bad):
+    with pytest.raises(ConfigError):
+        OptFS(**bad)
