@@ -22,7 +22,6 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.ranking import Ranking
 from ctrsel.select import CATALOG as SELECTORS
 from ctrsel.select import Outcome, Problem, Selector, retrain
-from ctrsel.stats.sampling import stratified_sample
 from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Fit, Learner
 
@@ -191,9 +190,7 @@ def explain_model(model: Model, table: Table, *, rows: int = 256, seed: int = 1)
         rows: How many rows are explained.
         seed: Of the sample.
     """
-    part = table.part("valid") if "valid" in table.splits else table
-    sample = stratified_sample(part.label(), min(rows, part.n_rows), seed=seed)
-    return explain(model, part, rows=sample, seed=seed)
+    return explain(model, table, rows=rows, seed=seed)
 
 
 def predict(model: Model | str | Path, data: Any) -> np.ndarray:

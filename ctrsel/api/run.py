@@ -97,7 +97,7 @@ def _run(made: Plan) -> RunResult:
     usable = exclude(table, made.config.select.never_use)
     known = usable.without("test")
     fits = stages.train(known)
-    rankings = stages.rank(table.without("test"))
+    rankings = stages.rank(table.without("test"), fits)
     outcomes = stages.select(known, rankings)
 
     contenders, evaluations = _judge(stages, usable, rankings, fits, outcomes)
@@ -210,14 +210,14 @@ def _explain(
     stages: Stages, usable: Table, fits: Mapping[str, Fit], *, chosen: Contender, outcome: Outcome
 ) -> tuple[Explanation, ...]:
     """Explain the trees, then the chosen net, which costs more per row."""
-    settings, learners = stages.plan.config.explain, stages.plan.learners
+    learners = stages.plan.learners
     trees = tuple(
-        stages.explain(f"{name}, all values", fit.model, usable, rows=settings.max_rows)
+        stages.explain(f"{name}, all values", fit.model, usable)
         for name, fit in fits.items()
         if component_key(learners[name]) == "boosted"
     )
     small = usable.narrow(outcome.selection.features)
-    return (*trees, stages.explain(chosen.name, outcome.fit.model, small, rows=settings.net_rows))
+    return (*trees, stages.explain(chosen.name, outcome.fit.model, small))
 
 
 def _publish(stages: Stages, result: RunResult) -> RunResult:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 from ctrsel.api.cache import StageCache
 from ctrsel.api.evaluate import evaluate
@@ -19,23 +18,20 @@ from ctrsel.data.audit import audit
 from ctrsel.data.ingest import ingest
 from ctrsel.data.sources import dataset_files, source_paths
 from ctrsel.data.table import Table
-from ctrsel.explain import explain
+from ctrsel.explain import explain, explainer_for
+from ctrsel.explain.permutation_shap import PermutationShap
+from ctrsel.explain.pred_contrib import PredContrib
 from ctrsel.models.model import Model
-from ctrsel.rank import Ranker, rank
+from ctrsel.rank import ModelRanker, Ranker, rank
 from ctrsel.records.audit import Audit
 from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.select import CONTROLS, Outcome, Problem, Selector, retrain
-from ctrsel.stats.sampling import stratified_sample
 from ctrsel.train import Fit
 
 __all__ = ["Stages"]
-
-
-def _save(record: Any, path: Path) -> None:
-    record.save(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +61,7 @@ class Stages:
         def compute() -> Table:
             return ingest(config.data, schema=config.schema, split=config.split, settings=config.ingest, seed=self.seed)
 
-        return self.cache.get("ingest", version=1, inputs=inputs, compute=compute, save=_save, load=Table.load)
+        return self.cache.get("ingest", version=1, inputs=inputs, compute=compute, save=Table.save, load=Table.load)
 
     def audit(self, table: Table) -> Audit:
         """Audit the table.
@@ -79,7 +75,7 @@ class Stages:
             version=1,
             inputs={"table": table.digest, "accept": sorted(accept)},
             compute=lambda: audit(table, accept=accept),
-            save=_save,
+            save=Audit.save,
             load=Audit.load,
         )
         if found.stops:
@@ -98,22 +94,34 @@ class Stages:
                 f"train/{name}",
                 version=1,
                 inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed},
-                compute=lambda learner=learner: learner.fit(known, seed=self.seed),
+                compute=partial(learner.fit, known, seed=self.seed),
                 save=save_fit,
                 load=load_fit,
             )
         return fits
 
-    def rank(self, table: Table) -> tuple[Ranking, ...]:
-        """Rank the fields by every ranker of the config."""
+    def rank(self, table: Table, fits: Mapping[str, Fit]) -> tuple[Ranking, ...]:
+        """Rank the fields by every ranker of the config; trees that are trained on these codes are not trained again."""
+        trees = [
+            fit.model
+            for name, fit in fits.items()
+            if component_key(self.plan.learners[name]) == "boosted" and fit.model.encoder.digest == table.encoder.digest
+        ]
+        model = trees[0] if trees else None
 
         def one(ranker: Ranker) -> Ranking:
+            needed = model if isinstance(ranker, ModelRanker) else None
             return self.cache.get(
                 f"rank/{component_key(ranker)}",
                 version=1,
-                inputs={"table": table.digest, "ranker": describe(ranker), "seed": self.seed},
-                compute=lambda: rank(table, (ranker,), seed=self.seed)[0],
-                save=_save,
+                inputs={
+                    "table": table.digest,
+                    "ranker": describe(ranker),
+                    "seed": self.seed,
+                    "model": needed.digest if needed else None,
+                },
+                compute=lambda: rank(table, (ranker,), seed=self.seed, model=needed)[0],
+                save=Ranking.save,
                 load=Ranking.load,
             )
 
@@ -145,7 +153,7 @@ class Stages:
                 f"select/{component_key(selector)}",
                 version=1,
                 inputs={**wishes, "selector": describe(selector), "size": size},
-                compute=lambda s=selector, n=size: s.select(problem, size=n, seed=self.seed),
+                compute=partial(selector.select, problem, size=size, seed=self.seed),
                 save=save_selection,
                 load=load_selection,
             )
@@ -156,7 +164,7 @@ class Stages:
                 f"retrain/{component_key(selector)}",
                 version=1,
                 inputs={**wishes, **start},
-                compute=lambda s=selection, m=snapshot: retrain(problem, s, snapshot=m, seed=self.seed),
+                compute=partial(retrain, problem, selection, snapshot=snapshot, seed=self.seed),
                 save=save_outcome,
                 load=load_outcome,
             )
@@ -174,27 +182,27 @@ class Stages:
             version=1,
             inputs={"model": model.digest, "table": table.digest, "segments": list(shown), "seed": self.seed},
             compute=lambda: evaluate(model, scored, split="test", segments=shown, seed=self.seed),
-            save=_save,
+            save=Evaluation.save,
             load=Evaluation.load,
         )
 
-    def explain(self, name: str, model: Model, table: Table, *, rows: int) -> Explanation:
+    def explain(self, name: str, model: Model, table: Table) -> Explanation:
         """Explain a model on a label-stratified sample of validation rows."""
-        part = table.part("valid")
-        sample = stratified_sample(part.label(), min(rows, part.n_rows), seed=self.seed)
-        settings = self.plan.config.explain
+        settings, known = self.plan.config.explain, table.without("test")
+        trees = PredContrib(rows=settings.max_rows)
+        nets = PermutationShap(rows=min(settings.net_rows, settings.max_rows), background=settings.background)
+        explainer = explainer_for(model, trees, nets)
         return self.cache.get(
             f"explain/{_file_name(name)}",
             version=1,
             inputs={
                 "model": model.digest,
-                "table": table.digest,
-                "rows": len(sample),
-                "background": settings.background,
+                "table": known.digest,
+                "explainer": describe(explainer),
                 "seed": self.seed,
             },
-            compute=lambda: explain(model, part, rows=sample, seed=self.seed),
-            save=_save,
+            compute=lambda: explain(model, known, explainer=explainer, seed=self.seed),
+            save=Explanation.save,
             load=Explanation.load,
         )
 
