@@ -51,6 +51,8 @@ def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig
     named = [name for name in (*roles.values(), config.group) if name is not None]
     if named.count(label.name) > 1:
         raise ConfigError(f"schema.label: a column has one role, but {label.name!r} is time, weight or group as well")
+    if label.name in config.ignore:
+        raise ConfigError(f"schema.ignore: a column has one role, but {label.name!r} is the label as well")
     taken = {label.name, config.time, config.weight, *config.ignore}
     names = [c for c in columns if c not in taken and (config.infer or c in config.fields)]
     fields = tuple(

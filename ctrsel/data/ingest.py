@@ -14,7 +14,7 @@ from ctrsel.core.log import event
 from ctrsel.data.canonical import canonical_text, numeric_values
 from ctrsel.data.encoder import fit_encoder
 from ctrsel.data.infer import infer_schema, is_numeric
-from ctrsel.data.sources import dataset_files, guess_format, read_frame, read_source
+from ctrsel.data.sources import alike, dataset_files, guess_format, read_frame, read_source
 from ctrsel.data.split import assign
 from ctrsel.data.table import Table
 from ctrsel.records.schema import Schema
@@ -84,7 +84,8 @@ def ingest(
         _same(train, frame, name)
     untyped = _untyped(data)
     if untyped:
-        _steady(parts)
+        _steady(parts, schema)
+    _labelled(parts, schema.label.name)
     whole = (
         pl.concat([f.select(train.columns) for f in parts.values()], how="vertical_relaxed")
         if len(parts) > 1
@@ -93,12 +94,14 @@ def ingest(
     found = infer_schema(whole, schema, settings, untyped=untyped)
     event("read", rows=whole.height, columns=whole.width, fields=len(found.fields))
 
+    _numbers(parts, found)
+    where = {name: frame.height for name, frame in parts.items()}
     positive = (canonical_text(whole[found.labels[0].name]) == found.labels[0].positive).to_numpy()
-    time, group, weight = _time(whole, found), _group(whole, found), _weight(whole, found)
+    time, group, weight = _time(whole, found, where), _group(whole, found), _weight(whole, found, where)
     origin, start = {}, 0
-    for name, frame in parts.items():
-        origin[name] = slice(start, start + frame.height)
-        start += frame.height
+    for name, height in where.items():
+        origin[name] = slice(start, start + height)
+        start += height
     rows = assign(origin, split, seed=seed, positive=positive, time=time, group=group)
     order = np.concatenate(list(rows.values()))
     encoder = fit_encoder(whole[rows["train"]], found)
@@ -163,33 +166,86 @@ def _same(train: pl.DataFrame, frame: pl.DataFrame, name: str) -> None:
         raise DataError(f"data.{name}: must have the training columns, but {missing[0]!r} is missing")
     for column in train.columns:
         a, b = train.schema[column], frame.schema[column]
-        if a != b and pl.Null not in (a, b) and not (a.is_numeric() and b.is_numeric()):
+        if not alike(a, b):
             raise DataError(f"data.{name}: column {column!r} must have the training type {a}, got {b}")
 
 
-def _steady(parts: dict[str, pl.DataFrame]) -> None:
-    """Refuse a text column that is all numbers in the training file and holds words in another one."""
+def _labelled(parts: dict[str, pl.DataFrame], label: str) -> None:
+    """Refuse a row without a label, or with one that training has not, by its file and row."""
+    known: set[str | None] = set()
+    for name, frame in parts.items():
+        if label not in frame.columns:
+            return  # told by the schema, which knows the columns
+        text = canonical_text(frame[label])
+        if text.null_count():
+            row = int(text.is_null().arg_true()[0])
+            raise DataError(
+                f"data.{name}: label {label!r}: every row needs a label, but row {row + 1} has none "
+                f"({text.null_count()} such rows)"
+            )
+        if name == "train":
+            known = set(text.unique().to_list())
+        elif len(known) == 2 and not set(text.unique().to_list()) <= known:
+            row = int((~text.is_in(list(known))).arg_true()[0])
+            raise DataError(
+                f"data.{name}: label {label!r}: row {row + 1} must have one of the training values "
+                f"{' and '.join(map(repr, sorted(map(str, known))))}, got {text[row]!r}"
+            )
+
+
+def _numbers(parts: dict[str, pl.DataFrame], schema: Schema) -> None:
+    """Refuse a text in a numeric field by its file and row, which encoding no longer knows."""
+    for name, frame in parts.items():
+        for field in schema.fields:
+            if field.kind == "numeric" and not frame.schema[field.name].is_numeric():
+                numeric_values(frame[field.name], place=f"data.{name}: ")
+
+
+def _place(row: int, where: dict[str, int]) -> str:
+    """Name a row of the whole by its part, counted from 1."""
+    for name, height in where.items():
+        if row < height:
+            return f"data.{name}: row {row + 1}"
+        row -= height
+    raise IndexError(row)
+
+
+def _steady(parts: dict[str, pl.DataFrame], schema: SchemaConfig) -> None:
+    """Refuse a text column that is all numbers in the training file and holds words in another one.
+
+    Not a column that the schema speaks of: its kind is known, or it is no field.
+    """
     train = parts["train"]
+    told = {n for n, f in schema.fields.items() if f.kind is not None}
+    told |= {schema.label.name, *schema.ignore, *(n for n in (schema.time, schema.weight, schema.group) if n)}
     for name, frame in parts.items():
         if name == "train":
             continue
-        for column in train.columns:
+        for column in (c for c in train.columns if c not in told):
             if train.schema[column] == pl.String and frame.schema[column] == pl.String and is_numeric(train[column]):
                 numeric_values(frame[column], place=f"data.{name}: ")
 
 
-def _time(frame: pl.DataFrame, schema: Schema) -> np.ndarray | None:
+def _time(frame: pl.DataFrame, schema: Schema, where: dict[str, int]) -> np.ndarray | None:
     if schema.time is None:
         return None
     series = frame[schema.time]
     if series.dtype == pl.String:
         numbers = series.cast(pl.Int64, strict=False)
-        series = numbers if numbers.null_count() == 0 else series.str.to_datetime(strict=False)
+        if numbers.null_count():
+            try:
+                numbers = series.str.to_datetime(strict=False)
+            except pl.exceptions.PolarsError:  # no value looks like a time
+                numbers = pl.Series([None] * len(series), dtype=pl.Int64)
+        series = numbers
+    if not (series.dtype.is_temporal() or series.dtype.is_numeric() or series.dtype == pl.Null):
+        raise DataError(f"schema.time: column {schema.time!r} must hold times or numbers, got {series.dtype}")
     values = series.to_physical().cast(pl.Int64, strict=False)
     if values.null_count():
         row = int(values.is_null().arg_true()[0])
         raise DataError(
-            f"column {schema.time!r}: row {row + 1} must be a time or a whole number, got {frame[schema.time][row]!r}"
+            f"{_place(row, where)} of column {schema.time!r} must be a time or a whole number, "
+            f"got {frame[schema.time][row]!r}"
         )
     return values.to_numpy().astype(np.int64)
 
@@ -201,14 +257,15 @@ def _group(frame: pl.DataFrame, schema: Schema) -> np.ndarray | None:
     return text.rank("dense").fill_null(0).to_numpy().astype(np.int64)
 
 
-def _weight(frame: pl.DataFrame, schema: Schema) -> np.ndarray | None:
+def _weight(frame: pl.DataFrame, schema: Schema, where: dict[str, int]) -> np.ndarray | None:
     if schema.weight is None:
         return None
-    values = numeric_values(frame[schema.weight])
+    values = numeric_values(frame[schema.weight], place="schema.weight: ")
     bad = values.is_null() | ~values.is_finite() | (values < 0)
     if bad.any():
         row = int(bad.arg_true()[0])
         raise DataError(
-            f"column {schema.weight!r}: row {row + 1} must be a weight of at least 0, got {frame[schema.weight][row]!r}"
+            f"{_place(row, where)} of column {schema.weight!r} must be a weight of at least 0, "
+            f"got {frame[schema.weight][row]!r}"
         )
     return values.to_numpy().astype(np.float64)

@@ -23,34 +23,45 @@ def read_libsvm(path: str, *, rows: int | None = None) -> pl.DataFrame:
         DataError: If a line has another number of pairs, or a pair is not `index:value`.
     """
     try:
-        lines = pl.scan_csv(
+        found = pl.scan_csv(
             path,
             has_header=False,
             separator="\x01",
             quote_char=None,
             infer_schema=False,
+            empty_string_is_null=False,
             new_columns=["line"],
+            glob=False,
             n_rows=rows,
-        ).collect()["line"]
+        ).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path}: cannot be read as libSVM text: {str(error).splitlines()[0][:200]}") from error
-    cells = lines.str.strip_chars().str.replace(r"\s+#.*$", "").str.split(" ")
+    text = pl.col("line").str.replace(r"#.*$", "").str.replace_all(r"\s+", " ").str.strip_chars()
+    # Blank lines and lines that are a comment are no rows, but count as lines in messages.
+    lines = found.with_row_index("number", offset=1).with_columns(text.alias("text")).filter(pl.col("text") != "")
+    if not lines.height:
+        raise DataError(f"{path}: holds no rows")
+    number = lines["number"]
+    cells = lines["text"].str.split(" ")
     widths = cells.list.len()
     width = int(widths[0])
+    if width < 2:
+        raise DataError(f"{path}: line {number[0]} must be `label index:value ...`, got {lines['line'][0]!r}")
     odd = widths != width
     if odd.any():
         row = int(odd.arg_true()[0])
-        raise DataError(f"{path}: line {row + 1} must have {width - 1} pairs like line 1, got {int(widths[row]) - 1}")
-    if width < 2:
-        raise DataError(f"{path}: line 1 must be `label index:value ...`, got {lines[0]!r}")
+        raise DataError(
+            f"{path}: line {number[row]} must have {width - 1} pairs like line {number[0]}, got {int(widths[row]) - 1}"
+        )
     columns = {"label": cells.list.get(0)}
     for k in range(1, width):
         pair = cells.list.get(k)
         parts = pair.str.extract_groups(r"^(\d+):([-+0-9.eE]+)$")
         index, value = parts.struct.field("1"), parts.struct.field("2")
-        if index.null_count():
-            row = int(index.is_null().arg_true()[0])
-            raise DataError(f"{path}: line {row + 1} must hold pairs `index:value`, got {pair[row]!r}")
-        numeric = bool((value.cast(pl.Float64) != 1).any())
-        columns[f"f{k}"] = value if numeric else index
+        numbers = value.cast(pl.Float64, strict=False)
+        bad = numbers.is_null()
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            raise DataError(f"{path}: line {number[row]} must hold pairs `index:value`, got {pair[row]!r}")
+        columns[f"f{k}"] = value if bool((numbers != 1).any()) else index
     return pl.DataFrame(columns)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data.libsvm import read_libsvm
 
-__all__ = ["DATASETS", "dataset_files", "guess_format", "read_frame", "read_source", "source_paths"]
+__all__ = ["DATASETS", "alike", "dataset_files", "guess_format", "read_frame", "read_source", "source_paths"]
 
 DATASETS = Path(__file__).parent / "datasets"
 _BY_SUFFIX = {
@@ -63,6 +65,18 @@ def guess_format(path: str) -> str:
     return _BY_SUFFIX[suffix]
 
 
+def alike(a: pl.DataType, b: pl.DataType) -> bool:
+    """Whether two files may have a column as these types: the same, both numbers, or one without any value.
+
+    Examples:
+        >>> alike(pl.Int64(), pl.Float32()), alike(pl.List(pl.Int64), pl.List(pl.Null)), alike(pl.Int64(), pl.String())
+        (True, True, False)
+    """
+    if isinstance(a, pl.List) and isinstance(b, pl.List):
+        return alike(pl.Series(dtype=a.inner).dtype, pl.Series(dtype=b.inner).dtype)
+    return a == b or pl.Null in (a, b) or (a.is_numeric() and b.is_numeric())
+
+
 def source_paths(pattern: str) -> list[Path]:
     """Return the files that a path or glob names, in the order of their names; `~` and `$NAME` are expanded.
 
@@ -70,7 +84,7 @@ def source_paths(pattern: str) -> list[Path]:
         DataError: If there is none, or one is a folder or empty.
     """
     whole = Path(os.path.expandvars(pattern)).expanduser()
-    if set("*?[") & set(str(whole)):
+    if set("*?[") & set(str(whole)) and not whole.exists():
         parts = whole.parts[1:] if whole.is_absolute() else whole.parts
         paths = sorted(Path(whole.anchor).glob(str(Path(*parts))))
         if not paths:
@@ -130,7 +144,10 @@ def read_frame(frame: Any) -> pl.DataFrame:
     if isinstance(frame, pl.DataFrame):
         return frame
     if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
+        try:
+            return frame.collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"the lazy frame cannot be read: {_first_line(error)}") from error
     module = type(frame).__module__.split(".")[0]
     if module == "pandas":
         names = [str(c) for c in frame.columns]
@@ -139,6 +156,10 @@ def read_frame(frame: Any) -> pl.DataFrame:
             raise DataError(f"the frame has two columns named {twice[0]!r}")
         return pl.DataFrame({name: _from_pandas(frame.iloc[:, i]) for i, name in enumerate(names)})
     if module == "pyarrow":
+        names = list(getattr(frame, "column_names", []))
+        twice = sorted({c for c in names if names.count(c) > 1})
+        if twice:
+            raise DataError(f"the table has two columns named {twice[0]!r}")
         converted = pl.from_arrow(frame)
         if isinstance(converted, pl.DataFrame):
             return converted
@@ -153,12 +174,13 @@ def _from_pandas(column: Any) -> pl.Series:
         column = column.astype(column.cat.categories.dtype if column.isna().sum() == 0 else object)
     if str(column.dtype) == "object":
         values = [None if _absent(v) else v for v in column.tolist()]
-        if all(v is None or isinstance(v, list | tuple) or hasattr(v, "tolist") for v in values) and any(
-            v is not None for v in values
-        ):
-            return pl.Series([None if v is None else list(v) for v in values])
+        values = [v.item() if isinstance(v, np.generic) else v for v in values]
         kinds = {type(v) for v in values if v is not None}
+        if kinds and kinds <= {list, tuple, np.ndarray}:
+            return pl.Series([None if v is None else list(v) for v in values])
         return pl.Series(values if len(kinds) <= 1 else [None if v is None else _plain(v) for v in values])
+    if str(column.dtype).startswith("Sparse"):
+        column = column.sparse.to_dense()
     converted = pl.from_pandas(column)
     assert isinstance(converted, pl.Series)
     return converted
@@ -197,36 +219,78 @@ def _read_binary(scan: Callable[[str], pl.LazyFrame], name: str, path: str, rows
 
 
 def _read_text(path: str, separator: str, rows: int | None) -> pl.DataFrame:
-    """Read delimited text strictly: every row has the header's number of cells, and every byte is UTF-8."""
+    """Read delimited text strictly: every row has the header's number of cells, and every byte is UTF-8.
+
+    Blank lines are no rows.
+    """
     try:
-        # An absent cell stays null while an empty one is "", which tells a short row from one that ends in an empty cell.
-        lazy = pl.scan_csv(
-            path,
-            separator=separator,
-            infer_schema=False,
-            empty_string_is_null=False,
-            glob=False,
-            n_rows=rows,
-            truncate_ragged_lines=False,
-        )
-        frame = lazy.collect()
+        frame = pl.scan_csv(
+            path, separator=separator, infer_schema=False, empty_string_is_null=False, glob=False, n_rows=rows
+        ).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = _explain_text(path, separator) or f"cannot be read as delimited text: {_first_line(error)}"
+        reason = _explain_text(path, separator)[0] or f"cannot be read as delimited text: {_first_line(error)}"
         raise DataError(f"{path}: {reason}") from error
-    duplicated = [c for c in frame.columns if c.endswith("_duplicated_0")]
+    names = [c.removesuffix("_duplicated_0") for c in frame.columns]
+    duplicated = [c for c in names if names.count(c) > 1]
     if duplicated:
-        raise DataError(f"{path}: the header names the column {duplicated[0].removesuffix('_duplicated_0')!r} twice")
-    if frame.width and frame.height and frame[frame.columns[-1]].null_count():
-        raise DataError(f"{path}: {_explain_text(path, separator) or 'a row has fewer cells than the header'}")
+        raise DataError(f"{path}: the header names the column {duplicated[0]!r} twice")
+    if "" in names:
+        raise DataError(f"{path}: every cell of the header must hold a name, but cell {names.index('') + 1} is empty")
+    if "\ufffd" in "".join(names):
+        raise DataError(f"{path}: {_explain_text(path, separator)[0] or 'the header must be UTF-8 text'}")
+    # A short row is filled up with empty cells, so only a file whose last column has some can hold one.
+    if frame.width > 1 and (frame[frame.columns[-1]] == "").any():
+        fault, blank = _uneven(path, separator, cells=frame.width, rows=rows)
+        if fault is not None:
+            raise DataError(f"{path}: {fault}")
+        if blank:
+            frame = frame.filter(pl.any_horizontal(pl.all() != ""))
     return frame
 
 
-def _explain_text(path: str, separator: str) -> str | None:
-    """Find the first row that breaks a rule; only called once polars has refused the file."""
+def _uneven(path: str, separator: str, *, cells: int, rows: int | None) -> tuple[str | None, bool]:
+    """Find the first line with another number of cells, and say whether there are blank lines.
+
+    Lines without quotes are counted at once; a file with a quote is read again cell by cell.
+    """
+    line = pl.col("line").str.strip_chars_end("\r")
+    counted = (
+        pl.scan_csv(
+            path,
+            has_header=False,
+            separator="\x01",
+            quote_char=None,
+            infer_schema=False,
+            empty_string_is_null=False,
+            new_columns=["line"],
+            glob=False,
+            n_rows=None if rows is None else rows + 1,
+        )
+        .select(
+            (line.str.count_matches(separator, literal=True) + 1).alias("cells"),
+            line.str.contains('"', literal=True).alias("quoted"),
+            (line == "").alias("blank"),
+        )
+        .collect()
+    )
+    if counted["quoted"].any():
+        return _explain_text(path, separator, rows=rows)
+    odd = (counted["cells"] != cells) & ~counted["blank"]
+    if not odd.any():
+        return None, bool(counted["blank"].any())
+    first = int(odd.arg_true()[0])
+    return f"line {first + 1} must have the header's {cells} cells, got {counted['cells'][first]}", False
+
+
+def _explain_text(path: str, separator: str, *, rows: int | None = None) -> tuple[str | None, bool]:
+    """Find the first row that breaks a rule, cell by cell, and say whether there are blank lines."""
     import csv
     import gzip
 
-    opener = gzip.open if path.endswith(".gz") else open
+    if path.endswith(".zst"):
+        return None, False
+    with Path(path).open("rb") as raw:
+        opener = gzip.open if raw.read(2) == b"\x1f\x8b" or path.endswith(".gz") else open
     try:
         with opener(path, "rb") as raw:
             for number, line in enumerate(raw, start=1):
@@ -234,18 +298,44 @@ def _explain_text(path: str, separator: str) -> str | None:
                     line.decode("utf-8")
                 except UnicodeDecodeError as error:
                     byte, place = line[error.start], error.start + 1
-                    return f"line {number} must be UTF-8 text, got byte 0x{byte:02x} at position {place}; convert the file first"
-        with opener(path, "rt", encoding="utf-8", newline="") as text:
-            reader = csv.reader(text, delimiter=separator)
-            header = next(reader, None)
-            if header is None:
-                return "the file is empty"
-            for cells in reader:
-                if cells and len(cells) != len(header):
-                    return f"line {reader.line_num} must have the header's {len(header)} cells, got {len(cells)}"
-    except (OSError, EOFError, csv.Error) as error:
-        return f"cannot be read: {_first_line(error)}"
-    return None
+                    return (
+                        f"line {number} must be UTF-8 text, got byte 0x{byte:02x} at position {place}; "
+                        "convert the file first"
+                    ), False
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
+            return _walk(csv.reader(text, delimiter=separator, strict=True), rows)
+    except (OSError, EOFError, zlib.error) as error:
+        return f"cannot be read: {_first_line(error)}", False
+
+
+def _walk(reader: Any, rows: int | None) -> tuple[str | None, bool]:
+    """Read cell by cell; `reader` is a strict `csv.reader`."""
+    import csv
+
+    started, blank = 1, False
+    try:
+        header = next(reader, None)
+        if not header:
+            return "line 1 must hold the header, but it is blank", True
+        while rows is None or reader.line_num <= rows:
+            started = reader.line_num + 1
+            cells = next(reader, None)
+            if cells is None:
+                break
+            blank = blank or not cells
+            if cells and len(cells) != len(header):
+                return f"line {started} must have the header's {len(header)} cells, got {len(cells)}", blank
+            stray = next((c for c in cells if c.count('"') % 2), None)
+            if stray is not None and reader.line_num == started:
+                return (
+                    f"line {started} has a lone quote inside a cell, in {stray[:40]!r}; quote the cell and double it",
+                    blank,
+                )
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            return f"line {started} opens a quote that is never closed", blank
+        return f"line {started} has a quote in the wrong place ({error})", blank
+    return None, blank
 
 
 def _same_columns(first_path: str, first: pl.DataFrame, path: str, frame: pl.DataFrame) -> None:
@@ -257,7 +347,7 @@ def _same_columns(first_path: str, first: pl.DataFrame, path: str, frame: pl.Dat
         )
     for name in first.columns:
         a, b = first.schema[name], frame.schema[name]
-        if a != b and pl.Null not in (a, b) and not (a.is_numeric() and b.is_numeric()):
+        if not alike(a, b):
             raise DataError(
                 f"{path}: column {name!r} must have the same type in all shards, got {b} here and {a} in {first_path}"
             )

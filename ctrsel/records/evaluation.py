@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
+from ctrsel.core.artifact import atomic_folder, digest_json, read_array, read_manifest
 
 __all__ = ["Evaluation", "Metric"]
 
@@ -78,7 +78,7 @@ class Evaluation:
     def load(path: Path) -> Evaluation:
         """Load what `save` wrote."""
         m = read_manifest(path, format="ctrsel.evaluation", version=1)
-        logits = np.load(Path(path) / "logits.npy", allow_pickle=False) if m["scored"] else None
+        logits = read_array(Path(path) / "logits.npy") if m["scored"] else None
         return Evaluation(
             model=m["model"],
             split=m["split"],

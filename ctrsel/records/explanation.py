@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.records.ranking import Ranking
 
@@ -96,7 +96,7 @@ class Explanation:
     def load(path: Path) -> Explanation:
         """Load what `save` wrote."""
         m = read_manifest(path, format="ctrsel.explanation", version=1)
-        arrays = {n: np.load(Path(path) / f"{n}.npy", allow_pickle=False) for n in ("values", "base", "rows")}
+        arrays = {n: read_array(Path(path) / f"{n}.npy") for n in ("values", "base", "rows")}
         return Explanation(
             method=m["method"],
             fields=tuple(m["fields"]),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
 
 __all__ = ["HIDDEN", "MISSING", "OTHER", "RESERVED", "FeatureSet", "FeatureSetDiff"]
@@ -59,6 +59,11 @@ class FeatureSet:
     evidence: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(set(self.fields)) != len(self.fields):
+            raise DataError("feature set: each field is kept once")
+        for name, score in (self.scores or {}).items():
+            if name not in self.remaps or score.shape != self.remaps[name].shape:
+                raise DataError(f"feature set: the scores of {name!r} must have one number per code that it maps")
         for name, remap in self.remaps.items():
             if remap.ndim != 1 or remap.dtype != np.uint32 or len(remap) < RESERVED:
                 raise DataError(
@@ -164,31 +169,34 @@ class FeatureSet:
     @property
     def digest(self) -> str:
         """Digest of the decision (scores are evidence and do not count)."""
-        return digest_json({**self._head(), "remaps": digest_arrays(self.remaps)})
+        head = {**self._head(), "vocabularies": sorted(self.remaps)}
+        return digest_json({**head, "remaps": digest_arrays(self.remaps)})
 
     def save(self, path: Path) -> None:
         """Save as a folder: the manifest and one `.npy` per vocabulary and kind."""
         with atomic_folder(
             path,
-            manifest={"format": "ctrsel.feature_set", "version": 1, **self._head(), "scored": self.scores is not None},
+            manifest={
+                "format": "ctrsel.feature_set",
+                "version": 1,
+                **self._head(),
+                "scored": None if self.scores is None else sorted(self.scores),
+            },
         ) as folder:
             for i, name in enumerate(self.remaps):
                 np.save(folder / f"remap_{i}.npy", self.remaps[name], allow_pickle=False)
-                if self.scores is not None:
+                if self.scores is not None and name in self.scores:
                     np.save(folder / f"score_{i}.npy", self.scores[name], allow_pickle=False)
 
     @staticmethod
     def load(path: Path) -> FeatureSet:
         """Load what `save` wrote."""
         m = read_manifest(path, format="ctrsel.feature_set", version=1)
-        remaps = {
-            n: np.load(Path(path) / f"remap_{i}.npy", allow_pickle=False) for i, n in enumerate(m["vocabularies"])
-        }
-        scores = (
-            {n: np.load(Path(path) / f"score_{i}.npy", allow_pickle=False) for i, n in enumerate(m["vocabularies"])}
-            if m["scored"]
-            else None
-        )
+        place = {n: i for i, n in enumerate(m["vocabularies"])}
+        remaps = {n: read_array(Path(path) / f"remap_{i}.npy") for n, i in place.items()}
+        scores = None
+        if m["scored"] is not None:
+            scores = {n: read_array(Path(path) / f"score_{place[n]}.npy") for n in m["scored"]}
         return FeatureSet(
             fields=tuple(m["fields"]),
             remaps=remaps,

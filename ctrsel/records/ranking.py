@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
 from ctrsel.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,8 +45,18 @@ class Ranking:
         missing = [c for c in ("field", "score", "rank") if c not in self.frame.columns]
         if missing:
             raise DataError(f"a ranking needs the columns field, score and rank; {missing[0]!r} is missing")
-        if self.frame["score"].is_null().any() or self.frame["score"].is_nan().any():
-            raise DataError("a ranking's score must be a number; refuse an item instead of giving it none")
+        score, rank = self.frame["score"], self.frame["rank"]
+        if not score.dtype.is_numeric() or not score.is_finite().fill_null(value=False).all():
+            raise DataError("a ranking's score must be a finite number; refuse an item instead of giving it none")
+        if (
+            not rank.dtype.is_integer()
+            or rank.null_count()
+            or (self.frame.height and (rank[0] != 1 or not rank.is_sorted()))
+        ):
+            raise DataError("a ranking's rank must rise from 1, best first")
+        item = [c for c in ("field", "value") if c in self.frame.columns]
+        if self.frame.select(item).is_duplicated().any():
+            raise DataError("a ranking must name each item once")
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -71,8 +81,10 @@ class Ranking:
 
     @property
     def digest(self) -> str:
-        """Digest of the content."""
-        return digest_json({**self._head(), "frame": self.frame.to_dict(as_series=False)})
+        """Digest of the content; a number that is not finite counts as well as any other."""
+        numbers = {c.name: c.to_physical().to_numpy() for c in self.frame if c.dtype.is_numeric()}
+        texts = {c.name: c.to_list() for c in self.frame if not c.dtype.is_numeric()}
+        return digest_json({**self._head(), "numbers": digest_arrays(numbers), "texts": texts})
 
     def save(self, path: Path) -> None:
         """Save as a folder: the manifest and `ranking.parquet`."""
