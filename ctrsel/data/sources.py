@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
+from ctrsel.data.delimited import read_delimited
 from ctrsel.data.libsvm import read_libsvm
 
 __all__ = ["DATASETS", "alike", "dataset_files", "guess_format", "read_frame", "read_source", "source_paths"]
@@ -198,8 +198,8 @@ def _plain(value: Any) -> str:
 
 def _reader(kind: str) -> Callable[[str, int | None], pl.DataFrame]:
     readers: dict[str, Callable[[str, int | None], pl.DataFrame]] = {
-        "csv": lambda path, rows: _read_text(path, ",", rows),
-        "tsv": lambda path, rows: _read_text(path, "\t", rows),
+        "csv": lambda path, rows: read_delimited(path, separator=",", rows=rows),
+        "tsv": lambda path, rows: read_delimited(path, separator="\t", rows=rows),
         "parquet": lambda path, rows: _read_binary(pl.scan_parquet, "parquet", path, rows),
         "ipc": lambda path, rows: _read_binary(pl.scan_ipc, "Arrow IPC", path, rows),
         "libsvm": lambda path, rows: read_libsvm(path, rows=rows),
@@ -216,126 +216,6 @@ def _read_binary(scan: Callable[[str], pl.LazyFrame], name: str, path: str, rows
         return (lazy if rows is None else lazy.head(rows)).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path}: cannot be read as {name}: {_first_line(error)}") from error
-
-
-def _read_text(path: str, separator: str, rows: int | None) -> pl.DataFrame:
-    """Read delimited text strictly: every row has the header's number of cells, and every byte is UTF-8.
-
-    Blank lines are no rows.
-    """
-    try:
-        frame = pl.scan_csv(
-            path, separator=separator, infer_schema=False, empty_string_is_null=False, glob=False, n_rows=rows
-        ).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = _explain_text(path, separator)[0] or f"cannot be read as delimited text: {_first_line(error)}"
-        raise DataError(f"{path}: {reason}") from error
-    names = [c.removesuffix("_duplicated_0") for c in frame.columns]
-    duplicated = [c for c in names if names.count(c) > 1]
-    if duplicated:
-        raise DataError(f"{path}: the header names the column {duplicated[0]!r} twice")
-    if "" in names:
-        raise DataError(f"{path}: every cell of the header must hold a name, but cell {names.index('') + 1} is empty")
-    if "\ufffd" in "".join(names):
-        raise DataError(f"{path}: {_explain_text(path, separator)[0] or 'the header must be UTF-8 text'}")
-    # A short row is filled up with empty cells, so only a file whose last column has some can hold one.
-    if frame.width > 1 and (frame[frame.columns[-1]] == "").any():
-        fault, blank = _uneven(path, separator, cells=frame.width, rows=rows)
-        if fault is not None:
-            raise DataError(f"{path}: {fault}")
-        if blank:
-            frame = frame.filter(pl.any_horizontal(pl.all() != ""))
-    return frame
-
-
-def _uneven(path: str, separator: str, *, cells: int, rows: int | None) -> tuple[str | None, bool]:
-    """Find the first line with another number of cells, and say whether there are blank lines.
-
-    Lines without quotes are counted at once; a file with a quote is read again cell by cell.
-    """
-    line = pl.col("line").str.strip_chars_end("\r")
-    counted = (
-        pl.scan_csv(
-            path,
-            has_header=False,
-            separator="\x01",
-            quote_char=None,
-            infer_schema=False,
-            empty_string_is_null=False,
-            new_columns=["line"],
-            glob=False,
-            n_rows=None if rows is None else rows + 1,
-        )
-        .select(
-            (line.str.count_matches(separator, literal=True) + 1).alias("cells"),
-            line.str.contains('"', literal=True).alias("quoted"),
-            (line == "").alias("blank"),
-        )
-        .collect()
-    )
-    if counted["quoted"].any():
-        return _explain_text(path, separator, rows=rows)
-    odd = (counted["cells"] != cells) & ~counted["blank"]
-    if not odd.any():
-        return None, bool(counted["blank"].any())
-    first = int(odd.arg_true()[0])
-    return f"line {first + 1} must have the header's {cells} cells, got {counted['cells'][first]}", False
-
-
-def _explain_text(path: str, separator: str, *, rows: int | None = None) -> tuple[str | None, bool]:
-    """Find the first row that breaks a rule, cell by cell, and say whether there are blank lines."""
-    import csv
-    import gzip
-
-    if path.endswith(".zst"):
-        return None, False
-    with Path(path).open("rb") as raw:
-        opener = gzip.open if raw.read(2) == b"\x1f\x8b" or path.endswith(".gz") else open
-    try:
-        with opener(path, "rb") as raw:
-            for number, line in enumerate(raw, start=1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    byte, place = line[error.start], error.start + 1
-                    return (
-                        f"line {number} must be UTF-8 text, got byte 0x{byte:02x} at position {place}; "
-                        "convert the file first"
-                    ), False
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
-            return _walk(csv.reader(text, delimiter=separator, strict=True), rows)
-    except (OSError, EOFError, zlib.error) as error:
-        return f"cannot be read: {_first_line(error)}", False
-
-
-def _walk(reader: Any, rows: int | None) -> tuple[str | None, bool]:
-    """Read cell by cell; `reader` is a strict `csv.reader`."""
-    import csv
-
-    started, blank = 1, False
-    try:
-        header = next(reader, None)
-        if not header:
-            return "line 1 must hold the header, but it is blank", True
-        while rows is None or reader.line_num <= rows:
-            started = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                break
-            blank = blank or not cells
-            if cells and len(cells) != len(header):
-                return f"line {started} must have the header's {len(header)} cells, got {len(cells)}", blank
-            stray = next((c for c in cells if c.count('"') % 2), None)
-            if stray is not None and reader.line_num == started:
-                return (
-                    f"line {started} has a lone quote inside a cell, in {stray[:40]!r}; quote the cell and double it",
-                    blank,
-                )
-    except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            return f"line {started} opens a quote that is never closed", blank
-        return f"line {started} has a quote in the wrong place ({error})", blank
-    return None, blank
 
 
 def _same_columns(first_path: str, first: pl.DataFrame, path: str, frame: pl.DataFrame) -> None:
