@@ -37,12 +37,16 @@ class Leak(Check):
     there are counter-examples at all, their rate must be surely under what a leak could have. Where rows are too few for
     that, (ii) is a warning.
 
+    Bucketed numbers are seen bucket by bucket: a copy of a very rare label with noise shares a bucket with other rows
+    and may only be warned of; one with a heavy value for "nothing" has buckets of its own and stops.
+
     Attributes:
         auc: Of rule (i).
         each: Least number of validation rows of each label for rule (i).
         precision: Of rule (ii).
         share: Of the validation positives, rule (ii).
-        rows: Least number of validation rows with the value, rule (ii).
+        held_out: Least number of validation rows with the value, rule (ii).
+        rows: Least number of training and validation rows with it.
         odds: How many times the odds of the base rate an honest value may have.
         luck: Largest probability that such values look like this, over all candidates of a field.
         sure: With counter-examples: lower limit, at 95 %, that the precision must reach.
@@ -52,7 +56,8 @@ class Leak(Check):
     each: int = 5
     precision: float = 0.999
     share: float = 0.01
-    rows: int = 5
+    held_out: int = 3
+    rows: int = 20
     odds: float = 10.0
     luck: float = 0.01
     sure: float = 0.9985
@@ -110,7 +115,7 @@ class Leak(Check):
             # P(at least both_k of both_n positive) for an honest value, over all eligible ones.
             chance = float(special.bdtrc(both_k - 1, both_n, honest)) * int(eligible.sum())
             clear = both_k == both_n or (wilson(both_k, both_n).low or 0.0) >= self.sure
-            stop = bool(clear and chance <= self.luck and n[i] >= self.rows)
+            stop = bool(clear and chance <= self.luck and n[i] >= self.held_out and both_n >= self.rows)
             # What could be luck at the base rate itself is not worth a word.
             told = stop or float(special.bdtrc(both_k - 1, both_n, base)) * int(eligible.sum()) <= self.luck
             if told and (best is None or (stop, k[i]) > best[:2]):
