@@ -203,7 +203,7 @@ def override(given: dict[str, Any], overrides: Mapping[str, Any], *, place: str)
     for key, value in overrides.items():
         at: Any = given
         *parents, last = key.split(".")
-        for part, after in zip(parents, [*parents[1:], last], strict=True):
+        for part, after in zip(parents, [*parents, last][1:], strict=True):
             at = _inside(at, part, key, place)
             if not isinstance(at, dict | list):
                 raise ConfigError(f"{key}: {part!r} is a single value in {place}, so it has no {after!r}")

@@ -1,0 +1,50 @@
+"""Output files of commands: a frame in the format that its name says, whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctrsel.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FRAME_SUFFIXES", "check_frame_path", "write_frame"]
+
+FRAME_SUFFIXES = (".parquet", ".csv", ".tsv", ".arrow", ".json")
+
+
+def check_frame_path(path: Path) -> None:
+    """Refuse a path that names no format, before any work is done.
+
+    Raises:
+        ConfigError: If the ending is not known.
+    """
+    if path.suffix.lower() not in FRAME_SUFFIXES:
+        raise ConfigError(
+            f"--out {path}: the name must end in one of {', '.join(FRAME_SUFFIXES)}, got {path.suffix or 'no ending'}"
+        )
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame beside its place, then rename it."""
+    check_frame_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{path.stem}.partial-{uuid.uuid4().hex[:8]}{path.suffix}"
+    try:
+        match path.suffix.lower():
+            case ".parquet":
+                frame.write_parquet(partial)
+            case ".csv":
+                frame.write_csv(partial)
+            case ".tsv":
+                frame.write_csv(partial, separator="\t")
+            case ".arrow":
+                frame.write_ipc(partial)
+            case _:
+                frame.write_json(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

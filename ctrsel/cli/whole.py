@@ -1,0 +1,179 @@
+"""The commands of a whole run: init writes a config, run does what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctrsel.cli.groups import expand
+from ctrsel.cli.speak import Say, Speaker
+from ctrsel.cli.steps import EXITS, examples
+from ctrsel.core.errors import ConfigError, PromotionRefusedError
+
+if TYPE_CHECKING:
+    from ctrsel.core.config import RunConfig
+    from ctrsel.records.run import Run
+
+__all__ = ["COMMANDS", "run_result"]
+
+
+@expand
+def init(
+    *,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a quoted pattern.")],
+    label: Annotated[str, typer.Option("--label", "-l", help="The label column.")],
+    valid: Annotated[str | None, typer.Option(help="Validation file.", show_default=False)] = None,
+    test: Annotated[str | None, typer.Option(help="Test file.", show_default=False)] = None,
+    format: Annotated[str | None, typer.Option(help="If the ending does not say.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The config; '-' prints it. Default: DATA's name with .yaml.", show_default=False
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a config that is there.")] = False,
+    say: Say,
+) -> None:
+    """Write a commented config with the schema that the data suggest.
+
+    A sample of the rows is read. Every field gets a line with its kind, distinct values and missing share; columns
+    that look like ids, times, groups or weights are pointed out in comments, never decided.
+    """
+    with say.session() as speaker:
+        from ctrsel.api.starter import starter_config
+        from ctrsel.core.artifact import atomic_text
+
+        target = out or Path(f"{Path(data).name.split('.')[0].strip('*?[]-_ ') or 'data'}.yaml")
+        shown = str(target) == "-"
+        if not shown and target.exists() and not force:
+            raise ConfigError(f"{target}: is there already; choose another --out, or replace it with --force")
+        speaker.place = str(target)
+        text = starter_config(data, label, valid=valid, test=test, format=format)
+        if not shown:
+            atomic_text(target, text)
+        result = {"config": None if shown else str(target), "text": text}
+        speaker.show(
+            result, text.rstrip("\n") if shown else f"{target} written; read it, then: ctrsel run {target} --dry-run"
+        )
+
+
+@expand
+def run(
+    *,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="The config (.yaml).", show_default=False)
+    ] = None,
+    config_option: Annotated[Path | None, typer.Option("--config", "-c", help="The same.", show_default=False)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print rows, values, bytes, memory and time per stage; do nothing.")
+    ] = False,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the config; repeatable.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The run's folder, else the config's or runs/NAME.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of everything drawn, else the config's.", show_default=False)
+    ] = None,
+    say: Say,
+) -> None:
+    """Do the whole way: ingest, audit, rank, train, select, retrain, evaluate, explain, report, register.
+
+    A stage whose inputs have not changed since an earlier run in the same folder is reused; after an interruption the
+    same command goes on from the last finished stage.
+    """
+    with say.session() as speaker:
+        from ctrsel.cli.source import settings
+        from ctrsel.core.config import load_config
+
+        if (config is None) == (config_option is None):
+            raise ConfigError(f"name one config (.yaml), got {'none' if config is None else 'two'}")
+        given = {"out": None if out is None else str(out), "seed": seed}
+        overrides = {**{k: v for k, v in given.items() if v is not None}, **settings(assignments or [])}
+        made = load_config(config or config_option or "", overrides=overrides)
+        speaker.place = made.out or f"runs/{made.name}"
+        if dry_run:
+            from ctrsel.api.estimate import estimate
+
+            found = estimate(made)
+            speaker.show(found.to_dict(), found.text())
+            return
+        _run(made, speaker)
+
+
+def _run(config: RunConfig, speaker: Speaker) -> None:
+    from ctrsel.api.run import run as whole_run
+    from ctrsel.records.run import Run
+    from ctrsel.report.summary import summary_table
+
+    refused: PromotionRefusedError | None = None
+    out = Path(config.out or f"runs/{config.name}")
+    try:
+        record = whole_run(config).run
+    except PromotionRefusedError as error:
+        # Everything is written by now, so the reader gets the table and the refusal.
+        record, refused = Run.load(out / "run"), error
+    result = run_result(record, out)
+    if refused is not None:
+        result |= {"error": str(refused), "exit_code": refused.exit_code}
+    speaker.show(result, "\n".join([summary_table(record), *_footer(record, out)]))
+    if refused is not None:
+        raise refused
+
+
+def run_result(record: Run, out: Path) -> dict[str, Any]:
+    """Return a run as the one JSON object."""
+    whole = record.to_dict()
+    return {
+        "name": record.name,
+        "out": str(out),
+        "report": str(out / "report.html"),
+        "model": str(out / "model"),
+        "feature_set": str(out / "feature_set"),
+        "verdict": whole["verdict"],
+        "contenders": whole["contenders"],
+        "registration": whole["registration"],
+        "table": whole["table"],
+        "stages": whole["stages"],
+        "digest": record.digest,
+    }
+
+
+def _footer(record: Run, out: Path) -> list[str]:
+    reused = [str(s["name"]) for s in record.stages if s["reused"]]
+    lines = [
+        f"Stages: {len(record.stages)}, of which {len(reused)} were reused, since nothing they depend on has changed."
+    ]
+    if reused and len(reused) < len(record.stages):
+        lines.append(f"Done now: {', '.join(str(s['name']) for s in record.stages if not s['reused'])}.")
+    lines.append(f"Files: {out}")
+    return lines
+
+
+_NEW = "A whole run"
+COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
+    (
+        "init",
+        init,
+        examples("ctrsel init clicks.parquet --label click", "ctrsel init 'log/day-*.csv' -l click -o clicks.yaml"),
+        _NEW,
+    ),
+    (
+        "run",
+        run,
+        examples(
+            "ctrsel run clicks.yaml --dry-run",
+            "ctrsel run clicks.yaml",
+            "ctrsel run clicks.yaml --set select.size=0.3 --out runs/small",
+        )
+        + "\n\n"
+        + EXITS,
+        _NEW,
+    ),
+)

@@ -1,0 +1,91 @@
+"""Work: the stages that a single command needs, each computed once or found in the run's folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from ctrsel.api.cache import StageCache
+from ctrsel.api.plan import Plan, component_key
+from ctrsel.api.stages import Stages
+from ctrsel.core.errors import unknown_name
+from ctrsel.data.table import Table
+from ctrsel.rank import ModelRanker
+from ctrsel.records.audit import Audit
+from ctrsel.records.ranking import Ranking
+from ctrsel.select import Outcome, Selector, exclude
+from ctrsel.train import Fit
+
+__all__ = ["Work"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A plan's stages on one table.
+
+    Attributes:
+        stages: The stages.
+        saved: A saved table's folder, used in place of an ingest.
+    """
+
+    stages: Stages
+    saved: Path | None = None
+
+    @staticmethod
+    def of(plan: Plan, *, folder: Path, saved: Path | None = None) -> Work:
+        """Work on a plan, with its finished stages in a folder."""
+        cache = StageCache(folder=folder, version=importlib.metadata.version("ctrsel"))
+        cache.sweep()
+        return Work(stages=Stages(plan=plan, cache=cache), saved=saved)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.stages.plan
+
+    @cached_property
+    def table(self) -> Table:
+        """The ingested table."""
+        return self.stages.ingest() if self.saved is None else Table.load(self.saved)
+
+    @cached_property
+    def usable(self) -> Table:
+        """The table without the fields that must never be used."""
+        return exclude(self.table, self.plan.config.select.never_use)
+
+    @cached_property
+    def known(self) -> Table:
+        """What may be trained on: usable fields, no test rows."""
+        return self.usable.without("test")
+
+    def audit(self) -> Audit:
+        """Audit the table; a leak that is not accepted ends the command."""
+        return self.stages.audit(self.table)
+
+    def train(self, names: Sequence[str] | None = None) -> dict[str, Fit]:
+        """Train the named learners, or all."""
+        chosen = dict(self.plan.learners)
+        for name in names or ():
+            if name not in chosen:
+                raise unknown_name("learner", name, chosen, place="--learner")
+        if names:
+            chosen = {name: chosen[name] for name in names}
+        return replace(self.stages, plan=replace(self.plan, learners=chosen)).train(self.known)
+
+    def rank(self) -> tuple[Ranking, ...]:
+        """Rank the fields; trees that a ranker can explain are trained first, as in a run."""
+        trees = [name for name, learner in self.plan.learners.items() if component_key(learner) == "boosted"]
+        needed = any(isinstance(r, ModelRanker) for r in self.plan.rankers)
+        return self.stages.rank(self.table.without("test"), self.train(trees) if trees and needed else {})
+
+    def select(self) -> dict[str, tuple[Selector, Outcome]]:
+        """Run the selectors and the controls, each retrained."""
+        return self.stages.select(self.known, self.rank())
+
+    @property
+    def reused(self) -> list[str]:
+        """Names of the stages that an earlier command had finished."""
+        return [s["name"] for s in self.stages.cache.stages if s["reused"]]
