@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,12 @@ def source_paths(pattern: str) -> list[Path]:
 
     Raises:
         DataError: If there is none, or one is a folder or empty.
+        ConfigError: If a variable is not set.
     """
     whole = Path(os.path.expandvars(pattern)).expanduser()
+    unset = re.search(r"\$\{?(\w+)", str(whole))
+    if unset is not None and not whole.exists():
+        raise ConfigError(f"{pattern}: the environment variable {unset[1]} is not set")
     if set("*?[") & set(str(whole)) and not whole.exists():
         parts = whole.parts[1:] if whole.is_absolute() else whole.parts
         paths = sorted(Path(whole.anchor).glob(str(Path(*parts))))
