@@ -53,15 +53,17 @@ def main() -> None:
     for seed in range(arguments.seeds):
         counts, rate = counted(arguments.rows, base=arguments.base, spread=arguments.spread, seed=seed)
         rates.append(rate)
+        orders = {by: list(MutualInformation(by=by).score(counts).order) for by in ("effect", "z", "ami")}
         frame = MutualInformation().score(counts).frame
-        for column in ("z", "ami", "mi_minus_expected", "mi"):
-            order = frame.sort(column, descending=True)["field"].to_list()
-            hits.setdefault(column, []).append(sum(name.startswith("true") for name in order[:10]))
-            places.setdefault(column, []).append(1 + next(i for i, n in enumerate(order) if n.startswith("noise")))
+        for column in ("mi_minus_expected", "mi"):
+            orders[column] = frame.sort(column, descending=True)["field"].to_list()
+        for score, order in orders.items():
+            hits.setdefault(score, []).append(sum(name.startswith("true") for name in order[:10]))
+            places.setdefault(score, []).append(1 + next(i for i, n in enumerate(order) if n.startswith("noise")))
     print(f"{arguments.rows} rows, {np.mean(rates):.1%} positive, spread {arguments.spread}, {arguments.seeds} seeds")
-    for column, found in hits.items():
+    for score, found in hits.items():
         error = np.std(found, ddof=1) / np.sqrt(len(found))
-        print(f"{column:>18}: {np.mean(found):.2f} +- {error:.2f} of 10, best noise at {np.mean(places[column]):.1f}")
+        print(f"{score:>18}: {np.mean(found):.2f} +- {error:.2f} of 10, best noise at {np.mean(places[score]):.1f}")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class PermutationShap(Explainer):
 
     def accepts(self, model: Model) -> bool:
         """Any model that scores a Table."""
-        return model is not None
+        return True
 
     def explain(self, model: Model, table: Table, *, rows: np.ndarray, seed: int) -> Explanation:
         """Attribute the first label's logit against background rows of the split "train", or of the whole table without one.
@@ -80,10 +80,13 @@ class PermutationShap(Explainer):
         here, there = direct[:n], direct[n:]
         orders = np.stack([generator(seed, "explain", "order", b).permutation(len(names)) for b in range(size)])
         walks = np.stack([orders, orders[:, ::-1]], axis=1)  # [B, 2, F]: which field is put in at each step
+        marks = [_marks(column) for column in both.columns.values()]
         values = np.zeros((n, len(names)))
         with progress("explain", n, unit="rows") as bar:
             for first, last in _blocks(n, each=2 * size * len(names), batch=self.batch):
-                values[first:last] = _walk(model, both, walks, there, np.arange(first, last))
+                values[first:last] = _walk(
+                    model, both, marks=marks, walks=walks, there=there, rows=np.arange(first, last)
+                )
                 bar.advance(last - first)
         base = float(there.mean())
         off = np.abs(base + values.sum(axis=1) - here) / np.maximum(1.0, np.abs(here))
@@ -109,7 +112,9 @@ def _blocks(n: int, *, each: int, batch: int) -> list[tuple[int, int]]:
     return [(first, min(first + step, n)) for first in range(0, n, step)]
 
 
-def _walk(model: Model, both: Table, walks: np.ndarray, there: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _walk(
+    model: Model, both: Table, *, marks: list[np.ndarray], walks: np.ndarray, there: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
     """Return the attributions `[R, F]` of some rows.
 
     A step that puts in the value that the background row has anyway leaves the model's input as it is, so it is worth
@@ -121,13 +126,14 @@ def _walk(model: Model, both: Table, walks: np.ndarray, there: np.ndarray, rows:
     Args:
         model: What is explained.
         both: The n explained rows, then the B background rows.
+        marks: Per field `[n + B]`, equal where the values are.
         walks: `[B, 2, F]`, field by step.
         there: `[B]`, logits of the background rows.
         rows: `[R]`, which of the n.
     """
     size, _, width = walks.shape
     n = both.n_rows - size
-    differs = np.stack([_differs(column, rows, n) for column in both.columns.values()], axis=2)  # [R, B, F]
+    differs = np.stack([m[rows][:, None] != m[n:][None] for m in marks], axis=2)  # [R, B, F]
     changed = np.take_along_axis(differs[:, :, None, :], walks[None], axis=3)  # [R, B, 2, F] in step order
     r, b, way, step = np.nonzero(changed)
     place = np.argsort(walks, axis=2)  # [B, 2, F]: step by field
@@ -154,11 +160,10 @@ def _mixed(
     return column.take(at) if isinstance(column, Ragged) else column[at]
 
 
-def _differs(column: np.ndarray | Ragged, rows: np.ndarray, n: int) -> np.ndarray:
-    """Return bool `[R, B]`: whether a row's value differs from a background row's; NaN equals NaN."""
-    if isinstance(column, Ragged):
-        content = [column.codes[a:z].tobytes() for a, z in zip(column.offsets[:-1], column.offsets[1:], strict=True)]
-        _, same = np.unique(np.array([c.hex() for c in content]), return_inverse=True)
-        column = same
-    left, right = column[rows][:, None], column[n:][None]
-    return np.asarray((left != right) & ~((left != left) & (right != right)))  # noqa: PLR0124  # NaN is not itself
+def _marks(column: np.ndarray | Ragged) -> np.ndarray:
+    """Return numbers `[N]` that are equal where the column's values are; a missing float equals a missing float."""
+    if not isinstance(column, Ragged):
+        return np.unique(column, return_inverse=True)[1] if column.dtype.kind == "f" else column
+    seen: dict[bytes, int] = {}
+    ends = zip(column.offsets[:-1].tolist(), column.offsets[1:].tolist(), strict=True)
+    return np.array([seen.setdefault(column.codes[a:z].tobytes(), len(seen)) for a, z in ends], dtype=np.int64)

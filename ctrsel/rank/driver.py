@@ -47,7 +47,7 @@ def rank(
         rankers: Count rankers share one pass over the columns.
         seed: Of everything that model rankers draw.
         model: A model already fitted on the table's training rows, for model rankers.
-        threads: Columns counted at once; None for all processors of this process.
+        threads: Columns counted at once; None for all processors.
 
     Returns:
         One ranking per ranker, in their order.
@@ -96,7 +96,7 @@ def count(table: Table, *, label: int = 0, threads: int | None = None) -> TableC
     Args:
         table: Its splits "train" and, where there is one, "valid" are read.
         label: Which label.
-        threads: Columns counted at once; None for all processors of this process.
+        threads: Columns counted at once; None for all processors.
 
     Raises:
         DataError: If the table has no split "train", or no labels of 0 and 1.
@@ -119,7 +119,7 @@ def count(table: Table, *, label: int = 0, threads: int | None = None) -> TableC
         found = [label_counts(c, y, size=size) for c, y in zip(codes, parts, strict=True)]
         return FieldCounts(train=found[0], valid=found[1] if len(found) > 1 and len(parts[1]) else None)
 
-    workers = threads if threads is not None else len(os.sched_getaffinity(0))
+    workers = threads if threads is not None else (os.cpu_count() or 1)
     if workers < 1:
         raise ConfigError(f"rank: threads must be at least 1, got {workers}")
     with ThreadPoolExecutor(workers) as pool:

@@ -172,12 +172,29 @@ def test_missing_share_and_the_chosen_score():
     row = MutualInformation().score(given).frame.row(0, named=True)
     assert row["missing_share"] == pytest.approx(1 / 3)
     assert row["values"] == 2
-    for by, unit in (("ami", "share"), ("mi_minus_expected", "nats"), ("held_out_gain", "nats"), ("z", "sd")):
+    for by, unit in (("ami", "share"), ("held_out_gain", "nats"), ("z", "sd")):
         ranking = MutualInformation(by=by).score(given)
         assert ranking.frame["score"][0] == row[by]
         assert ranking.unit == unit
         assert ranking.params["by"] == by
         assert (ranking.table, ranking.notes) == ("t", ("n",))
+
+
+def test_the_effect_is_nought_where_chance_may_explain_it():
+    rng = generator(6, "effect")
+    n = 6000
+    many, few = _zipf(rng, n, 400), rng.integers(0, 2, n)
+    y = rng.random(n) < 0.15 + 0.25 * (many % 2) + 0.04 * few
+    noise = {f"noise_{k}": _zipf(rng, n, k) for k in (2, 30, 3000)}
+    frame = MutualInformation().score(_counts({"many": many, "few": few, **noise}, y)).frame
+    rows = {row["field"]: row for row in frame.to_dicts()}
+    for row in rows.values():
+        assert row["score"] == (row["mi_minus_expected"] if row["q"] <= 0.05 else 0.0)
+    assert frame["field"].to_list()[:2] == ["many", "few"]
+    assert rows["few"]["q"] < 1e-3
+    rest = frame.filter(frame["q"] > 0.05)
+    assert rest["z"].to_list() == sorted(rest["z"].to_list(), reverse=True)
+    assert MutualInformation(alpha=1e-9).score(_counts({"few": few}, y)).frame["score"].to_list() == [0.0]
 
 
 def test_no_field_at_all_is_an_empty_ranking():
@@ -188,7 +205,9 @@ def test_no_field_at_all_is_an_empty_ranking():
 
 
 def test_refuses_wrong_parameters():
-    with pytest.raises(ConfigError, match=r"by: must be one of z, ami.*, got 'nmi'"):
+    with pytest.raises(ConfigError, match=r"by: must be one of effect, z, ami.*, got 'nmi'"):
         MutualInformation(by="nmi")
+    with pytest.raises(ConfigError, match="alpha: must be between 0 and 1, got 5"):
+        MutualInformation(alpha=5)
     with pytest.raises(ConfigError, match="prior: must be above 0 rows, got 0"):
         MutualInformation(prior=0)
