@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
-import pytest
 
 
 @pytest.fixture(autouse=True)
