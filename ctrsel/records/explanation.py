@@ -48,9 +48,15 @@ class Explanation:
             )
 
     def importance(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean |value| per field `[F]` in log-odds and its standard error over the explained rows `[F]`."""
+        """Return mean |value| per field `[F]` in log-odds and its standard error over the explained rows `[F]`.
+
+        Raises:
+            DataError: If no row was explained.
+        """
         size = np.abs(self.values)
-        n = max(len(size), 1)
+        n = len(size)
+        if n == 0:
+            raise DataError("an explanation of no row has no importance")
         error = size.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(size.shape[1], np.nan)
         return size.mean(axis=0), error
 
