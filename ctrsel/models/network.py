@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones._contract import Backbone
-from ctrsel.models.embedded import Output
+from ctrsel.models.embedded import Embedded, Output
 from ctrsel.models.embedding import Embedding, Inputs
 from ctrsel.models.gates._contract import GateModule
 from ctrsel.models.layout import Layout
@@ -48,7 +48,11 @@ class Net(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         """Score a batch, through the gate if there is one."""
-        out: Output = self.backbone(self.embedding(inputs, self.gate))
+        return self.score(self.embedding(inputs, self.gate))
+
+    def score(self, embedded: Embedded) -> Output:
+        """Score looked-up rows, such as points between a row and a baseline."""
+        out: Output = self.backbone(embedded)
         return replace(out, logits=out.logits + self.prior)
 
     def roles(self) -> Mapping[Role, list[nn.Parameter]]:

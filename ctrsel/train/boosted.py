@@ -57,7 +57,7 @@ class BoostedLearner(Learner):
     leaves: int = 63
     min_rows: int = 20
     l2: float = 0.0
-    category_smoothing: float = 10.0
+    category_smoothing: float = 50.0
     max_category_split: int = 32
     feature_share: float = 1.0
     row_share: float = 1.0

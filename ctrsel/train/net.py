@@ -50,8 +50,8 @@ class NetLearner(Learner):
         width: D, numbers per embedding row.
         batch_size: Rows a step.
         learning_rate: Adam's, at the start.
-        embedding_l2: r of (r / 2) * ||E||^2 over the whole tables, nats per row; values that work differ by orders of
-            magnitude between data sets (1e-5 to 0.1 in the published settings).
+        embedding_l2: r of (r / 2) * ||E||^2 over the whole tables, nats per row; published settings range from 1e-5
+            (tens of millions of rows) to 0.1; the default suits tables of 10,000 to a million rows.
         max_epochs: At most so many.
         patience: Stop after so many epochs in a row without a higher validation AUC.
         lr_drop: Factor of the learning rate after an epoch without a higher validation AUC.
@@ -65,7 +65,7 @@ class NetLearner(Learner):
     width: int = 16
     batch_size: int = 4096
     learning_rate: float = 1e-3
-    embedding_l2: float = 1e-3
+    embedding_l2: float = 0.05
     max_epochs: int = 30
     patience: int = 2
     lr_drop: float = 0.1

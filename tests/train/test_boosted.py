@@ -92,7 +92,9 @@ def test_the_best_round_is_kept(monitor, table):
 
 def test_same_as_lightgbm_by_hand(table):
     """The parameters that are documented are the ones that are used."""
-    fit = BoostedLearner(rounds=7, patience=100, leaves=5, learning_rate=0.3, min_rows=9).fit(table, seed=1)
+    fit = BoostedLearner(rounds=7, patience=100, leaves=5, learning_rate=0.3, min_rows=9, category_smoothing=7.0).fit(
+        table, seed=1
+    )
     x = TreeColumns(table.encoder).matrix(table)
     span = table.span("train")
     theirs = lightgbm.train(
@@ -101,6 +103,7 @@ def test_same_as_lightgbm_by_hand(table):
             "num_leaves": 5,
             "learning_rate": 0.3,
             "min_data_in_leaf": 9,
+            "cat_smooth": 7.0,
             "verbosity": -1,
             "num_threads": 1,
             "deterministic": True,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctrsel.core.errors import DataError
+from ctrsel.core.catalog import describe
+from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
@@ -121,3 +122,14 @@ def test_the_test_split_is_not_read(learner, table):
     a = learner.fit(full, seed=2).model.logits(full)
     b = learner.fit(replace(full, labels=labels), seed=2).model.logits(full)
     np.testing.assert_array_equal(a, b)
+
+
+def test_a_learner_comes_from_plain_values_and_describes_itself():
+    spec = {"use": "net", "backbone": {"use": "autoint_plus", "layers": 5, "hidden": [64]}, "width": 8}
+    learner = CATALOG.create(spec)
+    assert learner.backbone.hidden == (64,)
+    assert CATALOG.create(describe(learner)) == learner
+    with pytest.raises(ConfigError, match="did you mean 'width'"):
+        CATALOG.create({"use": "net", "widht": 8})
+    with pytest.raises(ConfigError, match="deepfm"):
+        CATALOG.create({"use": "net", "backbone": "depfm"})
