@@ -25,6 +25,9 @@ def init(
     *,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a quoted pattern.")],
     label: Annotated[str, typer.Option("--label", "-l", help="The label column.")],
+    positive: Annotated[
+        str | None, typer.Option(help="Its positive value; known for 0/1, yes/no, ...", show_default=False)
+    ] = None,
     valid: Annotated[str | None, typer.Option(help="Validation file.", show_default=False)] = None,
     test: Annotated[str | None, typer.Option(help="Test file.", show_default=False)] = None,
     format: Annotated[str | None, typer.Option(help="If the ending does not say.", show_default=False)] = None,
@@ -51,7 +54,7 @@ def init(
         if not shown and target.exists() and not force:
             raise ConfigError(f"{target}: is there already; choose another --out, or replace it with --force")
         speaker.place = str(target)
-        text = starter_config(data, label, valid=valid, test=test, format=format)
+        text = starter_config(data, label, positive=positive, valid=valid, test=test, format=format)
         if not shown:
             atomic_text(target, text)
         result = {"config": None if shown else str(target), "text": text}
@@ -100,9 +103,10 @@ def run(
         speaker.place = made.out or f"runs/{made.name}"
         if dry_run:
             from ctrsel.api.estimate import estimate
+            from ctrsel.cli.estimated import estimate_text
 
             found = estimate(made)
-            speaker.show(found.to_dict(), found.text())
+            speaker.show(found.to_dict(), estimate_text(found))
             return
         _run(made, speaker)
 

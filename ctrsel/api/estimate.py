@@ -1,0 +1,333 @@
+"""Estimate: rows, values, bytes, memory and time of a run before it starts, from a sample and documented constants.
+
+Reference: Heaps, "Information retrieval: computational and theoretical aspects", 1978, for how the number of distinct
+values grows with the rows (a power law, whose exponent is read off the sample and its first half).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ctrsel.api.costs import ASSUMED, COSTS, MEMORY, NetShape, speedup, tree_rounds
+from ctrsel.api.plan import Plan, component_key, plan, selection_name
+from ctrsel.api.sample import Sample, is_untyped, sample_source
+from ctrsel.core.config import DataConfig, RunConfig
+from ctrsel.core.errors import ConfigError
+from ctrsel.data.encoder import Encoder, fit_encoder
+from ctrsel.data.infer import infer_schema
+from ctrsel.data.sources import dataset_files
+from ctrsel.data.vocabulary import smallest_uint
+from ctrsel.models.cost import backbone_cost
+from ctrsel.models.layout import Layout
+from ctrsel.rank import ModelRanker
+from ctrsel.records.feature_set import RESERVED
+from ctrsel.records.schema import Schema
+from ctrsel.select import CONTROLS
+from ctrsel.train import Learner
+
+__all__ = ["Estimate", "NetEstimate", "StageEstimate", "estimate"]
+
+_MARGIN = 0.8  # of the free memory: beyond it a run may be ended by the system
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageEstimate:
+    """One stage: seconds, and the peak of its memory in bytes, libraries and table included."""
+
+    name: str
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetEstimate:
+    """A net on all values, in bytes: its embedding, its other weights, and what its optimiser holds."""
+
+    learner: str
+    embedding_rows: int
+    embedding_bytes: int
+    network_bytes: int
+    optimiser_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run would take.
+
+    Attributes:
+        rows: By split.
+        exact_rows: Whether the rows were counted.
+        sampled_rows: Training rows that were looked at.
+        fields: How many.
+        values: Distinct values with a code of their own in the training rows.
+        exact_values: Whether the sample held all rows.
+        raw_bytes: The raw rows in memory.
+        table_bytes: The table in memory and on disk.
+        nets: One entry per net.
+        stages: In order.
+        free_memory: Bytes that the machine has free now.
+        warnings: Sentences.
+    """
+
+    rows: Mapping[str, int]
+    exact_rows: bool
+    sampled_rows: int
+    fields: int
+    values: int
+    exact_values: bool
+    raw_bytes: int
+    table_bytes: int
+    nets: tuple[NetEstimate, ...]
+    stages: tuple[StageEstimate, ...]
+    free_memory: int
+    warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run, nothing reused."""
+        return sum(s.seconds for s in self.stages)
+
+    @property
+    def memory(self) -> int:
+        """Peak over the stages, bytes."""
+        return max(s.memory for s in self.stages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {**asdict(self), "seconds": self.seconds, "memory": self.memory}
+
+
+def estimate(config: RunConfig) -> Estimate:
+    """Estimate a run; at most 100,000 rows per file are read and nothing is written.
+
+    Raises:
+        ConfigError, DataError: As the run itself would, for what can be seen without all rows.
+    """
+    import psutil
+
+    made = plan(config)
+    samples = {name: _sample(config.data, name, pattern) for name, pattern in _files(config.data).items()}
+    rows = _rows(samples, config)
+    schema = _schema(samples["train"], config)
+    sampled = samples["train"]
+    encoder = _grown(sampled.frame, schema, rows["train"])
+    raw = sum(int(s.frame.estimated_size() * s.rows / max(s.frame.height, 1)) for s in samples.values())
+    size = _Size(
+        rows=rows,
+        columns=sampled.frame.width,
+        encoder=encoder,
+        raw=raw,
+        table=_table_bytes(encoder, sum(rows.values()), sampled.frame),
+        untyped=config.data.dataset is None and is_untyped(str(config.data.train), format=config.data.format),
+    )
+    nets = {n: shape for n, learner in made.learners.items() if (shape := _net(learner, encoder)) is not None}
+    stages = tuple(_stages(made, size, nets))
+    free = int(psutil.virtual_memory().available)
+    warnings = []
+    peak = max(stages, key=lambda s: s.memory)
+    if peak.memory > _MARGIN * free:
+        warnings.append(
+            f"{peak.name} needs about {peak.memory / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; raise "
+            "ingest.min_count, lower learners.*.width or data.rows, or take a larger machine"
+        )
+    return Estimate(
+        rows=rows,
+        exact_rows=all(s.exact for s in samples.values()),
+        sampled_rows=sampled.frame.height,
+        fields=len(schema.fields),
+        values=encoder.total - RESERVED * len(encoder.sizes),
+        exact_values=sampled.whole and "valid" in samples and "test" in samples,
+        raw_bytes=raw,
+        table_bytes=size.table,
+        nets=tuple(
+            NetEstimate(
+                learner=name,
+                embedding_rows=net.rows,
+                embedding_bytes=net.embedding_bytes,
+                network_bytes=net.backbone.parameters * 4,
+                optimiser_bytes=net.optimiser_bytes,
+            )
+            for name, net in nets.items()
+        ),
+        stages=stages,
+        free_memory=free,
+        warnings=tuple(warnings),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grown:
+    """An encoder of the sample and how many codes each vocabulary will have over all training rows."""
+
+    sample: Encoder
+    sizes: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.sizes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    rows: Mapping[str, int]
+    columns: int
+    encoder: _Grown
+    raw: int
+    table: int
+    untyped: bool
+
+
+def _files(data: DataConfig) -> dict[str, str]:
+    given = {k: v for k in ("train", "valid", "test") if (v := getattr(data, k)) is not None}
+    if data.dataset is not None:
+        given = dataset_files(data.dataset)
+    if "train" not in given:
+        raise ConfigError(
+            "data.train: name the training file, or a dataset that ships with the package in data.dataset"
+        )
+    return {k: given[k] for k in ("train", "valid", "test") if k in given}
+
+
+def _sample(data: DataConfig, name: str, pattern: str) -> Sample:
+    limit = 100_000 if name == "train" else 10_000
+    return sample_source(pattern, format=data.format, cap=data.rows, limit=limit)
+
+
+def _rows(samples: Mapping[str, Sample], config: RunConfig) -> dict[str, int]:
+    given = {name: s.rows for name, s in samples.items()}
+    shares = {"valid": config.split.valid, "test": config.split.test}
+    carved = {k: round(given["train"] * v) for k, v in shares.items() if k not in given}
+    rows = {**given, **carved, "train": given["train"] - sum(carved.values())}
+    return {k: rows[k] for k in ("train", "valid", "test")}
+
+
+def _schema(sample: Sample, config: RunConfig) -> Schema:
+    given, frame = config.schema, sample.frame
+    label = given.label.name
+    if label in frame.columns and not sample.whole and frame[label].n_unique() < 2:
+        # Rows sorted by label: the first ones cannot show both values, which is no fault of the data.
+        frame = frame.with_columns((pl.int_range(pl.len()) % 2).alias(label))
+        given = replace(given, label=replace(given.label, positive=None))
+    untyped = config.data.dataset is None and is_untyped(str(config.data.train), format=config.data.format)
+    return infer_schema(frame, given, config.ingest, untyped=untyped)
+
+
+def _grown(frame: pl.DataFrame, schema: Schema, train_rows: int) -> _Grown:
+    whole = fit_encoder(frame, schema)
+    half = fit_encoder(frame.head(max(frame.height // 2, 1)), schema)
+    sizes = {}
+    for name, vocabulary in whole.vocabularies.items():
+        n, before = vocabulary.size - RESERVED, half.vocabularies[name].size - RESERVED
+        exponent = min(math.log2(n / before), 1.0) if n > before > 0 else 0.0
+        grown = n * (train_rows / max(frame.height, 1)) ** exponent
+        sizes[name] = RESERVED + min(round(grown), max(train_rows, n))
+    return _Grown(sample=whole, sizes=sizes)
+
+
+def _table_bytes(encoder: _Grown, rows: int, frame: pl.DataFrame) -> int:
+    total = rows * 12  # a float32 label and the row's number
+    for field in encoder.sample.fields:
+        if field.is_float:
+            total += 4 * rows
+            continue
+        code = np.dtype(smallest_uint(encoder.sizes[field.vocabulary])).itemsize
+        length = 1.0
+        if field.is_list:
+            codes = encoder.sample.column(field, frame)
+            length = codes.offsets[-1] / max(frame.height, 1) if hasattr(codes, "offsets") else 1.0
+            total += 8 * rows
+        total += int(code * length * rows)
+    return total
+
+
+def _net(learner: Learner, encoder: _Grown) -> NetShape | None:
+    """Return what training costs, None for a learner without a backbone."""
+    backbone = getattr(learner, "backbone", None)
+    if backbone is None:
+        return None
+    settings: Any = learner
+    layout = Layout.of(encoder.sample, history="history" in backbone.lookups)
+    return NetShape(
+        slots=len(layout.slots),
+        width=settings.width,
+        rows=encoder.total,
+        backbone=backbone_cost(backbone, layout.shape(width=settings.width, labels=1)),
+        batch=settings.batch_size,
+        threads=settings.threads,
+    )
+
+
+def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[StageEstimate]:
+    """List the stages of a run in order."""
+    config, train = made.config, size.rows["train"]
+    fields, total = len(size.encoder.sample.fields), sum(size.rows.values())
+    resident = MEMORY.base + size.table
+    found: list[StageEstimate] = []
+
+    def add(name: str, seconds: float, memory: float = 0) -> None:
+        found.append(StageEstimate(name=name, seconds=seconds, memory=int(resident + memory)))
+
+    cell = COSTS.ingest_cell + (COSTS.text_cell if size.untyped else 0)
+    add("ingest", COSTS.start + cell * total * size.columns, MEMORY.raw * size.raw)
+    add("audit", COSTS.audit_cell * total * fields, size.table)
+
+    def trees(learner: Any) -> float:
+        return COSTS.tree_cell * train * fields * tree_rounds(learner) / speedup(learner.threads)
+
+    matrix = train * fields * 4
+    bins = MEMORY.tree_bin * train * fields
+    grown = {n: learner for n, learner in made.learners.items() if n not in nets}
+    for name, learner in grown.items():
+        add(f"train/{name}", trees(learner), bins)
+    for name, net in nets.items():
+        add(f"train/{name}", net.epoch(train) * _epochs(made.learners[name], ASSUMED.epochs), net.memory + matrix)
+    for ranker in made.rankers:
+        by_model = isinstance(ranker, ModelRanker)
+        own: Any = getattr(ranker, "learner", None)
+        seconds = 0.0 if grown or own is None else trees(own)
+        if by_model:
+            rounds = tree_rounds(next(iter(grown.values()), own))
+            seconds += COSTS.tree_explained * getattr(ranker, "rows", 2000) * fields * rounds
+        else:
+            seconds += COSTS.count_cell * train * fields
+        add(f"rank/{component_key(ranker)}", seconds, bins if by_model else 0)
+
+    searcher = nets.get(config.select.learner)
+    for selector in (*made.selectors, *CONTROLS):
+        gate = getattr(selector, "gate", None)
+        learner = made.learner
+        if gate is not None and searcher is not None:
+            # Gates are one more column of the table, and of the optimiser's state.
+            seconds = searcher.epoch(train) * gate.epochs * (1 + COSTS.gate_share)
+            add(f"select/{component_key(selector)}", seconds, searcher.memory * 1.1 + matrix)
+        retrained = (
+            trees(learner)
+            if searcher is None
+            else searcher.epoch(train, kept=config.select.size) * _epochs(learner, ASSUMED.retrain_epochs)
+        )
+        add(f"retrain/{component_key(selector)}", retrained, (searcher.memory + matrix) if searcher else bins)
+
+    test = size.rows["test"]
+    scored = [f"{name}, all values" for name in made.learners]
+    scored += [selection_name(config.select.learner, s) for s in (*made.selectors, *CONTROLS)]
+    per_row = sum(COSTS.tree_row if name.split(",")[0] in grown else COSTS.test_row for name in scored)
+    add("evaluate", per_row * test + COSTS.latency * len(scored))
+    seconds = sum(COSTS.tree_explained * config.explain.max_rows * fields * tree_rounds(t) for t in grown.values())
+    if searcher is not None:
+        states = config.explain.net_rows * config.explain.background * 2 * fields
+        seconds += COSTS.states * states * searcher.state()
+    add("explain", seconds)
+    add("report", COSTS.report)
+    if config.register.enabled:
+        add("register", COSTS.register, 150 << 20)
+    return found
+
+
+def _epochs(learner: Any, assumed: int) -> int:
+    return min(assumed, int(learner.max_epochs))
