@@ -25,13 +25,14 @@ from ctrsel.models.backbones import CATALOG as BACKBONES
 from ctrsel.models.backbones import Backbone
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.embedding import to_inputs
-from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
+from ctrsel.models.gates._contract import Gate, SearchPlan
 from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
 from ctrsel.models.network import Net
-from ctrsel.records.feature_set import OTHER, FeatureSet
+from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
+from ctrsel.train.hardening import folded
 from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.steps import CATALOG as STEPS
 from ctrsel.train.steps import Step
@@ -189,12 +190,12 @@ class _Run:
         with progress("search", gate.epochs, unit="epochs") as bar:
             for epoch in range(gate.epochs):
                 if epoch == gate.rewind:
-                    snapshot = self._model(_folded(self._copy(), module, self.table, hard=False))
+                    snapshot = self._model(folded(self._copy(), module, self.table.encoder, hard=False))
                 facts = self._epoch(epoch, plan=plan)
                 kept = module.kept().numpy()
                 facts |= {**module.facts(), "kept": float(kept[free].mean()) if free.any() else 1.0}
                 bar.advance(1, auc=facts["valid_auc"], kept=facts["kept"])
-        model = self._model(_folded(self._copy(), module, self.table, hard=True))
+        model = self._model(folded(self._copy(), module, self.table.encoder, hard=True))
         return self._fit(
             began,
             model=model,
@@ -311,22 +312,6 @@ class _Run:
                 f"net: {layout.total_codes} embedding rows of width {self.learner.width} need {need / 2**30:.1f} GiB to "
                 f"train, {have / 2**30:.1f} GiB are free; raise min_count or lower width"
             )
-
-
-def _folded(weights: dict[str, Tensor], gate: GateModule, table: Table, *, hard: bool) -> dict[str, Tensor]:
-    """Fold an open gate's scale into the rows; with `hard`, a closed gate's row becomes its vocabulary's `OTHER`."""
-    owner = torch.empty(table.encoder.total_codes, dtype=torch.int64)
-    for name, start in table.encoder.offsets.items():
-        owner[start : start + table.encoder.vocabularies[name].size] = start + OTHER
-    dropped = ~gate.kept()
-    for key in ("embedding.main", "embedding.first"):
-        if key in weights:
-            rows = weights[key] * gate.scale
-            if hard:
-                # DEVIATION(OptFS): a dropped value becomes OTHER, which serving meets anyway; the paper's is a zero row.
-                rows[dropped] = rows[owner[dropped]]
-            weights[key] = rows
-    return weights
 
 
 def _log_odds(table: Table) -> np.ndarray:
