@@ -1,0 +1,234 @@
+"""What a registration says of a run: parameters, metrics, tags, the dataset and the files, all without a raw row."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ctrsel.core.artifact import to_json
+from ctrsel.models.model import Model
+from ctrsel.records.evaluation import Metric
+from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
+from ctrsel.records.ranking import Ranking
+from ctrsel.records.run import Contender, Run
+from ctrsel.register.store import public_uri
+
+__all__ = ["Measure", "contenders_table", "dataset", "feature_values", "measures", "parameters", "tags", "write_files"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One metric of the MLflow run; `of_model` says whether it is the registered model's own."""
+
+    key: str
+    value: float
+    step: int = 0
+    of_model: bool = True
+
+
+def parameters(run: Run) -> dict[str, str]:
+    """Return the flattened config, the seed and the library versions, in MLflow's alphabet and length."""
+    flat = {f"version.{k}": v for k, v in run.versions.items()}
+    flat |= dict(_flatten(_public(run.config), ""))
+    flat["seed"] = str(run.seed)
+    return {_key(k): v[:5000] for k, v in flat.items()}
+
+
+def measures(run: Run) -> list[Measure]:
+    """Return the chosen model's metrics, those of the other contenders by name, and the search epoch by epoch."""
+    found = [Measure(key=k, value=v) for k, v in _contender(run.chosen).items()]
+    found += [Measure(key=f"delta_auc{s}", value=v) for s, v in _interval(run.verdict.delta_auc)]
+    for other in run.contenders:
+        if other.name != run.verdict.chosen:
+            found += [
+                Measure(key=_key(f"{other.name}/{k}"), value=v, of_model=False) for k, v in _contender(other).items()
+            ]
+    for step, epoch in enumerate(run.selection_history, start=1):
+        found += [
+            Measure(key=_key(f"search/{k}"), value=float(v), step=int(epoch.get("epoch", step)), of_model=False)
+            for k, v in epoch.items()
+            if k != "epoch"
+        ]
+    return [m for m in found if math.isfinite(m.value)]
+
+
+def tags(run: Run, *, feature_set: FeatureSet | None) -> dict[str, str]:
+    """Return what a reviewer filters and compares versions by."""
+    auc = run.chosen.metrics["auc"]
+    return {
+        "verdict": "promoted" if run.verdict.promoted else "refused",
+        "chosen": run.verdict.chosen,
+        "test_auc": _number(auc),
+        "delta_auc": _number(run.verdict.delta_auc, sign="+"),
+        "fields": str(run.chosen.fields),
+        "values": str(run.chosen.values),
+        "bytes": str(run.chosen.bytes),
+        "milliseconds_per_1000_rows": f"{run.chosen.milliseconds:.2f}",
+        "table_digest": run.table.digest,
+        "feature_set_digest": feature_set.digest if feature_set is not None else "none",
+        "model_digest": run.chosen.model,
+        "run_digest": run.digest,
+    }
+
+
+def dataset(run: Run) -> dict[str, str]:
+    """Return the dataset as MLflow describes one: our digest, where it came from, and a profile of counts."""
+    facts = run.table
+    profile = {
+        "rows": dict(facts.rows),
+        "base_rate": dict(facts.base_rate),
+        "fields": facts.fields,
+        "values": facts.values,
+        "label": facts.label,
+        "notes": list(facts.notes),
+    }
+    schema = [{"type": "string", "name": f.name, "required": False} for f in run.fields]
+    return {
+        "name": run.name[:500],
+        "digest": facts.digest,
+        "source_type": "ctrsel",
+        "source": to_json({"uri": public_uri(facts.source)}),
+        "schema": to_json({"mlflow_colspec": schema}),
+        "profile": to_json(profile),
+    }
+
+
+def contenders_table(run: Run) -> pl.DataFrame:
+    """Return the final table, one row a contender, the chosen one marked."""
+    rows: list[dict[str, Any]] = []
+    for c in run.contenders:
+        row: dict[str, Any] = {"chosen": c.name == run.verdict.chosen, "name": c.name, "role": c.role}
+        row |= {"learner": c.learner, "selector": c.selector, "seed": c.seed, "epochs": c.epochs}
+        row |= _contender(c)
+        rows.append(row | {"model": c.model, "feature_set": c.feature_set})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def feature_values(features: FeatureSet, model: Model) -> pl.DataFrame:
+    """Return one row per value of the kept vocabularies: its code before and after, and its text where it was kept.
+
+    Texts of sensitive fields are left out; a dropped value's text is no longer known to the model.
+    """
+    sensitive = {f.vocabulary for f in model.encoder.fields if f.sensitive}
+    parts = []
+    for name, remap in features.remaps.items():
+        codes = np.arange(RESERVED, len(remap))
+        texts: list[str | None] = [None] * len(codes)
+        if name in model.encoder.vocabularies and name not in sensitive:
+            vocabulary = model.encoder.vocabularies[name]
+            kept = remap[codes] != OTHER
+            kept &= remap[codes] < vocabulary.size
+            for i, text in zip(np.flatnonzero(kept), vocabulary.texts(remap[codes][kept]), strict=True):
+                texts[int(i)] = text
+        scores = features.scores[name][codes] if features.scores is not None else np.full(len(codes), np.nan)
+        parts.append(
+            pl.DataFrame(
+                {
+                    "vocabulary": [name] * len(codes),
+                    "code": codes.astype(np.uint32),
+                    "new_code": remap[codes],
+                    "kept": remap[codes] != OTHER,
+                    "score": scores.astype(np.float64),
+                    "value": texts,
+                },
+                schema_overrides={"value": pl.String},
+            )
+        )
+    return pl.concat(parts) if parts else pl.DataFrame()
+
+
+def write_files(
+    folder: Path, run: Run, *, report: Path, feature_set: FeatureSet | None, rankings: Sequence[Ranking], model: Model
+) -> None:
+    """Write what a reviewer may want to open: report, final table, config, run record, rankings and the feature set."""
+    import yaml
+
+    public = replace(run, config=_public(run.config))
+    (folder / "report").mkdir(parents=True)
+    shutil.copyfile(report, folder / "report" / "index.html")
+    contenders_table(run).write_csv(folder / "contenders.csv")
+    config = yaml.safe_dump(json.loads(to_json(public.config)), sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    public.save(folder / "run")
+    (folder / "rankings").mkdir()
+    for ranking in rankings:
+        ranking.frame.write_parquet(folder / "rankings" / f"{_key(ranking.method)}.parquet")
+    if feature_set is not None:
+        values = feature_values(feature_set, model)
+        (folder / "feature_set").mkdir()
+        values.write_parquet(folder / "feature_set" / "values.parquet")
+        decision = {
+            "digest": feature_set.digest,
+            "method": feature_set.method,
+            "params": dict(feature_set.params),
+            "fields": list(feature_set.fields),
+            "values": feature_set.n_values,
+            "other": feature_set.other,
+            "encoder": feature_set.encoder,
+            "evidence": list(feature_set.evidence),
+            "kept_by_vocabulary": {
+                n: {"kept": int(feature_set.kept(n)[RESERVED:].sum()), "of": len(r) - RESERVED}
+                for n, r in feature_set.remaps.items()
+            },
+        }
+        (folder / "feature_set" / "feature_set.json").write_text(to_json(decision, indent=1) + "\n", encoding="utf-8")
+
+
+def _contender(c: Contender) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, metric in c.metrics.items():
+        found |= {f"test_{name}{end}": v for end, v in _interval(metric)}
+    found |= {f"valid_{k}": float(v) for k, v in c.valid.items()}
+    found |= {"fields": float(c.fields), "values": float(c.values), "bytes": float(c.bytes)}
+    if c.parameters is not None:
+        found["parameters"] = float(c.parameters)
+    return {**found, "milliseconds_per_1000_rows": c.milliseconds, "training_seconds": c.seconds}
+
+
+def _interval(metric: Metric) -> Iterator[tuple[str, float]]:
+    for end, value in (("", metric.value), ("_low", metric.low), ("_high", metric.high)):
+        if value is not None:
+            yield end, float(value)
+
+
+def _number(metric: Metric, *, sign: str = "") -> str:
+    if metric.value is None:
+        return "unknown"
+    text = f"{metric.value:{sign}.4f}"
+    if metric.low is None or metric.high is None:
+        return text
+    return f"{text} ({metric.low:{sign}.4f} to {metric.high:{sign}.4f})"
+
+
+def _flatten(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flatten(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        for i, item in enumerate(value):
+            yield from _flatten(item, f"{place}.{i}")
+    else:
+        yield place, value if isinstance(value, str) else to_json(value)
+
+
+def _public(value: Any) -> Any:
+    """Return a copy without passwords in addresses."""
+    if isinstance(value, Mapping):
+        return {str(k): _public(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(v) for v in value]
+    return public_uri(value) if isinstance(value, str) else value
+
+
+def _key(text: str) -> str:
+    """Keep to the characters and the length that MLflow allows in names."""
+    return re.sub(r"[^\w\-. :/]", "_", text, flags=re.ASCII).strip()[:240]

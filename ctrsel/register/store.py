@@ -1,0 +1,148 @@
+"""Where registrations go: the tracking store, its artifacts, and MLflow without its noise and its global state."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shlex
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ctrsel.core.config import RegisterConfig
+from ctrsel.core.errors import ConfigError
+
+__all__ = ["Store", "public_uri", "quiet_mlflow"]
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def public_uri(text: str) -> str:
+    """Hide user and password in addresses.
+
+    Examples:
+        >>> public_uri("postgresql://ann:secret@db/mlflow")
+        'postgresql://***@db/mlflow'
+    """
+    return re.sub(r"(://)[^/@\s]+@", r"\1***@", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """An MLflow store.
+
+    Attributes:
+        uri: Tracking and registry address, never relative to the working directory.
+        artifacts: Where a new experiment keeps its files; None where a server decides.
+    """
+
+    uri: str
+    artifacts: str | None
+
+    @staticmethod
+    def of(config: RegisterConfig, *, out: Path) -> Store:
+        """Find the store: the config's, else `MLFLOW_TRACKING_URI`, else SQLite in the run's folder.
+
+        Raises:
+            ConfigError: If the address is a folder: MLflow has given up its file store.
+        """
+        given = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = given or f"sqlite:///{out.absolute() / 'mlflow.db'}"
+        place = "register.tracking_uri" if config.tracking_uri else "MLFLOW_TRACKING_URI"
+        if "://" not in uri or uri.startswith("file:"):
+            raise ConfigError(
+                f"{place}: must be a database or a server (sqlite:///..., postgresql://..., http://...), "
+                f"since MLflow no longer opens folders, got {public_uri(uri)!r}"
+            )
+        if uri.startswith(("http://", "https://")):
+            return Store(uri=uri.rstrip("/"), artifacts=None)
+        if uri.startswith("sqlite:///"):
+            file = Path(uri.removeprefix("sqlite:///")).expanduser().absolute()
+            return Store(uri=f"sqlite:///{file}", artifacts=(file.parent / "mlartifacts").as_uri())
+        return Store(uri=uri, artifacts=(out.absolute() / "mlartifacts").as_uri())
+
+    @property
+    def database_file(self) -> Path | None:
+        """The SQLite file, None for another store."""
+        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+
+    def ui_command(self, *, model_name: str, version: int) -> str:
+        """Return the one command that shows a version in a browser."""
+        if self.artifacts is None:
+            return f"python -m webbrowser {shlex.quote(f'{public_uri(self.uri)}/#/models/{model_name}/versions/{version}')}"
+        shown = shlex.quote(self.uri) if public_uri(self.uri) == self.uri else '"$MLFLOW_TRACKING_URI"'
+        return f"mlflow ui --backend-store-uri {shown} --port 5000"
+
+    def client(self) -> Any:
+        """Return MLflow's client for this store; to be called inside `quiet_mlflow`."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def experiment(self, client: Any, name: str) -> str:
+        """Return the id of an experiment, which is made if there is none; its artifacts lie at an absolute place.
+
+        Raises:
+            ConfigError: If the store cannot be reached or opened, or the experiment was deleted.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if self.database_file is not None:
+                self.database_file.parent.mkdir(parents=True, exist_ok=True)
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                return str(client.create_experiment(name, artifact_location=self.artifacts))
+        except (MlflowException, OSError) as error:
+            reason = public_uri(str(error).strip().split("\n")[0][:300])
+            raise ConfigError(f"register.tracking_uri: {public_uri(self.uri)} cannot be used: {reason}") from error
+        if found.lifecycle_stage == "deleted":
+            raise ConfigError(
+                f"register: the experiment {name!r} is in the trash of {public_uri(self.uri)}; restore it or rename the run"
+            )
+        return str(found.experiment_id)
+
+
+@contextlib.contextmanager
+def quiet_mlflow(uri: str) -> Iterator[None]:
+    """Use MLflow with one address, no telemetry, no progress bars and no advice; everything is as before afterwards.
+
+    MLflow's SQL registry reads the global tracking address, so it has to be set for the time of the calls.
+    """
+    before = dict(os.environ)
+    os.environ.update(_QUIET)
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [log.level for log in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+
+        is_set: Any = mlflow.is_tracking_uri_set  # untyped
+        own = mlflow.get_tracking_uri() if is_set() else None
+        for log in loggers:
+            log.setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            from_environment = own is None or own == before.get("MLFLOW_TRACKING_URI")
+            reset: Any = None if from_environment else own  # MLflow takes None, though its annotation says otherwise
+            mlflow.set_tracking_uri(reset)
+            for log, level in zip(loggers, levels, strict=True):
+                log.setLevel(level)
+            for name in {*_QUIET, "MLFLOW_TRACKING_URI"}:
+                if name in before:
+                    os.environ[name] = before[name]
+                else:
+                    os.environ.pop(name, None)

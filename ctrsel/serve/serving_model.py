@@ -1,0 +1,144 @@
+"""ServingModel: a saved model that scores raw rows and counts what it did not know in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ctrsel.core.errors import DataError
+from ctrsel.data.sources import read_frame
+from ctrsel.data.table import Ragged, Table
+from ctrsel.models.model import Model
+from ctrsel.records.feature_set import MISSING, OTHER
+
+__all__ = ["Scored", "ServingModel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Scores of some rows, and how much of them the model knew.
+
+    A value is `other` if it has no code of its own: new since the training, too rare then, or dropped by the
+    selection, which a served model cannot tell apart, since it has forgotten those texts.
+
+    Attributes:
+        logits: Log-odds, float32 `[N, T]`.
+        probabilities: float64 `[N, T]`.
+        labels: Names of the T labels.
+        other: Fields with an `other` value per row, int64 `[N]`.
+        missing: Fields without a value per row, int64 `[N]`.
+        other_by_field: Rows with an `other` value, by field.
+        missing_by_field: Rows without a value, by field.
+        absent: Fields that have no column in the rows at all; they count as missing.
+        ignored: Columns that are no field of the model.
+    """
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    labels: tuple[str, ...]
+    other: np.ndarray
+    missing: np.ndarray
+    other_by_field: Mapping[str, int]
+    missing_by_field: Mapping[str, int]
+    absent: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    def frame(self, *, details: bool = False) -> pl.DataFrame:
+        """Return `probability`, then `probability_<label>` for further labels; with details `logit`, `other`, `missing`."""
+        columns = {"probability": self.probabilities[:, 0]}
+        for t, name in enumerate(self.labels[1:], start=1):
+            columns[f"probability_{name}"] = self.probabilities[:, t]
+        if details:
+            columns |= {
+                "logit": self.logits[:, 0].astype(np.float64),
+                "other": self.other,
+                "missing": self.missing,
+            }
+        return pl.DataFrame(columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingModel:
+    """A loaded model."""
+
+    model: Model
+
+    @staticmethod
+    def load(folder: str | Path) -> ServingModel:
+        """Load a saved model's folder; only the library of its own predictor is imported."""
+        return ServingModel(model=Model.load(Path(folder)))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns that are read."""
+        return self.model.encoder.schema.names
+
+    def score(self, rows: Any) -> Scored:
+        """Score raw rows.
+
+        Args:
+            rows: A polars or pandas frame or an Arrow table. Columns may be missing, in any order and of any type that
+                has a text or number in it; columns that are no field are not read.
+
+        Raises:
+            DataError: If no column is a field of the model, or a numeric field holds a text that is not a number.
+        """
+        frame = read_frame(rows)
+        encoder = self.model.encoder
+        absent = tuple(n for n in self.inputs if n not in frame.columns)
+        ignored = tuple(c for c in frame.columns if c not in self.inputs)
+        if len(absent) == len(self.inputs):
+            shown = ", ".join(self.inputs[:10])
+            raise DataError(
+                f"the rows must have at least one of the model's {len(self.inputs)} columns ({shown}"
+                f"{', ...' if len(self.inputs) > 10 else ''}), got {', '.join(ignored[:10]) or 'no column'}"
+            )
+        table = encoder.encode(frame)
+        other, missing = _count(table)
+        logits = self.model.logits(table)
+        z = logits.astype(np.float64)
+        return Scored(
+            logits=logits,
+            probabilities=np.asarray(np.exp(-np.logaddexp(0.0, -z))),
+            labels=tuple(label.name for label in encoder.schema.labels[: logits.shape[1]]),
+            other=_per_row(other, frame.height),
+            missing=_per_row(missing, frame.height),
+            other_by_field={k: int(v.sum()) for k, v in other.items()},
+            missing_by_field={k: int(v.sum()) for k, v in missing.items()},
+            absent=absent,
+            ignored=ignored,
+        )
+
+    def predict(self, rows: Any, *, details: bool = False) -> pl.DataFrame:
+        """Return `score(rows)` as a frame, row by row in order."""
+        return self.score(rows).frame(details=details)
+
+
+def _count(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Boolean `[N]` per field: a value without a code of its own; no value."""
+    other, missing = {}, {}
+    for name, column in table.columns.items():
+        if isinstance(column, Ragged):
+            lengths = np.diff(column.offsets)
+            rows = np.repeat(np.arange(len(lengths)), lengths)
+            other[name] = np.bincount(rows, weights=column.codes == OTHER, minlength=len(lengths)) > 0
+            missing[name] = lengths == 0
+        elif name in table.float_fields:
+            other[name] = np.zeros(len(column), dtype=bool)
+            missing[name] = np.isnan(column)
+        else:
+            other[name] = column == OTHER
+            missing[name] = column == MISSING
+    return other, missing
+
+
+def _per_row(by_field: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+    total = np.zeros(rows, dtype=np.int64)
+    for found in by_field.values():
+        total += found
+    return total
