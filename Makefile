@@ -57,7 +57,7 @@ test-slow: install-dev  ## What takes longer: servers, a browser, empty environm
 	$(THREADS) $(BIN)/python -m pytest -m slow tests
 
 bench: install-dev  ## Ours and the peers in one run, with ratios
-	$(THREADS) $(BIN)/python -m benchmarks
+	$(THREADS) $(BIN)/python benchmarks/rank_synth.py
 
 clean:  ## Remove what was built, not what was run
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
