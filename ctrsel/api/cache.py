@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ctrsel.core.artifact import MANIFEST, digest_json
-from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.errors import ConfigError
 from ctrsel.core.log import event, logger
 
 __all__ = ["StageCache", "exclusive"]
@@ -67,10 +67,12 @@ class StageCache:
         if reused:
             try:
                 result = load(path)
-            except DataError as error:
+            except (
+                Exception
+            ) as error:  # each library has its own for a damaged file; whatever it is, the work is done again
                 logger().warning(
                     "a saved stage cannot be read and is made again",
-                    extra={"facts": {"stage": name, "reason": str(error)}},
+                    extra={"facts": {"stage": name, "reason": f"{type(error).__name__}: {error}"}},
                 )
                 shutil.rmtree(path)
                 reused = False
@@ -85,13 +87,14 @@ class StageCache:
 
     def sweep(self) -> None:
         """Remove what a killed run left half-written."""
-        for stale in self.folder.glob(".*.partial-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+        _sweep(self.folder)
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a run's folder alone; the lock ends with the process, however it ends.
+    """Hold a run's folder alone, without what a killed run left half-written there.
+
+    The lock ends with the process, however it ends.
 
     Raises:
         ConfigError: If another process holds it, or the folder cannot be written.
@@ -106,10 +109,21 @@ def exclusive(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ConfigError(
                 f"out: another run is at work in {folder}; wait for it, or choose another folder"
             ) from error
+        except OSError as error:
+            raise ConfigError(f"out: the folder {folder} cannot be locked: {error.strerror}") from error
+        _sweep(folder)
         yield
     finally:
         os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    for stale in (*folder.glob(".*.partial-*"), *folder.glob(".*.old-*")):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.core.catalog import describe
-from ctrsel.core.config import RunConfig
+from ctrsel.core.config import RunConfig, SelectConfig
 from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.rank import CATALOG as RANKERS
 from ctrsel.rank import Ranker
 from ctrsel.select import CATALOG as SELECTORS
-from ctrsel.select import Selector
+from ctrsel.select import CONTROLS, Selector
+from ctrsel.select.none import NoSelection
 from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Learner
 
@@ -31,7 +32,7 @@ class Plan:
         out: The run's folder.
         rankers: In the order of the config.
         learners: By the name that the config gives them.
-        selectors: In the order of the config; the first one's number of kept values is the size of all others.
+        selectors: In the order of the config; the first one's number of kept values is the size of all that follow.
     """
 
     config: RunConfig
@@ -60,6 +61,8 @@ def plan(config: RunConfig) -> Plan:
     specs = config.select.selectors or ({"use": "gated"}, {"use": "ranking"})
     selectors = tuple(SELECTORS.create(spec, place=f"select.selectors[{i}]") for i, spec in enumerate(specs))
     rankers = tuple(RANKERS.create(spec, place=f"rank[{i}]") for i, spec in enumerate(config.rank))
+    _check_selectors(selectors, rankings=[component_key(r) for r in rankers])
+    _check_wishes(config.select)
     for kind, components in (("rank", rankers), ("select.selectors", selectors)):
         keys = [component_key(c) for c in components]
         twice = sorted({k for k in keys if keys.count(k) > 1})
@@ -67,6 +70,30 @@ def plan(config: RunConfig) -> Plan:
             raise ConfigError(f"{kind}: each component stands once, got {twice[0]!r} twice")
     out = Path(config.out or f"runs/{config.name}")
     return Plan(config=config, out=out, rankers=rankers, learners=learners, selectors=selectors)
+
+
+def _check_selectors(selectors: tuple[Selector, ...], *, rankings: list[str]) -> None:
+    """Refuse what stands beside every selection anyway, and a ranking that is not made."""
+    for i, selector in enumerate(selectors):
+        key = component_key(selector)
+        if selector in (*CONTROLS, NoSelection()):
+            raise ConfigError(
+                f"select.selectors[{i}]: {key!r} is what every selection is compared with and is added by itself; name "
+                "a selector that chooses, such as gated or ranking"
+            )
+        ranking = getattr(selector, "ranking", None)
+        if isinstance(ranking, str) and ranking not in rankings:
+            raise unknown_name("ranking", ranking, rankings, place=f"select.selectors[{i}].ranking")
+
+
+def _check_wishes(wishes: SelectConfig) -> None:
+    for place, names in (
+        ("always_keep", wishes.always_keep),
+        *((f"groups[{i}]", g) for i, g in enumerate(wishes.groups)),
+    ):
+        both = [n for n in names if n in wishes.never_use]
+        if both:
+            raise ConfigError(f"select.{place}: {both[0]!r} stands in select.never_use as well")
 
 
 def component_key(component: Any) -> str:

@@ -1,4 +1,4 @@
-"""Saved forms of what stages hand on that is more than one record: fits and outcomes of selections."""
+"""Saved forms of what stages hand on that is more than one record: fits, and selections with their snapshot."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from ctrsel.core.artifact import atomic_folder, read_manifest
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
-from ctrsel.select import Outcome, Selection
+from ctrsel.select import Selection
 from ctrsel.train import Fit
 
-__all__ = ["load_fit", "load_outcome", "load_selection", "save_fit", "save_outcome", "save_selection"]
+__all__ = ["load_fit", "load_selection", "save_fit", "save_selection"]
 
 
 def save_fit(fit: Fit, path: Path) -> None:
@@ -64,16 +64,3 @@ def load_selection(path: Path) -> Selection:
         history=tuple(m["history"]),
         seconds=m["seconds"],
     )
-
-
-def save_outcome(outcome: Outcome, path: Path) -> None:
-    """Save a selection and the fit that was retrained on it."""
-    with atomic_folder(path, manifest={"format": "ctrsel.outcome", "version": 1}) as folder:
-        save_selection(outcome.selection, folder / "selection")
-        save_fit(outcome.fit, folder / "fit")
-
-
-def load_outcome(path: Path) -> Outcome:
-    """Load what `save_outcome` wrote."""
-    read_manifest(path, format="ctrsel.outcome", version=1)
-    return Outcome(selection=load_selection(path / "selection"), fit=load_fit(path / "fit"))

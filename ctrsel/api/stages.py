@@ -9,7 +9,7 @@ from functools import partial
 from ctrsel.api.cache import StageCache
 from ctrsel.api.evaluate import evaluate
 from ctrsel.api.plan import Plan, component_key, selection_name
-from ctrsel.api.saved import load_fit, load_outcome, load_selection, save_fit, save_outcome, save_selection
+from ctrsel.api.saved import load_fit, load_selection, save_fit, save_selection
 from ctrsel.core.artifact import digest_file
 from ctrsel.core.catalog import describe
 from ctrsel.core.config import DataConfig
@@ -28,7 +28,7 @@ from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
-from ctrsel.select import CONTROLS, Outcome, Problem, Selector, retrain
+from ctrsel.select import CONTROLS, Outcome, Problem, Selection, Selector, exclude, retrain
 from ctrsel.train import Fit
 
 __all__ = ["Stages"]
@@ -101,26 +101,31 @@ class Stages:
         return fits
 
     def rank(self, table: Table, fits: Mapping[str, Fit]) -> tuple[Ranking, ...]:
-        """Rank the fields by every ranker of the config; trees that are trained on these codes are not trained again."""
+        """Rank the fields by every ranker of the config; trees that are trained on these codes are not trained again.
+
+        What must never be used is counted, so that a reader sees what was left out, but no model is shown it.
+        """
+        usable = exclude(table, self.plan.config.select.never_use)
         trees = [
             fit.model
             for name, fit in fits.items()
-            if component_key(self.plan.learners[name]) == "boosted" and fit.model.encoder.digest == table.encoder.digest
+            if component_key(self.plan.learners[name]) == "boosted"
+            and fit.model.encoder.digest == usable.encoder.digest
         ]
         model = trees[0] if trees else None
 
         def one(ranker: Ranker) -> Ranking:
-            needed = model if isinstance(ranker, ModelRanker) else None
+            needed, shown = (model, usable) if isinstance(ranker, ModelRanker) else (None, table)
             return self.cache.get(
                 f"rank/{component_key(ranker)}",
                 version=1,
                 inputs={
-                    "table": table.digest,
+                    "table": shown.digest,
                     "ranker": describe(ranker),
                     "seed": self.seed,
                     "model": needed.digest if needed else None,
                 },
-                compute=lambda: rank(table, (ranker,), seed=self.seed, model=needed)[0],
+                compute=lambda: rank(shown, (ranker,), seed=self.seed, model=needed)[0],
                 save=Ranking.save,
                 load=Ranking.load,
             )
@@ -128,47 +133,57 @@ class Stages:
         return tuple(map(one, self.plan.rankers))
 
     def select(self, known: Table, rankings: tuple[Ranking, ...]) -> dict[str, tuple[Selector, Outcome]]:
-        """Run each selector and each control; the first one's number of values is the size of all that follow."""
+        """Run each selector and each control, then retrain on each selection.
+
+        The first selector's number of values is the size of all that follow, and all are retrained from the snapshot
+        of the first one that has one, so that they differ in their values only.
+        """
         config, learner = self.plan.config, self.plan.learner
         problem = Problem(
             table=known,
             learner=learner,
-            rankings={r.method: r for r in rankings},
+            rankings={component_key(k): r for k, r in zip(self.plan.rankers, rankings, strict=True)},
             always_keep=config.select.always_keep,
             groups=config.select.groups,
         )
+        basis = {"table": known.digest, "learner": describe(learner), "seed": self.seed}
         wishes = {
-            "table": known.digest,
-            "learner": describe(learner),
-            "seed": self.seed,
             "always_keep": list(config.select.always_keep),
             "groups": [list(g) for g in config.select.groups],
             "rankings": [r.digest for r in rankings],
         }
-        size = int(config.select.size * problem.n_values)
-        snapshot: Model | None = None
-        outcomes: dict[str, tuple[Selector, Outcome]] = {}
-        for i, selector in enumerate((*self.plan.selectors, *CONTROLS)):
+        size = int(config.select.size * problem.n_values + 1e-9)  # a share such as 0.29 of 100 is a little less than 29
+        selections: list[tuple[Selector, Selection]] = []
+        for selector in (*self.plan.selectors, *CONTROLS):
             selection = self.cache.get(
                 f"select/{component_key(selector)}",
-                version=1,
-                inputs={**wishes, "selector": describe(selector), "size": size},
+                version=2,
+                inputs={**basis, **wishes, "selector": describe(selector), "size": size},
                 compute=partial(selector.select, problem, size=size, seed=self.seed),
                 save=save_selection,
                 load=load_selection,
             )
-            if i == 0:
-                size, snapshot = selection.features.n_values, selection.snapshot
+            if not selections:
+                size = selection.features.n_values
+            selections.append((selector, selection))
+        snapshot = next((s.snapshot for _, s in selections if s.snapshot is not None), None)
+        outcomes: dict[str, tuple[Selector, Outcome]] = {}
+        for selector, selection in selections:
             start = {"features": selection.features.digest, "snapshot": snapshot.digest if snapshot else None}
-            outcome = self.cache.get(
+
+            def compute(selection: Selection = selection) -> Fit:
+                return retrain(problem, selection, snapshot=snapshot, seed=self.seed).fit
+
+            fit = self.cache.get(
                 f"retrain/{component_key(selector)}",
-                version=1,
-                inputs={**wishes, **start},
-                compute=partial(retrain, problem, selection, snapshot=snapshot, seed=self.seed),
-                save=save_outcome,
-                load=load_outcome,
+                version=2,
+                inputs={**basis, **start},
+                compute=compute,
+                save=save_fit,
+                load=load_fit,
             )
-            outcomes[selection_name(config.select.learner, selector)] = (selector, outcome)
+            name = selection_name(config.select.learner, selector)
+            outcomes[name] = (selector, Outcome(selection=selection, fit=fit))
         return outcomes
 
     def evaluate(

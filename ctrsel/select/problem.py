@@ -11,6 +11,7 @@ from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.data.table import Table
 from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.select._wishes import Ranked, Wishes
 from ctrsel.train import Learner
 
 __all__ = ["Problem", "exclude"]
@@ -75,8 +76,14 @@ class Problem:
 
     def everything(self) -> FeatureSet:
         """Return the set that keeps all values of all fields."""
-        keep = {name: np.ones(v.size, dtype=bool) for name, v in self.table.encoder.vocabularies.items()}
-        return self._build(keep, method="none", params={"use": "none"}, scores=None, evidence=())
+        encoder = self.table.encoder
+        return FeatureSet.from_keep(
+            {name: np.ones(v.size, dtype=bool) for name, v in encoder.vocabularies.items()},
+            fields=self.table.schema.names,
+            method="none",
+            params={"use": "none"},
+            encoder=encoder.digest,
+        )
 
     def choose(
         self,
@@ -90,8 +97,13 @@ class Problem:
     ) -> FeatureSet:
         """Keep the best-scored values that the size and the wishes allow.
 
+        A field of which nothing is kept is dropped if all its training rows look alike then (one whose rows may be
+        missing, a list and a float still say something); so is one that never said anything, whose values are not
+        chosen. Fields that share a vocabulary share the choice.
+
         Args:
-            scores: Per vocabulary float64 `[V]`; larger is better; ties go to the more frequent value (the smaller code).
+            scores: Per vocabulary float64 `[V]`; larger is better; ties go to the smaller code, then to the earlier
+                vocabulary.
             size: At most this many values are kept, those of `always_keep` included.
             method: The selector's name.
             params: Its parameters.
@@ -99,89 +111,36 @@ class Problem:
             evidence: Digests of the rankings used.
 
         Raises:
-            ConfigError: If the fields of `always_keep` alone have more values than `size`.
+            ConfigError: If the fields of `always_keep` alone have more values than `size`, or nothing would be left.
         """
         encoder = self.table.encoder
-        forced = {encoder.schema.field(f).vocabulary for f in self.always_keep if not encoder.schema.field(f).is_float}
-        keep = {n: np.zeros(v.size, dtype=bool) for n, v in encoder.vocabularies.items()}
-        for name in forced:
-            keep[name][RESERVED:] = True
-        used = sum(int(k.sum()) for k in keep.values())
-        if used > size:
+        wishes = Wishes.of(encoder, always_keep=self.always_keep, groups=self.groups)
+        keep, dropped = wishes.fill(Ranked.of(scores, names=wishes.free, wanted=wanted), size=size)
+        alive = {f for group in wishes.groups for f in group if f not in dropped} | set(self.always_keep)
+        fields = [f for f in encoder.fields if f.name not in dropped]
+        fields = [f for f in fields if f.is_float or f.is_list or f.name in alive or self._speaks(f.vocabulary, keep)]
+        if not fields:
             raise ConfigError(
-                f"select.always_keep: these fields have {used} values, but the size allows {size}; raise select.size or name fewer fields"
+                f"select: {method!r} keeps no value of any field at a size of {size} values; raise select.size, or "
+                "name fields in select.always_keep"
             )
-        free = [n for n in encoder.vocabularies if n not in forced]
-        if free:
-            score = np.concatenate([scores[n][RESERVED:] for n in free])
-            want = np.concatenate(
-                [(np.ones(len(scores[n]), bool) if wanted is None else wanted[n])[RESERVED:] for n in free]
-            )
-            code = np.concatenate([np.arange(len(scores[n]) - RESERVED) for n in free])
-            owner = np.repeat(np.arange(len(free)), [len(scores[n]) - RESERVED for n in free])
-            # A score that is not a number is worse than any number.
-            order = np.lexsort((owner, code, -np.nan_to_num(score, nan=-np.inf)))
-            picked = order[want[order]][: size - used]
-            for i, name in enumerate(free):
-                keep[name][RESERVED + code[picked[owner[picked] == i]]] = True
-        self._together(keep, scores)
-        return self._build(keep, method=method, params=params, scores=scores, evidence=evidence)
-
-    def _together(self, keep: dict[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> None:
-        """Make each group whole: kept if at least half of its fields keep a value, else dropped.
-
-        A member that keeps nothing is given its best value in place of the worst value that its group keeps, so that
-        the size still holds.
-        """
-        schema = self.table.schema
-        for group in self.groups:
-            names = list(dict.fromkeys(schema.field(f).vocabulary for f in group if not schema.field(f).is_float))
-            alive = [n for n in names if keep[n][RESERVED:].any()]
-            if 2 * len(alive) < len(names) and not set(group) & set(self.always_keep):
-                for name in names:
-                    keep[name][:] = False
-                continue
-            for name in set(names) - set(alive):
-                donors = [
-                    n
-                    for n in names
-                    if keep[n][RESERVED:].sum() > 1 and n not in {schema.field(f).vocabulary for f in self.always_keep}
-                ]
-                if len(scores[name]) == RESERVED or not donors:
-                    continue
-                best = RESERVED + int(np.argmax(np.nan_to_num(scores[name][RESERVED:], nan=-np.inf)))
-                kept_scores = {n: np.where(keep[n], np.nan_to_num(scores[n], nan=-np.inf), np.inf) for n in donors}
-                donor = min(donors, key=lambda n: float(kept_scores[n][RESERVED:].min()))
-                keep[donor][RESERVED + int(np.argmin(kept_scores[donor][RESERVED:]))] = False
-                keep[name][best] = True
-
-    def _build(
-        self,
-        keep: Mapping[str, np.ndarray],
-        *,
-        method: str,
-        params: Mapping[str, object],
-        scores: Mapping[str, np.ndarray] | None,
-        evidence: tuple[str, ...],
-    ) -> FeatureSet:
-        """Drop the fields that say nothing any more, since every training row has the same code."""
-        encoder = self.table.encoder
-        fields = []
-        for f in encoder.fields:
-            if f.is_float or f.is_list or f.name in self.always_keep:
-                fields.append(f.name)
-                continue
-            counts = encoder.vocabularies[f.vocabulary].counts
-            kept = keep[f.vocabulary].copy()
-            dropped = int(counts[RESERVED:][~kept[RESERVED:]].sum()) + int(counts[OTHER])
-            if bool(kept[RESERVED:].any()) or (int(counts[MISSING]) > 0 and dropped > 0):
-                fields.append(f.name)
+        used = {f.vocabulary for f in fields if not f.is_float}
+        for name in set(keep) - used:
+            keep[name][:] = False
         return FeatureSet.from_keep(
             keep,
-            fields=tuple(fields),
+            fields=tuple(f.name for f in fields),
             method=method,
             params=dict(params),
             encoder=encoder.digest,
             scores=scores,
             evidence=evidence,
         )
+
+    def _speaks(self, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:
+        """Whether training rows still differ in a field: they have at least two codes after the choice."""
+        counts = self.table.encoder.vocabularies[vocabulary].counts
+        kept = keep[vocabulary].copy()
+        kept[:RESERVED] = False
+        after = [*counts[kept], counts[MISSING], counts[RESERVED:][~kept[RESERVED:]].sum() + counts[OTHER]]
+        return int(np.count_nonzero(after)) > 1

@@ -9,6 +9,7 @@ import numpy as np
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.select._contract import Selection, Selector
+from ctrsel.select._wishes import merged_groups
 from ctrsel.select.problem import Problem
 
 __all__ = ["ByRanking"]
@@ -17,6 +18,8 @@ __all__ = ["ByRanking"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByRanking(Selector):
     """Keep the best-ranked fields; the field at the edge of the size keeps its most frequent values.
+
+    A field that stays a float has no values and is kept whatever its rank; a field that was not ranked keeps none.
 
     Attributes:
         ranking: Which ranking to follow.
@@ -37,8 +40,9 @@ class ByRanking(Selector):
         ranking = problem.rankings[self.ranking]
         q = dict(zip(ranking.frame["field"], ranking.frame["q"], strict=True)) if "q" in ranking.frame.columns else {}
         place = {name: float(i) for i, name in enumerate(ranking.order)}
-        good = {name for name in place if q.get(name, 0.0) <= self.max_q}
-        for group in problem.groups:
+        # A q-value that is absent or no number says nothing against a field.
+        good = {name for name in place if (found := q.get(name)) is None or not found > self.max_q}
+        for group in merged_groups(problem.groups):
             best = min((place[f] for f in group if f in place), default=None)
             for f in group:
                 if best is not None:
