@@ -75,7 +75,12 @@ def main() -> None:
     selector = made.selectors[0]
     gated = replace(selector, gate=replace(selector.gate, epochs=2))  # type: ignore[attr-defined, call-arg]
     problem = Problem(table=known, learner=net)
-    cpu("search, 2 epochs", lambda: gated.select(problem, size=problem.n_values, seed=1), units=2 * train, unit="row, epoch")
+    cpu(
+        "search, 2 epochs",
+        lambda: gated.select(problem, size=problem.n_values, seed=1),
+        units=2 * train,
+        unit="row, epoch",
+    )
     cpu("evaluate net", lambda: evaluate(small.model, table, seed=1), units=table.part("test").n_rows, unit="test row")
     cpu("explain net", lambda: explain(small.model, known, rows=64, seed=1), units=64 * 32 * 2 * fields, unit="state")
 
