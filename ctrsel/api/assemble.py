@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from ctrsel.data.table import Table
+from ctrsel.core.artifact import digest_arrays
+from ctrsel.data.table import Ragged, Table
 from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Evaluation, Metric
 from ctrsel.records.explanation import Explanation
-from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
+from ctrsel.records.feature_set import MISSING, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Contender, FieldSummary, TableFacts, Verdict
 from ctrsel.report.redact import shown_values
@@ -126,7 +127,11 @@ def summarise_fields(
         features: The chosen feature set, None if nothing was selected.
         rankings: All rankings.
         attribution: Of the chosen model.
-        salt: Of the hashes that stand for values of sensitive fields.
+        salt: Of the hashes that stand for values of sensitive fields; it needs not be secret.
+
+    Returns:
+        One summary per field; `traffic_kept` is the share of training rows (of a list: of its items) that the choice
+        leaves as they were.
     """
     train = table.part("train")
     labels = train.label()
@@ -148,13 +153,14 @@ def summarise_fields(
         kept = features is None or field.name in features.fields
         mask = _kept(table, features, field.name)
         column = train.columns[field.name]
-        counts = None
-        if isinstance(column, np.ndarray) and not field.is_float:
-            counts = label_counts(np.asarray(column), labels, size=table.encoder.size(field.name))
         traffic = 1.0 if kept else 0.0
         shown: tuple[Mapping[str, object], ...] = ()
-        if counts is not None:
-            traffic = float(counts.totals[mask].sum() / max(int(counts.totals.sum()), 1)) if kept else 0.0
+        if isinstance(column, Ragged):
+            items = np.bincount(column.codes, minlength=len(mask))
+            traffic *= float(items[mask].sum() / max(int(items.sum()), 1)) if len(column.codes) else 1.0
+        elif not field.is_float:
+            counts = label_counts(np.asarray(column), labels, size=len(mask))
+            traffic *= float(counts.totals[mask].sum() / max(int(counts.totals.sum()), 1))
             top = np.argsort(-counts.totals, kind="stable")[:60]
             top = top[(counts.totals[top] > 0) & ((top >= RESERVED) | (top == MISSING))]
             shown = shown_values(
@@ -163,7 +169,9 @@ def summarise_fields(
                 counts.positives[top],
                 mask[top] & kept,
                 sensitive=field.sensitive,
-                salt=salt,
+                # The salt may be printed, so it is joined by what only the holder of the rows knows: without them
+                # nobody can try out values.
+                salt=digest_arrays({salt: labels, field.name: column}) if field.sensitive else salt,
             )
         found.append(
             FieldSummary(
@@ -195,9 +203,7 @@ def _kept(table: Table, features: FeatureSet | None, name: str) -> np.ndarray:
         return np.ones(table.encoder.size(name), dtype=bool)
     if field.vocabulary not in features.remaps:
         return np.zeros(table.encoder.size(name), dtype=bool)
-    mask = features.kept(field.vocabulary)
-    mask[OTHER] = False
-    return mask
+    return features.kept(field.vocabulary)
 
 
 def verdict(
@@ -215,7 +221,7 @@ def verdict(
     ratio = chosen.metrics["calibration_ratio"].value
     rules = [
         (
-            loss <= max_auc_loss,
+            delta.value is not None and loss <= max_auc_loss,
             f"test AUC {auc:.4f} against {full_auc:.4f} of the full net: at most {max_auc_loss} below it",
         ),
         (chosen.bytes < full.bytes, f"{chosen.bytes:,} bytes on disk against {full.bytes:,}: smaller"),

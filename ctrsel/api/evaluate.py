@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import special
 
+from ctrsel.core.errors import DataError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Evaluation, Metric
 from ctrsel.records.feature_set import MISSING, RESERVED
-from ctrsel.stats.auc import auc, auc_statistic, delong, delong_paired, grouped_auc
+from ctrsel.stats.auc import PairedDifference, auc, auc_statistic, delong, delong_paired, grouped_auc
 from ctrsel.stats.calibration import calibration_by_segment, calibration_ratio, ece, reliability
-from ctrsel.stats.intervals import bootstrap
+from ctrsel.stats.intervals import Interval, bootstrap
 from ctrsel.stats.losses import log_loss, normalised_entropy
 
 __all__ = ["compare_auc", "evaluate", "row_weight"]
@@ -43,11 +46,11 @@ def evaluate(
     seed: int = 1,
     keep_logits: bool = True,
 ) -> Evaluation:
-    """Score one split of the table that the model's Encoder made, or that it can be narrowed to.
+    """Score one split of a table with the first label.
 
     Args:
         model: Any model.
-        table: A table with this split; its columns must be those of the model's Encoder.
+        table: A table of the model's Encoder with this split; for a selected model the narrowed one.
         split: Which rows are read; the log says so.
         segments: Fields by whose values (20 rows or more) predicted and observed are compared; sensitive fields are left out.
         seed: Of the bootstrap.
@@ -56,35 +59,40 @@ def evaluate(
     Returns:
         Metrics with intervals at 95 %: DeLong for AUC (clustered by group where one is set), else the bootstrap (over
         rows, or over groups).
+
+    Raises:
+        DataError: If the split is missing or empty, or the table is another Encoder's.
     """
     part = table.part(split)
+    if not part.n_rows:
+        raise DataError(f"the split {split!r} has no rows to evaluate on")
     logits = model.logits(part).astype(np.float64)[:, 0]
     labels, weight = part.label().astype(np.float64), row_weight(part)
+    if weight is not None and not weight.sum() > 0:
+        raise DataError(f"the rows of the split {split!r} all have weight 0")
     event("evaluate", split=split, rows=part.n_rows, model=model.digest)
-    probabilities = 1 / (1 + np.exp(-logits))
+    probabilities = special.expit(logits)
     groups = part.group
+    # Each row's part of a sum once, so that a draw of the bootstrap is no more than two products.
+    mass = np.ones(part.n_rows) if weight is None else weight
+    loss = np.logaddexp(0.0, np.where(labels > 0, -logits, logits))
+    sums = {"log_loss": (mass * loss, mass), "calibration_ratio": (mass * probabilities, mass * labels)}
 
-    def interval(value: float | None, statistic: Any) -> Metric:
-        if value is None:
-            return Metric(value=None)
-        found = bootstrap(statistic, len(labels), groups=groups, draws=_DRAWS, seed=seed)
-        if found is None:
-            return Metric(value=value)
-        return Metric(value=value, low=found.low, high=found.high, method=found.method)
+    def interval(name: str, value: float | None) -> Metric:
+        above, below = sums[name]
 
-    def times(multiplicity: np.ndarray) -> np.ndarray:
-        return multiplicity.astype(np.float64) if weight is None else multiplicity * weight
+        def ratio(times: np.ndarray) -> float | None:
+            # No matrix product: its threads cost more than they save at this size.
+            total = float((times * below).sum())
+            return float((times * above).sum()) / total if total > 0 else None
+
+        return _metric(value, None if value is None else _bootstrap(ratio, part, seed=seed))
 
     metrics = {
-        "auc": _auc(labels, logits, weight, groups, seed=seed),
-        "log_loss": interval(
-            log_loss(labels, logits, weight=weight), lambda m: log_loss(labels, logits, weight=times(m))
-        ),
+        "auc": _auc(part, labels, logits, weight, seed=seed),
+        "log_loss": interval("log_loss", log_loss(labels, logits, weight=weight)),
         "normalised_entropy": Metric(value=normalised_entropy(labels, logits, weight=weight)),
-        "calibration_ratio": interval(
-            calibration_ratio(labels, probabilities, weight=weight),
-            lambda m: calibration_ratio(labels, probabilities, weight=times(m)),
-        ),
+        "calibration_ratio": interval("calibration_ratio", calibration_ratio(labels, probabilities, weight=weight)),
         "ece": Metric(value=ece(labels, probabilities, weight=weight)),
         "base_rate": Metric(value=float(np.average(labels, weights=weight))),
     }
@@ -110,20 +118,6 @@ def evaluate(
     )
 
 
-def _auc(
-    labels: np.ndarray, logits: np.ndarray, weight: np.ndarray | None, groups: np.ndarray | None, *, seed: int
-) -> Metric:
-    if weight is None:
-        found = delong(labels, logits, groups=groups)
-        value = auc(labels, logits)
-    else:
-        value, of = auc(labels, logits, weight=weight), auc_statistic(labels, logits)
-        found = bootstrap(lambda m: of(m * weight), len(labels), groups=groups, draws=_DRAWS, seed=seed)
-    if found is None:
-        return Metric(value=value)
-    return Metric(value=value, low=found.low, high=found.high, method=found.method)
-
-
 def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = "test", seed: int = 1) -> Metric:
     """Return AUC(new) - AUC(old) on the same rows with its paired interval.
 
@@ -133,26 +127,44 @@ def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = 
         old: Logits of the other model on the same rows.
         split: Which split.
         seed: Of the bootstrap, which stands in for DeLong where rows have weights.
+
+    Returns:
+        The difference; without a value where one class is absent, without an interval where nothing repeats.
     """
     part = table.part(split)
     labels, weight = part.label().astype(np.float64), row_weight(part)
-    if weight is None:
-        found = delong_paired(labels, new.astype(np.float64), old.astype(np.float64), groups=part.group)
-        if found is not None:
-            return Metric(value=found.value, low=found.low, high=found.high, method=found.method)
-
+    new, old = new.astype(np.float64), old.astype(np.float64)
     of_new, of_old = auc_statistic(labels, new), auc_statistic(labels, old)
 
-    def difference(multiplicity: np.ndarray) -> float | None:
-        w = multiplicity if weight is None else multiplicity * weight
+    def difference(times: np.ndarray) -> float | None:
+        w = times if weight is None else times * weight
         a, b = of_new(w), of_old(w)
         return None if a is None or b is None else a - b
 
-    value = difference(np.ones(len(labels)))
-    found_b = bootstrap(difference, len(labels), groups=part.group, draws=_DRAWS, seed=seed)
-    if found_b is None:
+    value = difference(np.ones(part.n_rows))
+    if weight is not None:
+        return _metric(value, None if value is None else _bootstrap(difference, part, seed=seed))
+    return _metric(value, delong_paired(labels, new, old, groups=part.group))
+
+
+def _auc(part: Table, labels: np.ndarray, logits: np.ndarray, weight: np.ndarray | None, *, seed: int) -> Metric:
+    if weight is None:
+        return _metric(auc(labels, logits), delong(labels, logits, groups=part.group))
+    value, of = auc(labels, logits, weight=weight), auc_statistic(labels, logits)
+    return _metric(value, None if value is None else _bootstrap(lambda times: of(times * weight), part, seed=seed))
+
+
+def _bootstrap(statistic: Callable[[np.ndarray], float | None], part: Table, *, seed: int) -> Interval | None:
+    """Resample rows or whole groups; one group alone does not vary, so there is no interval then."""
+    if part.group is not None and (part.group == part.group[0]).all():
+        return None
+    return bootstrap(statistic, part.n_rows, groups=part.group, draws=_DRAWS, seed=seed)
+
+
+def _metric(value: float | None, found: Interval | PairedDifference | None) -> Metric:
+    if value is None or found is None:
         return Metric(value=value)
-    return Metric(value=value, low=found_b.low, high=found_b.high, method=found_b.method)
+    return Metric(value=value, low=found.low, high=found.high, method=found.method)
 
 
 def _segments(

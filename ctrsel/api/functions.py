@@ -177,7 +177,7 @@ def select_features(
         always_keep=tuple(always_keep),
         groups=tuple(tuple(g) for g in groups),
     )
-    selection = selector.select(problem, size=int(size * problem.n_values), seed=seed)
+    selection = selector.select(problem, size=int(size * problem.n_values + 1e-9), seed=seed)
     return retrain(problem, selection, snapshot=selection.snapshot, seed=seed)
 
 
