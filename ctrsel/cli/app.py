@@ -29,8 +29,8 @@ app = typer.Typer(
     epilog="Start with: [bold]ctrsel init clicks.parquet --label click[/bold], then [bold]ctrsel run clicks.yaml[/bold]\n\n"
     "Results go to standard output, logs and progress to standard error.\n\n" + steps.EXITS,
     rich_markup_mode="rich",
-    no_args_is_help=True,
     add_completion=False,
+    no_args_is_help=False,
     pretty_exceptions_enable=False,
 )
 
@@ -48,19 +48,20 @@ for module in (whole, steps, files):
             short_help=_flowing(command).split(": ")[0].split("; ")[0].split("\n")[0].rstrip("."),
             epilog=epilog,
             rich_help_panel=panel,
-            no_args_is_help=name != "list",
         )(command)
 
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         import ctrsel
 
         print(f"ctrsel {ctrsel.__version__}")  # noqa: T201  # the command's output
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        context.get_help()  # with rich markup it prints as it goes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,16 +82,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         except typer.Abort:
             return fail(KeyboardInterrupt(), json_to=json_to)
         except _USAGE_ERROR as error:
-            return fail(ConfigError(_usage(error)), json_to=json_to)
+            return fail(ConfigError(_usage(error, args)), json_to=json_to)
         except BaseException as error:  # the last place that can say what happened
             return fail(error, json_to=json_to)
 
 
-def _usage(error: BaseException) -> str:
+def _usage(error: BaseException, args: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    sentence = " ".join(message.split()).rstrip(".")
+    sentence = " ".join(message.split()).rstrip(".") or "the arguments cannot be read"
     where = context.command_path if context is not None else "ctrsel"
+    # A value of the wrong type: say which one.
+    for option in getattr(getattr(error, "param", None), "opts", ()):
+        at = args.index(option) if option in args else len(args)
+        if at + 1 < len(args) and repr(args[at + 1]) not in sentence:
+            sentence += f", got {args[at + 1]!r}"
     return f"{where}: {sentence[0].lower()}{sentence[1:]}; see '{where} --help'"
 
 

@@ -180,7 +180,13 @@ class Source:
         flags = {**(extra or {}), **self.overrides()}
         if self.configured:
             return load_config(self.path, overrides=flags)
-        given: dict[str, Any] = {"name": _name(self.path), "data": {"train": str(self.path)}}
+        # The learners stand here so that a setting such as learners.net.width has something to change.
+        learners = {name: {"use": name} for name in ("boosted", "net")}
+        given: dict[str, Any] = {
+            "name": _name(self.path),
+            "data": {"train": str(self.path)},
+            "learners": learners,
+        }
         folder = self.table_folder
         if folder is not None:
             flags = {"schema.label.name": _label(folder), **flags}
