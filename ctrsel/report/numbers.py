@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ctrsel.records.evaluation import Metric
 
 __all__ = ["DASH", "auc", "count", "interval", "p_value", "percent", "plain", "seconds", "share", "signed", "size"]
@@ -17,7 +19,7 @@ def plain(value: float | None, digits: int = 4) -> str:
         >>> plain(0.12345), plain(None), plain(-1234.5, 1)
         ('0.1235', '\u2013', '\u22121,234.5')
     """
-    return DASH if value is None or value != value else f"{value:,.{digits}f}".replace("-", _MINUS)
+    return DASH if value is None or math.isnan(value) else f"{value:,.{digits}f}".replace("-", _MINUS)
 
 
 def auc(metric: Metric | None) -> str:
@@ -32,7 +34,7 @@ def signed(value: float | None, digits: int = 4) -> str:
         >>> signed(0.5, 1), signed(-0.5, 1), signed(-0.00001)
         ('+0.5', '\u22120.5', '0.0000')
     """
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return DASH
     if round(value, digits) == 0:
         return f"{0:.{digits}f}"
@@ -64,7 +66,7 @@ def percent(value: float | None, digits: int = 1) -> str:
         >>> percent(0.123), percent(0.99999), percent(0.0001), percent(1.0), percent(0.0)
         ('12.3 %', '> 99.9 %', '< 0.1 %', '100.0 %', '0.0 %')
     """
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return DASH
     step = 0.1**digits
     text = f"{100 * value:.{digits}f}"
@@ -107,6 +109,6 @@ def seconds(value: float) -> str:
 
 def p_value(value: float | None) -> str:
     """Write a p- or q-value; below 0.0001 only that it is."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return DASH
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"

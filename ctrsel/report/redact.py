@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ctrsel.core.errors import DataError
 from ctrsel.records.run import FieldSummary
-from ctrsel.stats.intervals import wilson
+from ctrsel.report.wording import shorten
+from ctrsel.stats.intervals import wilson_limits
 
-__all__ = ["MINIMUM_ROWS", "check_shown", "salted_hash", "shown_values"]
+__all__ = ["MINIMUM_ROWS", "check_shown", "may_show", "salted_hash", "shown_values"]
 
 MINIMUM_ROWS = 20
+_LONGEST = 200  # characters of a value that go into the record
 _HASH = re.compile(r"#[0-9a-f]{8}")
 _RESERVED = ("(missing)", "(other)", "(hidden)")  # names of codes, not values of the data
 
@@ -27,11 +29,12 @@ def salted_hash(value: str, *, salt: str) -> str:
         >>> salted_hash("u1", salt="a") == salted_hash("u1", salt="a"), salted_hash("u1", salt="b") == salted_hash("u1", salt="a")
         (True, False)
     """
-    return "#" + hashlib.blake2b(value.encode(), key=salt.encode()[:64], digest_size=4).hexdigest()
+    key = hashlib.blake2b(salt.encode()).digest()
+    return "#" + hashlib.blake2b(value.encode(errors="surrogatepass"), key=key, digest_size=4).hexdigest()
 
 
 def shown_values(
-    values: Sequence[str],
+    values: Sequence[str | None],
     rows: np.ndarray,
     positives: np.ndarray,
     kept: np.ndarray,
@@ -44,17 +47,20 @@ def shown_values(
     """Return the values that a report may show, most frequent first.
 
     Args:
-        values: Texts, v of them.
+        values: Texts, v of them; None = no value. Of one of more than 200 characters the middle is left out.
         rows: Training rows of each `[v]`.
         positives: Positive ones among them `[v]`.
         kept: Whether the selection keeps the value `[v]`.
         sensitive: Show salted hashes instead of texts.
-        salt: Of the hashes.
+        salt: Of the hashes; who knows it can try values until one fits, so it must not stand in the report.
         limit: At most so many.
         minimum_rows: Values with fewer rows are left out.
 
     Returns:
         Dicts with value, rows, rate, low and high (Wilson, 95 %) and kept.
+
+    Raises:
+        DataError: If the field is sensitive and there is no salt.
 
     Examples:
         >>> shown_values(["a", "b"], np.array([40, 3]), np.array([10, 3]), np.array([True, True]), sensitive=False, salt="")[0]["rate"]
@@ -62,29 +68,54 @@ def shown_values(
         >>> len(shown_values(["a", "b"], np.array([40, 3]), np.array([10, 3]), np.array([True, True]), sensitive=False, salt=""))
         1
     """
-    order = np.argsort(-np.asarray(rows), kind="stable")
-    order = order[np.asarray(rows)[order] >= minimum_rows][:limit]
-    found = []
-    for i in order.tolist():
-        n, k = int(rows[i]), int(positives[i])
-        interval = wilson(k, n)
-        text = values[i] if not sensitive or values[i] in _RESERVED else salted_hash(values[i], salt=salt)
-        found.append(
-            {"value": text, "rows": n, "rate": k / n, "low": interval.low, "high": interval.high, "kept": bool(kept[i])}
-        )
-    return tuple(found)
+    if sensitive and not salt:
+        raise DataError("report: values of a sensitive field are shown as salted hashes, but the salt is empty")
+    n_rows = np.asarray(rows)
+    order = np.argsort(-n_rows.astype(np.int64), kind="stable")
+    order = order[n_rows[order] >= minimum_rows][:limit]
+    low, high = wilson_limits(np.asarray(positives)[order] / n_rows[order], n_rows[order])
+    return tuple(
+        {
+            "value": _shown(values[i], sensitive=sensitive, salt=salt),
+            "rows": int(n_rows[i]),
+            "rate": int(positives[i]) / int(n_rows[i]),
+            "low": float(low[place]),
+            "high": float(high[place]),
+            "kept": bool(kept[i]),
+        }
+        for place, i in enumerate(order.tolist())
+    )
+
+
+def _shown(value: str | None, *, sensitive: bool, salt: str) -> str | None:
+    if value is None:
+        return "(missing)" if sensitive else None
+    if sensitive and value not in _RESERVED:
+        return salted_hash(value, salt=salt)
+    return shorten(value, _LONGEST)
+
+
+def may_show(row: Mapping[str, Any], *, field: str, sensitive: bool) -> bool:
+    """Say whether one value with its rows may be printed; whatever the caller forgot, nothing slips through here.
+
+    Args:
+        row: Holds `value` and `rows`.
+        field: The field's name, for the message.
+        sensitive: Whether only hashes may be printed.
+
+    Raises:
+        DataError: If the field is sensitive and the value is no hash; the message does not hold the value.
+    """
+    value = row["value"]
+    if sensitive and value not in _RESERVED and not (isinstance(value, str) and _HASH.fullmatch(value)):
+        raise DataError(f"report: field {field!r} is sensitive, so its values must be hashes like #0a1b2c3d")
+    return bool(row["rows"] >= MINIMUM_ROWS)
 
 
 def check_shown(field: FieldSummary) -> tuple[dict[str, Any], ...]:
-    """Return a field's values for printing; whatever the caller forgot, nothing slips through here.
+    """Return a field's values that may be printed.
 
     Raises:
         DataError: If a sensitive field holds a value that is no hash.
     """
-    found = []
-    for row in field.shown_values:
-        if field.sensitive and not (_HASH.fullmatch(str(row["value"])) or row["value"] in _RESERVED):
-            raise DataError(f"report: field {field.name!r} is sensitive, so its values must be hashes like #0a1b2c3d")
-        if row["rows"] >= MINIMUM_ROWS:
-            found.append(dict(row))
-    return tuple(found)
+    return tuple(dict(r) for r in field.shown_values if may_show(r, field=field.name, sensitive=field.sensitive))

@@ -1,0 +1,83 @@
+"""What each field tells alone beside what the chosen model makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from ctrsel.report.drawing import Scale, drawing, fit_label, grid, tag
+
+__all__ = ["Bar", "field_chart"]
+
+_WIDTH, _ROW, _TOP = 860.0, 20.0, 30.0
+_NAMES, _FIRST, _SECOND = 240.0, (250.0, 540.0), (568.0, 850.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One field: its score alone, the model's mean attribution with its standard error, and whether it is kept."""
+
+    name: str
+    score: float | None
+    attribution: float | None
+    error: float | None
+    kept: bool
+
+
+def field_chart(bars: Sequence[Bar], *, score: str, unit: str) -> Markup:
+    """Draw one row a field, in the order given.
+
+    Args:
+        bars: The fields.
+        score: What the left bars are.
+        unit: And in which unit.
+    """
+    bottom = _TOP + _ROW * len(bars)
+    left = Scale(low=0.0, high=max([b.score or 0.0 for b in bars] + [1e-9]) * 1.05, start=_FIRST[0], end=_FIRST[1])
+    tops = [(b.attribution or 0.0) + 2 * (b.error or 0.0) for b in bars]
+    right = Scale(low=0.0, high=max([*tops, 1e-9]) * 1.05, start=_SECOND[0], end=_SECOND[1])
+    attributed = any(b.attribution is not None for b in bars)
+    body = [
+        grid(left, [(t, f"{t:,.6g}") for t in left.ticks(4)], at=bottom, other=_TOP - 4, upright=False),
+        tag("text", f"{score}, {unit}" if unit else score, x=_FIRST[0], y=_TOP - 14, class_="axis"),
+    ]
+    if attributed:
+        body.append(grid(right, [(t, f"{t:,.6g}") for t in right.ticks(4)], at=bottom, other=_TOP - 4, upright=False))
+        body.append(tag("text", "attribution in the chosen model, log-odds", x=_SECOND[0], y=_TOP - 14, class_="axis"))
+    for i, bar in enumerate(bars):
+        y = _TOP + _ROW * i
+        told = f"{bar.name} ({'kept' if bar.kept else 'dropped'})"
+        parts = [tag("text", fit_label(bar.name, _NAMES - 10), x=_NAMES, y=y + 14, text_anchor="end", class_="label")]
+        if bar.score is not None:
+            told += f": {score} {bar.score:.5g} {unit}".rstrip()
+            width = max(left(max(bar.score, 0.0)) - _FIRST[0], 1.0)
+            parts.append(tag("rect", x=_FIRST[0], y=y + 4, width=width, height=_ROW - 8, class_="bar"))
+        if bar.attribution is not None:
+            told += f"; attribution {bar.attribution:.4f}"
+            width = max(right(bar.attribution) - _SECOND[0], 1.0)
+            parts.append(tag("rect", x=_SECOND[0], y=y + 4, width=width, height=_ROW - 8, class_="bar"))
+            if bar.error is not None and bar.error == bar.error:
+                told += f" with standard error {bar.error:.4f}"
+                ends = right(max(bar.attribution - 2 * bar.error, 0.0)), right(bar.attribution + 2 * bar.error)
+                parts.append(tag("line", x1=ends[0], x2=ends[1], y1=y + 10, y2=y + 10, class_="error"))
+        elif attributed:
+            parts.append(
+                tag(
+                    "text",
+                    "not in the model" if not bar.kept else "not explained",
+                    x=_SECOND[0] + 4,
+                    y=y + 14,
+                    class_="tick",
+                )
+            )
+        body.append(tag("g", tag("title", told), *parts, class_="tone-kept" if bar.kept else "tone-dropped"))
+    return drawing(
+        "field-chart",
+        *body,
+        width=_WIDTH,
+        height=bottom + 26,
+        title="Fields: what each tells alone, and what the chosen model makes of it",
+        description=f"{len(bars)} fields, {sum(b.kept for b in bars)} of them kept.",
+    )
