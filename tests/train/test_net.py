@@ -308,7 +308,7 @@ def test_a_planted_set_of_values_is_found_among_equally_frequent_noise():
     )
     table = ingest(frame, schema=schema, seed=1).without("test")
     learner = NetLearner(backbone=DeepFM(hidden=(16,), dropout=0.0), width=4, batch_size=256, embedding_l2=1e-3)
-    fit = learner.fit(table, gate=OptFS(epochs=10), seed=1)
+    fit = learner.fit(table, gate=OptFS(epochs=10, penalty=5 / 12_000), seed=1)
     for name in ("a", "b"):
         vocabulary = table.encoder.vocabularies[name]
         found = {int(v) for v, c in zip(vocabulary.values, vocabulary.codes, strict=True) if fit.kept[name][c]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
 __all__ = ["OptFS"]
 
 _START = 0.5  # w0
-_NATS = 3.0  # the training log-likelihood that a value must earn; Akaike's criterion asks 1 of a parameter
+_NATS = 1.0  # the training log-likelihood that a value must earn
 _BETAS, _EPS = (0.9, 0.999), 1e-8  # Adam's, which the optimiser of the gates uses
 # Share of the search in which a gate without any gradient closes at the derived rate. Gates move more slowly under the
 # noise of real gradients (Adam divides by it) and freeze once tau * |w| is above about 5: at a half, values without any
@@ -37,11 +37,12 @@ class OptFS(Gate):
         epochs: T, epochs of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
         temperature: gamma, the last tau.
-        penalty: lambda, in nats per training row and value; None = 3 / training rows: a value must earn three nats of
-            the training log-likelihood (a single useless parameter earns that in 1.4 % of the cases, a net with a row
-            of D parameters per value earns it more often).
+        penalty: lambda, in nats per training row and value; None = 1 / training rows: a value must earn one nat of
+            the training log-likelihood, which is what Akaike's criterion asks of one parameter. It is lenient, since a
+            value has a whole row; 3 to 10 times as much prunes harder.
         gate_lr: Adam's rate for the gates; None = the net's, or as much more as a gate without any gradient from the
-            data needs to close within a twentieth of the search.
+            data needs to close within a twentieth of what follows the warm-up.
+        warmup: Share of the search in which the gates are held at their start while the net trains.
     """
 
     epochs: int = 10
@@ -49,12 +50,15 @@ class OptFS(Gate):
     temperature: float = 1000.0
     penalty: float | None = None
     gate_lr: float | None = None
+    warmup: float = 0.2
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
             raise ConfigError(
                 f"optfs: needs epochs >= 1 and 0 <= rewind < epochs, got epochs {self.epochs}, rewind {self.rewind}"
             )
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"optfs.warmup: must be in [0, 1), got {self.warmup}")
         if self.temperature < 1:
             raise ConfigError(f"optfs.temperature: must be at least 1, got {self.temperature}")
         for name in ("penalty", "gate_lr"):
@@ -68,6 +72,7 @@ class OptFS(Gate):
         Raises:
             ConfigError: If a gate without any gradient from the data would still be open at its end.
         """
+        plan = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
         # DEVIATION(OptFS): the paper tunes lambda per data set; a fixed number of nats a value needs no tuning.
         strength = self.penalty if self.penalty is not None else _NATS / max(plan.train_rows, 1)
         rate = self.gate_lr
@@ -77,11 +82,11 @@ class OptFS(Gate):
         closed, w = _idle(self._schedule(plan.steps), rate=rate, strength=strength)
         if closed is None:
             raise ConfigError(
-                f"optfs: no gate can close in {plan.steps} steps with gate_lr {rate:.3g}, penalty {strength:.3g} and "
+                f"optfs: no gate can close in {plan.steps} steps after the warm-up with gate_lr {rate:.3g}, penalty {strength:.3g} and "
                 f"temperature {self.temperature:.4g}: a gate without any use ends at w = {w:.3f}, above 0; "
                 "raise gate_lr, the epochs or the penalty, or make the batches smaller"
             )
-        return _OptFS(plan, rate=rate, strength=strength, temperature=self.temperature)
+        return _OptFS(plan, rate=rate, strength=strength, temperature=self.temperature, warmup=self.warmup)
 
     def _schedule(self, steps: int) -> Iterator[float]:
         return (self.temperature ** (step / max(steps - 1, 1)) for step in range(steps))
@@ -98,7 +103,7 @@ class OptFS(Gate):
         if closed is not None and closed <= plan.steps / 2:
             return rate
         raise ConfigError(
-            f"optfs: no gate can close in half of {plan.steps} steps with penalty {strength:.3g} and a gate_lr up to "
+            f"optfs: no gate can close in half of {plan.steps} steps after the warm-up with penalty {strength:.3g} and a gate_lr up to "
             f"{_FASTEST}; raise the epochs or the penalty, or make the batches smaller"
         )
 
@@ -127,11 +132,13 @@ class _OptFS(GateModule):
     reserved: Tensor
     tau: Tensor
 
-    def __init__(self, plan: SearchPlan, *, rate: float, strength: float, temperature: float) -> None:
+    def __init__(self, plan: SearchPlan, *, rate: float, strength: float, temperature: float, warmup: float) -> None:
         super().__init__()
         self.learning_rate = rate
         self.strength = strength
         self.temperature = temperature
+        self.warmup = warmup
+        self.held = warmup > 0
         self.scale = 1 + math.exp(-_START)  # 1 / sigmoid(w0)
         self.w = nn.Parameter(torch.full((plan.total_codes,), _START))
         self.register_buffer("reserved", torch.from_numpy(plan.reserved))
@@ -140,7 +147,9 @@ class _OptFS(GateModule):
 
     def _hold(self, w: Tensor) -> None:
         """Reserved codes are neither penalised nor closed: their gates stay at w0 and open with the temperature."""
-        if w.grad is not None:
+        if self.held:
+            w.grad = None  # the optimiser passes over it and keeps its moments for later
+        elif w.grad is not None:
             w.grad[self.reserved] = 0.0
 
     def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
@@ -150,7 +159,11 @@ class _OptFS(GateModule):
 
     def advance(self, progress: float) -> None:
         # DEVIATION(OptFS): tau moves every step, not every epoch, so that a search is the same for any batch size.
-        self.tau.fill_(self.temperature**progress)
+        # DEVIATION(OptFS): gates are held for the first share of the search; the paper's data sets have thousands of
+        # steps an epoch, so that its embeddings carry meaning long before gates close.
+        self.held = progress < self.warmup
+        after = (progress - self.warmup) / (1 - self.warmup)
+        self.tau.fill_(self.temperature ** max(after, 0.0))
 
     def penalty(self) -> Tensor:
         held = torch.sigmoid(self.tau * self.w.detach()[self.reserved]).sum()

@@ -53,6 +53,7 @@ def test_forward_is_pure_and_penalty_falls_with_the_gates(gate):
     first = gate(torch.ones(V, 1), torch.arange(V))
     assert torch.equal(first, gate(torch.ones(V, 1), torch.arange(V)))
     assert all(torch.equal(v, before[k]) for k, v in gate.state_dict().items())
+    gate.advance(0.5)
     price = gate.penalty()
     assert price.ndim == 0
     price.backward()

@@ -30,7 +30,7 @@ def test_step_zero_is_the_ungated_lookup():
 
 def test_temperature_table():
     """T = 10, gamma = 1000, as the released code has it at the start of each epoch."""
-    gate = OptFS(epochs=10, temperature=1000.0).build(plan())
+    gate = OptFS(epochs=10, temperature=1000.0, warmup=0.0).build(plan())
     want = [1, 2.154, 4.642, 10, 21.54, 46.42, 100, 215.4, 464.2, 1000]
     got = []
     for t in range(10):
@@ -40,7 +40,7 @@ def test_temperature_table():
 
 
 def test_gate_and_penalty_by_hand():
-    gate = OptFS().build(plan(total_codes=5))
+    gate = OptFS(warmup=0.0).build(plan(total_codes=5))
     with torch.no_grad():
         gate.w.copy_(torch.tensor([0.5, 0.5, 0.5, 0.2, -0.3]))
     gate.advance(1 / 3)  # tau = 10
@@ -78,6 +78,7 @@ def test_only_advance_moves_the_temperature_and_forward_moves_nothing():
 
 def test_reserved_codes_get_no_gradient_and_stay_open():
     gate = OptFS().build(plan())
+    gate.advance(0.2)
     (gate(torch.ones(12, 1), torch.arange(12)).sum() * 5 + gate.penalty()).backward()
     assert not gate.w.grad[:3].any()
     assert gate.w.grad[3:].all()
@@ -115,15 +116,17 @@ def test_idle_gate_is_torchs_adam():
 
 def test_a_search_in_which_nothing_can_close_is_refused_with_the_numbers():
     """Frappe has 50 steps an epoch: with the net's rate every gate stays open, whatever the penalty."""
-    with pytest.raises(ConfigError, match=r"no gate can close in 500 steps with gate_lr 0.001.*ends at w = 0\.\d+"):
-        OptFS(gate_lr=1e-3, penalty=1e-6).build(plan())
-    OptFS(gate_lr=5e-3, penalty=1e-6).build(plan())
+    with pytest.raises(
+        ConfigError, match=r"no gate can close in 500 steps after the warm-up with gate_lr 0.001.*ends at w = 0\.\d+"
+    ):
+        OptFS(gate_lr=1e-3, penalty=1e-6, warmup=0.0).build(plan())
+    OptFS(gate_lr=5e-3, penalty=1e-6, warmup=0.0).build(plan())
 
 
 @pytest.mark.parametrize("steps", [120, 500, 3000])
 def test_the_derived_rate_closes_an_idle_gate_in_a_twentieth_of_the_search(steps):
-    gate = OptFS().build(plan(steps=steps))
-    assert gate.strength == 3e-3  # 3 nats over 1,000 training rows
+    gate = OptFS(warmup=0.0).build(plan(steps=steps))
+    assert gate.strength == 1e-3  # a nat over 1,000 training rows
     taus = [1000 ** (t / (steps - 1)) for t in range(steps)]
     closed, _ = _idle(taus, rate=gate.learning_rate, strength=gate.strength)
     assert closed is not None
@@ -132,7 +135,7 @@ def test_the_derived_rate_closes_an_idle_gate_in_a_twentieth_of_the_search(steps
 
 
 def test_a_short_search_closes_an_idle_gate_before_its_half():
-    gate = OptFS().build(plan(steps=20))
+    gate = OptFS(warmup=0.0).build(plan(steps=20))
     assert 0.08 < gate.learning_rate <= 0.1
 
 
@@ -141,13 +144,44 @@ def test_a_long_search_uses_the_nets_rate():
 
 
 def test_too_few_steps_for_any_rate():
-    with pytest.raises(ConfigError, match="half of 4 steps"):
+    with pytest.raises(ConfigError, match="half of 3 steps"):
         OptFS(epochs=1, rewind=0).build(plan(steps=4))
 
 
 @pytest.mark.parametrize(
-    "bad", [{"epochs": 0}, {"rewind": 10}, {"rewind": -1}, {"temperature": 0.5}, {"penalty": 0.0}, {"gate_lr": -1.0}]
+    "bad",
+    [
+        {"epochs": 0},
+        {"rewind": 10},
+        {"rewind": -1},
+        {"temperature": 0.5},
+        {"penalty": 0.0},
+        {"gate_lr": -1.0},
+        {"warmup": 1.0},
+    ],
 )
 def test_impossible_parameters_are_refused(bad):
     with pytest.raises(ConfigError):
         OptFS(**bad)
+
+
+def test_gates_are_held_in_the_warmup_and_the_schedule_starts_after_it():
+    """A held gate has no gradient at all, so that Adam neither moves it nor counts the step."""
+    gate = OptFS(warmup=0.5).build(plan())
+    adam = torch.optim.Adam(gate.parameters(), lr=0.1)
+    for progress, tau, moved in ((0.0, 1.0, False), (0.49, 1.0, False), (0.5, 1.0, True), (1.0, 1000.0, True)):
+        gate.advance(progress)
+        assert gate.facts()["tau"] == pytest.approx(tau)
+        before = gate.w.detach().clone()
+        adam.zero_grad()
+        gate.penalty().backward()
+        adam.step()
+        assert (not torch.equal(gate.w.detach(), before)) == moved
+    assert int(next(iter(adam.state.values()))["step"]) == 2
+
+
+def test_the_warmup_shortens_the_time_to_close():
+    given = {"gate_lr": 3e-3, "penalty": 1e-6, "temperature": 1000.0}
+    OptFS(**given, warmup=0.0).build(plan(steps=600))
+    with pytest.raises(ConfigError, match="in 180 steps"):
+        OptFS(**given, warmup=0.7).build(plan(steps=600))
