@@ -1,0 +1,119 @@
+"""Every selector file meets the contract; new files are found by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ctrsel.core.catalog import describe
+from ctrsel.core.errors import ConfigError
+from ctrsel.models.backbones.deepfm import DeepFM
+from ctrsel.models.gates.optfs import OptFS
+from ctrsel.records.feature_set import OTHER, RESERVED
+from ctrsel.select import CATALOG, CONTROLS, Problem
+from ctrsel.select.none import NoSelection
+from ctrsel.train.net import NetLearner
+
+QUICK = {"gated": {"gate": OptFS(epochs=6, penalty=0.05, gate_lr=0.1)}, "ranking": {"ranking": "toy"}}
+FIELDS = ("a", "b", "c", "item", "past", "tags", "same", "x")
+NET = NetLearner(backbone=DeepFM(hidden=(4,)), width=2, batch_size=8, learning_rate=1e-2, max_epochs=2)
+
+
+def made(name):
+    return CATALOG.load(name)(**QUICK.get(name, {}))
+
+
+@pytest.fixture(params=CATALOG.names())
+def selector(request):
+    return made(request.param)
+
+
+def test_the_controls_are_in_the_catalogue():
+    names = {describe(c)["use"] for c in CONTROLS}
+    assert names | {"none", "gated", "ranking"} <= set(CATALOG.names())
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    case=st.fixed_dictionaries(
+        {
+            "seed": st.integers(0, 10**6),
+            "share": st.floats(0.02, 1),
+            "always": st.sets(st.sampled_from(FIELDS), max_size=2),
+            "groups": st.lists(st.sets(st.sampled_from(FIELDS), min_size=2, max_size=3), max_size=2),
+        }
+    )
+)
+@pytest.mark.parametrize("name", [n for n in CATALOG.names() if n != "gated"])
+def test_size_and_wishes_are_honoured(random_table, ranking_of, name, case):
+    check(made(name), random_table(case["seed"]), ranking_of, case)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_search_honours_size_and_wishes(random_table, ranking_of, seed):
+    case = {"seed": seed, "share": 0.8, "always": {"b"}, "groups": [{"a", "x"}, {"c", "tags"}]}
+    check(made("gated"), random_table(seed), ranking_of, case)
+
+
+def check(selector, table, ranking_of, case):
+    table, always, groups = table.without("test"), case["always"], case["groups"]
+    problem = Problem(
+        table=table,
+        learner=NET,
+        rankings={"toy": ranking_of("b", "item", "same", "c", "a")},
+        always_keep=tuple(sorted(always)),
+        groups=tuple(tuple(sorted(g)) for g in groups),
+    )
+    everything = isinstance(selector, NoSelection)
+    size = problem.n_values if everything else int(case["share"] * problem.n_values)
+    forced = {f.vocabulary for f in table.schema.fields if f.name in always and not f.is_float}
+    least = sum(table.encoder.vocabularies[v].size - RESERVED for v in forced)
+    if least > size:
+        with pytest.raises(ConfigError, match=rf"always_keep: these fields have {least} values.*{size}"):
+            selector.select(problem, size=size, seed=case["seed"])
+        return
+    try:
+        selection = selector.select(problem, size=size, seed=case["seed"])
+    except ConfigError:
+        # Nothing is left only where the float and the lists are gone as well, by their groups.
+        assert {"x", "past", "tags"} <= set().union(*groups)
+        return
+    features = selection.features
+    assert features.n_values <= size
+    assert set(always) <= set(features.fields)
+    for vocabulary in forced:
+        assert features.kept(vocabulary).all()
+    for group in groups:
+        assert len(group & set(features.fields)) in (0, len(group))
+    # What the feature set says it keeps is what the narrowed Encoder holds.
+    narrowed = table.narrow(features)
+    assert narrowed.encoder.n_values == features.n_values
+    assert narrowed.schema.names == features.fields
+    for remap in features.remaps.values():
+        kept = remap[RESERVED:][remap[RESERVED:] != OTHER]
+        assert kept.tolist() == list(range(RESERVED, RESERVED + len(kept)))
+    # No plain field is left that looks alike in all training rows, unless the user asked for it.
+    asked = set(always).union(*groups) if groups else set(always)
+    train = narrowed.part("train")
+    for name in narrowed.code_fields:
+        if name not in asked and not everything and name != "item":
+            assert len(np.unique(train.columns[name])) > 1, name
+
+
+def test_the_seed_decides_everything(selector, random_table, ranking_of):
+    table = random_table(5).without("test")
+    problem = Problem(table=table, learner=NET, rankings={"toy": ranking_of("b", "item", "a")})
+    one, two = (selector.select(problem, size=9, seed=4).features for _ in range(2))
+    assert one.digest == two.digest
+    assert one.encoder == table.encoder.digest
+
+
+def test_a_selection_names_its_method_and_parameters(selector, random_table, ranking_of):
+    problem = Problem(
+        table=random_table(5).without("test"), learner=NET, rankings={"toy": ranking_of("b", "item", "a")}
+    )
+    features = selector.select(problem, size=9, seed=4).features
+    assert dict(features.params) == describe(selector)
+    assert features.method
