@@ -57,27 +57,30 @@ def _uneven(path: str, separator: str, *, cells: int, rows: int | None) -> tuple
     Lines without quotes are counted at once; a file with a quote is read again cell by cell.
     """
     line = pl.col("line").str.strip_chars_end("\r")
-    counted = (
-        pl.scan_csv(
-            path,
-            has_header=False,
-            separator="\x01",
-            quote_char=None,
-            infer_schema=False,
-            empty_string_is_null=False,
-            new_columns=["line"],
-            glob=False,
-            n_rows=None if rows is None else rows + 1,
+    try:
+        counted = (
+            pl.scan_csv(
+                path,
+                has_header=False,
+                separator="\x01",
+                quote_char=None,
+                infer_schema=False,
+                empty_string_is_null=False,
+                new_columns=["line"],
+                glob=False,
+                n_rows=None if rows is None else rows + 1,
+            )
+            .select(
+                (line.str.count_matches(separator, literal=True) + 1).alias("cells"),
+                line.str.contains('"', literal=True).alias("quoted"),
+                (line == "").alias("blank"),
+            )
+            .collect()
         )
-        .select(
-            (line.str.count_matches(separator, literal=True) + 1).alias("cells"),
-            line.str.contains('"', literal=True).alias("quoted"),
-            (line == "").alias("blank"),
-        )
-        .collect()
-    )
+    except pl.exceptions.PolarsError:  # the byte that is to stand in no line stands in one
+        return _explain_text(path, separator, rows=rows, refused=False)
     if counted["quoted"].any():
-        return _explain_text(path, separator, rows=rows)
+        return _explain_text(path, separator, rows=rows, refused=False)
     odd = (counted["cells"] != cells) & ~counted["blank"]
     if not odd.any():
         return None, bool(counted["blank"].any())
@@ -85,8 +88,17 @@ def _uneven(path: str, separator: str, *, cells: int, rows: int | None) -> tuple
     return f"line {first + 1} must have the header's {cells} cells, got {counted['cells'][first]}", False
 
 
-def _explain_text(path: str, separator: str, *, rows: int | None = None) -> tuple[str | None, bool]:
-    """Find the first row that breaks a rule, cell by cell, and say whether there are blank lines."""
+def _explain_text(
+    path: str, separator: str, *, rows: int | None = None, refused: bool = True
+) -> tuple[str | None, bool]:
+    """Find the first row that breaks a rule, cell by cell, and say whether there are blank lines.
+
+    Args:
+        path: The file.
+        separator: Between cells.
+        rows: Look at this many lines.
+        refused: Whether the fast reader has refused the file, so that something must be wrong with it.
+    """
     if path.endswith(".zst"):
         return None, False
     with Path(path).open("rb") as raw:
@@ -103,14 +115,15 @@ def _explain_text(path: str, separator: str, *, rows: int | None = None) -> tupl
                         "convert the file first"
                     ), False
         with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
-            return _walk(csv.reader(text, delimiter=separator, strict=True), rows)
+            return _walk(csv.reader(text, delimiter=separator, strict=True), rows, refused=refused)
     except (OSError, EOFError, zlib.error) as error:
         return f"cannot be read: {str(error).strip().splitlines()[0][:300]}", False
 
 
-def _walk(reader: Any, rows: int | None) -> tuple[str | None, bool]:
+def _walk(reader: Any, rows: int | None, *, refused: bool) -> tuple[str | None, bool]:
     """Read cell by cell; `reader` is a strict `csv.reader`."""
     started, blank = 1, False
+    suspect = None  # a lone quote is right if it was doubled, which the reader does not tell
     try:
         header = next(reader, None)
         if not header:
@@ -124,13 +137,13 @@ def _walk(reader: Any, rows: int | None) -> tuple[str | None, bool]:
             if cells and len(cells) != len(header):
                 return f"line {started} must have the header's {len(header)} cells, got {len(cells)}", blank
             stray = next((c for c in cells if c.count('"') % 2), None)
-            if stray is not None and reader.line_num == started:
-                return (
-                    f"line {started} has a lone quote inside a cell, in {stray[:40]!r}; quote the cell and double it",
-                    blank,
+            if refused and suspect is None and stray is not None and reader.line_num == started:
+                suspect = (
+                    f"line {started} has a lone quote inside a cell, in {stray[:40]!r}; quote the cell and double it"
                 )
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             return f"line {started} opens a quote that is never closed", blank
-        return f"line {started} has a quote in the wrong place ({error})", blank
-    return None, blank
+        if "field larger" not in str(error):  # a long cell is no fault
+            return f"line {started} has a quote in the wrong place ({error})", blank
+    return suspect, blank

@@ -33,6 +33,8 @@ GOOD = {"a": ["1", "2"], "b": ["x", "y"]}
         ('"a","b"\n1,x\n2,y\n', GOOD),
         ('a,b\n1,"x\ny"\n2,"p,""q"""\n', {"a": ["1", "2"], "b": ["x\ny", 'p,"q"']}),
         ('a,b\n1,"x\n\ny"\n2,\n', {"a": ["1", "2"], "b": ["x\n\ny", ""]}),
+        ('a,b\n"""",""\n1,"x""y"\n', {"a": ['"', "1"], "b": ["", 'x"y']}),
+        (f'a,b\n"{"x" * 200_000}",\n', {"a": ["x" * 200_000], "b": [""]}),
         ("a,b\n1,\n,y\n,\n", {"a": ["1", "", ""], "b": ["", "y", ""]}),
         ("a\n1\n2\n", {"a": ["1", "2"]}),
         ("a,b\n007,1.0\n", {"a": ["007"], "b": ["1.0"]}),
@@ -84,7 +86,7 @@ def test_tabs_and_first_rows(tmp_path: Path) -> None:
 CELL = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cells=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
 def test_what_a_writer_writes_is_read_back(cells, tmp_path_factory) -> None:
     frame = pl.DataFrame(cells, schema={"a": pl.String, "b": pl.String}, orient="row")

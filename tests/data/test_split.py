@@ -33,7 +33,7 @@ def test_disjoint_complete_and_files_stay(rule, n, seed, shares, given_) -> None
         assert parts[given_].tolist() == list(range(cut, n))
     for name, share in (("valid", valid), ("test", test)):
         if name != given_:
-            assert len(parts[name]) / cut == pytest.approx(share, abs=0.09)
+            assert len(parts[name]) / cut == pytest.approx(share, abs=0.16 if rule == "group" else 0.09)
 
 
 def test_nothing_to_carve_when_all_files_are_given() -> None:

@@ -36,7 +36,7 @@ class Unseen(Check):
                     field=name,
                     severity="warn" if worst >= self.warn else "note",
                     number=worst,
-                    evidence=f"{measured} never occur in training; from {self.warn:.0%} on a field is hardly learnable.",
+                    evidence=f"{measured} never occur in training; the warning starts at {self.warn:.0%}.",
                     advice="Expect it to help less in use than in training; prefer a coarser field, or one that returns.",
                 )
             )
