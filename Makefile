@@ -50,7 +50,7 @@ types: install-dev  ## mypy, strict
 layers: install-dev  ## Who may import whom
 	$(BIN)/lint-imports --no-cache
 
-unit: install-dev  ## The fast tests
+unit: install-dev  ## The fast tests, the docstrings' examples and the pages' code blocks
 	$(THREADS) $(BIN)/python -m pytest -m 'not slow' ctrsel tests docs README.md
 
 test-slow: install-dev  ## What takes longer: servers, a browser, empty environments, kills
