@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ctrsel.core.artifact import digest_arrays
 from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import quantile_edges
 from ctrsel.data.table import Ragged, Table
@@ -205,7 +206,8 @@ class AuditView:
     def shown(self, field: str, code: int) -> str:
         """Name a value in a finding: its text, `#` and 8 hex digits if the field is sensitive, nothing if it is rare.
 
-        The hash is salted by the Encoder's digest, so that the same text has another hash in another table.
+        The hash is salted with what only the holder of the rows knows, as the report's is: digests may be printed, and
+        who knows the whole salt can try values until one fits.
         """
         if code == MISSING:
             return "a missing value"
@@ -217,8 +219,12 @@ class AuditView:
             return "a value of few rows"
         text = self.table.encoder.vocabulary(field).texts(np.array([code]))[0]
         if of.sensitive:
-            salt = self.table.encoder.digest.encode()
-            return f"the value #{hashlib.blake2b(text.encode(), key=salt, digest_size=4).hexdigest()}"
+            rows = self.table.span("train")
+            column = self.table.columns[field]
+            own = column.codes if isinstance(column, Ragged) else column[rows]
+            salt = digest_arrays({self.table.digest: self.table.label()[rows], field: own})
+            key = hashlib.blake2b(salt.encode()).digest()
+            return f"the value #{hashlib.blake2b(text.encode(), key=key, digest_size=4).hexdigest()}"
         return f"the value {text!r}"
 
     def facts(self, field: str) -> dict[str, float | int | str | None]:
