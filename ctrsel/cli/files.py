@@ -68,7 +68,9 @@ def _rewrite(config: Any, folder: Path) -> Any:
 
     made = build(RunConfig, config, place=f"{folder}/run")
     quiet = dataclasses.replace(made.register, require_promotion=False)
-    return whole_run(dataclasses.replace(made, out=str(folder), register=quiet)).run
+    # The folder may have been moved since; where it was not, the config stays as it is, since it is part of the digest.
+    moved = Path(made.out or f"runs/{made.name}").resolve() != folder.resolve()
+    return whole_run(dataclasses.replace(made, out=str(folder) if moved else made.out, register=quiet)).run
 
 
 @expand

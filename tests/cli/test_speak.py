@@ -38,9 +38,13 @@ def test_session_says_one_object_even_on_errors(capsys):
 
 
 def test_session_after_the_result_says_no_second_object(capsys):
-    with pytest.raises(typer.Exit), Say(as_json=True).session() as speaker:
-        speaker.show({"a": 1}, "text")
-        raise DataError("bad")
+    def command():
+        with Say(as_json=True).session() as speaker:
+            speaker.show({"a": 1}, "text")
+            raise DataError("bad")
+
+    with pytest.raises(typer.Exit):
+        command()
     assert json.loads(capsys.readouterr().out) == {"a": 1}
 
 
