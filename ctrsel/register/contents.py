@@ -49,9 +49,8 @@ def measures(run: Run) -> list[Measure]:
     found += [Measure(key=f"delta_auc{s}", value=v) for s, v in _interval(run.verdict.delta_auc)]
     for other in run.contenders:
         if other.name != run.verdict.chosen:
-            found += [
-                Measure(key=_key(f"{other.name}/{k}"), value=v, of_model=False) for k, v in _contender(other).items()
-            ]
+            name = other.name.replace(",", "")
+            found += [Measure(key=_key(f"{name}/{k}"), value=v, of_model=False) for k, v in _contender(other).items()]
     for step, epoch in enumerate(run.selection_history, start=1):
         found += [
             Measure(key=_key(f"search/{k}"), value=float(v), step=int(epoch.get("epoch", step)), of_model=False)
@@ -63,19 +62,15 @@ def measures(run: Run) -> list[Measure]:
 
 def tags(run: Run, *, feature_set: FeatureSet | None) -> dict[str, str]:
     """Return what a reviewer filters and compares versions by."""
-    auc = run.chosen.metrics["auc"]
+    c = run.chosen
     return {
         "verdict": "promoted" if run.verdict.promoted else "refused",
-        "chosen": run.verdict.chosen,
-        "test_auc": _number(auc),
+        "test_auc": _number(c.metrics["auc"]),
         "delta_auc": _number(run.verdict.delta_auc, sign="+"),
-        "fields": str(run.chosen.fields),
-        "values": str(run.chosen.values),
-        "bytes": str(run.chosen.bytes),
-        "milliseconds_per_1000_rows": f"{run.chosen.milliseconds:.2f}",
+        "size": f"{c.fields} fields, {c.values:,} values, {c.bytes:,} bytes, {c.milliseconds:.2f} ms per 1,000 rows",
         "table_digest": run.table.digest,
         "feature_set_digest": feature_set.digest if feature_set is not None else "none",
-        "model_digest": run.chosen.model,
+        "model_digest": c.model,
         "run_digest": run.digest,
     }
 

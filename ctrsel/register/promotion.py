@@ -11,7 +11,7 @@ from typing import Any
 from ctrsel.core.artifact import to_json
 from ctrsel.records.run import Run
 
-__all__ = ["CHALLENGER", "CHAMPION", "decision", "history", "holder", "record"]
+__all__ = ["CHALLENGER", "CHAMPION", "decision", "history", "holder", "record", "user"]
 
 CHALLENGER = "challenger"  # the newest version
 CHAMPION = "champion"  # the newest version that was promoted
@@ -38,7 +38,7 @@ def decision(client: Any, run: Run, *, name: str, version: int, run_id: str) -> 
     old = client.get_model_version(name, str(before)).tags if before is not None else {}
     return {
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "who": _user(),
+        "who": user(),
         "decision": "promoted" if run.verdict.promoted else "refused",
         "candidate": version,
         "from": before,
@@ -66,7 +66,8 @@ def record(client: Any, entry: dict[str, Any], *, name: str, version: int) -> No
     client.log_text(entry["run_id"], to_json(history(client, name), indent=1) + "\n", "promotion/log.json")
 
 
-def _user() -> str:
+def user() -> str:
+    """Return the name of whoever runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

@@ -20,7 +20,7 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Registration, Run
 from ctrsel.register.contents import Measure, dataset, measures, parameters, tags, write_files
 from ctrsel.register.package import package
-from ctrsel.register.promotion import CHALLENGER, CHAMPION, decision, holder, record
+from ctrsel.register.promotion import CHALLENGER, CHAMPION, decision, holder, record, user
 from ctrsel.register.proof import prove
 from ctrsel.register.store import Store, public_uri, quiet_mlflow
 
@@ -45,7 +45,8 @@ def find_registration(run: Run, *, config: RegisterConfig, out: Path) -> Registr
     if store.database_file is not None and not store.database_file.exists():
         return None
     with quiet_mlflow(store.uri):
-        found = [v for v in _versions(store, name, run) if v.tags.get(_COMPLETE) == "yes"]
+        versions = store.versions(store.client(), name, run_digest=run.digest)
+        found = [v for v in versions if v.tags.get(_COMPLETE) == "yes"]
         return _registration(store, max(found, key=lambda v: int(v.version))) if found else None
 
 
@@ -97,7 +98,8 @@ def register_run(
         if proof:
             prove(str(folder))
         facts = tags(run, feature_set=feature_set)
-        run_id = client.create_run(experiment, tags=facts, run_name=f"{run.name} {run.created}").info.run_id
+        shown = {**facts, **_ui_tags(card)}
+        run_id = client.create_run(experiment, tags=shown, run_name=f"{run.name} {run.created}").info.run_id
         with _undone_on_failure(client, run_id) as undo:
             model_id = _log(client, run, run_id, experiment, name, files=files, folder=folder, undo=undo, facts=facts)
             version = _create_version(client, name, run_id, model_id, facts=facts, card=card, undo=undo)
@@ -110,6 +112,16 @@ def register_run(
         made = _registration(store, client.get_model_version(name, str(version)))
     event("registered", model=name, version=made.version, seconds=time.perf_counter() - started)
     return made
+
+
+def _ui_tags(card: str) -> dict[str, str]:
+    """Return what MLflow's page shows of a run at places of its own: who made it, by what, and its description."""
+    return {
+        "mlflow.user": user(),
+        "mlflow.source.name": "ctrsel",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": card,
+    }
 
 
 def _log(
@@ -201,22 +213,12 @@ def _undone_on_failure(client: Any, run_id: str) -> Iterator[Callable[..., objec
 
 def _sweep(client: Any, store: Store, name: str, run: Run, experiment: str) -> None:
     """Remove what a killed process left of this same run: incomplete versions, and runs that seem to be going on."""
-    for version in _versions(store, name, run):
+    for version in store.versions(client, name, run_digest=run.digest):
         if version.tags.get(_COMPLETE) != "yes":
             client.delete_model_version(name, str(version.version))
     stale = client.search_runs([experiment], f"tags.run_digest = '{run.digest}' and attributes.status = 'RUNNING'")
     for old in stale:
         client.set_terminated(old.info.run_id, status="KILLED")
-
-
-def _versions(store: Store, name: str, run: Run) -> list[Any]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return list(store.client().search_model_versions(f"name='{name}' and tags.run_digest='{run.digest}'"))
-    except MlflowException as error:
-        reason = public_uri(str(error).strip().split("\n")[0][:300])
-        raise ConfigError(f"register.tracking_uri: {public_uri(store.uri)} cannot be used: {reason}") from error
 
 
 def _registration(store: Store, version: Any) -> Registration:

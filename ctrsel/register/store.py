@@ -27,6 +27,8 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_KIND = "custom_model_development"  # MLflow's page then shows training, and not its pages for language models
+
 
 def public_uri(text: str) -> str:
     """Hide user and password in addresses.
@@ -85,33 +87,55 @@ class Store:
         return f"mlflow ui --backend-store-uri {shown} --port 5000"
 
     def client(self) -> Any:
-        """Return MLflow's client for this store; to be called inside `quiet_mlflow`."""
+        """Return MLflow's client for this store; to be called inside `quiet_mlflow`.
+
+        Raises:
+            ConfigError: If the store cannot be opened.
+        """
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        with self._told():
+            if self.database_file is not None:
+                self.database_file.parent.mkdir(parents=True, exist_ok=True)
+            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def experiment(self, client: Any, name: str) -> str:
         """Return the id of an experiment, which is made if there is none; its artifacts lie at an absolute place.
 
         Raises:
-            ConfigError: If the store cannot be reached or opened, or the experiment was deleted.
+            ConfigError: If the store cannot be reached, or the experiment was deleted.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            if self.database_file is not None:
-                self.database_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._told():
             found = client.get_experiment_by_name(name)
             if found is None:
-                return str(client.create_experiment(name, artifact_location=self.artifacts))
-        except (MlflowException, OSError) as error:
-            reason = public_uri(str(error).strip().split("\n")[0][:300])
-            raise ConfigError(f"register.tracking_uri: {public_uri(self.uri)} cannot be used: {reason}") from error
+                tags = {"mlflow.experimentKind": _KIND}
+                return str(client.create_experiment(name, artifact_location=self.artifacts, tags=tags))
         if found.lifecycle_stage == "deleted":
             raise ConfigError(
                 f"register: the experiment {name!r} is in the trash of {public_uri(self.uri)}; restore it or rename the run"
             )
         return str(found.experiment_id)
+
+    def versions(self, client: Any, name: str, *, run_digest: str) -> list[Any]:
+        """Return the versions of a registered model that a run with this digest has made.
+
+        Raises:
+            ConfigError: If the store cannot be reached.
+        """
+        with self._told():
+            return list(client.search_model_versions(f"name='{name}' and tags.run_digest='{run_digest}'"))
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in one sentence that the store cannot be used."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = public_uri(str(error).strip().split("\n", maxsplit=1)[0][:300])
+            raise ConfigError(f"register.tracking_uri: {public_uri(self.uri)} cannot be used: {reason}") from error
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def test_a_version_that_lacks_a_module_is_refused(version):
     whole = module.read_text()
     module.unlink()
     try:
-        with pytest.raises(CtrselError, match="a fresh process cannot load the model .* unknown predictor 'net'"):
+        with pytest.raises(CtrselError, match=r"a fresh process cannot load the model .* unknown predictor 'net'"):
             prove(str(version))
     finally:
         module.write_text(whole)

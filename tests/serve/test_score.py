@@ -57,18 +57,18 @@ def test_a_glob_is_scored_in_the_order_of_names_and_counts_what_is_not_known(mod
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("arguments", "expected"),
     [
-        ({"out": "x.json"}, ConfigError, r"written as \.parquet or \.csv, got the ending '\.json'"),
-        ({"keep": ["nobody"]}, DataError, "the column 'nobody' is to be kept"),
-        ({"chunk_rows": 0}, ConfigError, "chunk_rows: must be at least 1"),
-        ({"source": "none-*.parquet"}, DataError, "no file matches"),
-        ({"source": "broken.parquet"}, DataError, r"broken\.parquet: cannot be read as parquet"),
-        ({"source": "texts.csv"}, DataError, "'load': row 2 must be a number, got 'heavy'"),
-        ({"source": "clash.csv", "keep": ["probability"]}, ConfigError, "is the name of a score"),
+        ({"out": "x.json"}, (ConfigError, r"written as \.parquet or \.csv, got the ending '\.json'")),
+        ({"keep": ["nobody"]}, (DataError, "the column 'nobody' is to be kept")),
+        ({"chunk_rows": 0}, (ConfigError, "chunk_rows: must be at least 1")),
+        ({"source": "none-*.parquet"}, (DataError, "no file matches")),
+        ({"source": "broken.parquet"}, (DataError, r"broken\.parquet: cannot be read as parquet")),
+        ({"source": "texts.csv"}, (DataError, "'load': row 2 must be a number, got 'heavy'")),
+        ({"source": "clash.csv", "keep": ["probability"]}, (ConfigError, "is the name of a score")),
     ],
 )
-def test_bad_calls_are_refused_and_leave_no_file(model, rows, tmp_path, arguments, error, message):
+def test_bad_calls_are_refused_and_leave_no_file(model, rows, tmp_path, arguments, expected):
     rows.write_parquet(tmp_path / "rows.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
     (tmp_path / "texts.csv").write_text("site,load\na,1\nb,heavy\n")
@@ -76,6 +76,6 @@ def test_bad_calls_are_refused_and_leave_no_file(model, rows, tmp_path, argument
     before = set(tmp_path.iterdir())
     given = {"source": "rows.parquet", "out": "scores.parquet"} | arguments
     source, out = tmp_path / given.pop("source"), tmp_path / given.pop("out")
-    with pytest.raises(error, match=message):
+    with pytest.raises(expected[0], match=expected[1]):
         score_file(model, source, out, **given)
     assert set(tmp_path.iterdir()) == before

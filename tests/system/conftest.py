@@ -1,0 +1,132 @@
+"""A registered version in a store of its own, and servers that are always stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ctrsel.core.config import RegisterConfig
+from ctrsel.data.example import example_rows
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.ranking import Ranking
+from ctrsel.register import register_run
+from ctrsel.register.store import quiet_mlflow
+from ctrsel.testing.runs import tiny_net, tiny_run
+from ctrsel.testing.tables import tiny_table
+
+REPORT = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>tiny run</title>
+<style>body{font-family:sans-serif;margin:2em}</style></head>
+<body><h1>A tiny report</h1><p>The small net keeps half of the values.</p></body></html>"""
+CARD = """## The small net keeps half of the values
+
+| contender | test AUC | values |
+| --- | ---: | ---: |
+| net, all values | 0.7510 | 74 |
+| **net, toy gates** | **0.7500** | **37** |
+"""
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory):
+    """Register the tiny run twice, a promoted and a refused version."""
+    out = tmp_path_factory.mktemp("run")
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    table = tiny_table(rows=600)
+    keep = {n: np.arange(v.size) % 2 == 1 for n, v in table.encoder.vocabularies.items()}
+    features = FeatureSet.from_keep(
+        keep, fields=table.schema.names, method="gated", params={"use": "gated"}, encoder=table.encoder.digest
+    )
+    model = tiny_net(table).narrow(features)
+    report = out / "report.html"
+    report.write_text(REPORT)
+    ranking = Ranking(
+        method="mutual_information",
+        params={},
+        unit="nats",
+        null=None,
+        frame=pl.DataFrame({"field": ["ad", "site"], "score": [0.2, 0.1], "rank": [1, 2]}),
+    )
+    more = {
+        "model": model,
+        "feature_set": features,
+        "report": report,
+        "rankings": (ranking,),
+        "config": RegisterConfig(),
+        "out": out,
+        "example": example_rows(model.encoder, 5, seed=1),
+        "card": CARD,
+        "proof": False,
+    }
+    made = register_run(tiny_run(table, model), **more)
+    register_run(tiny_run(table, model, promoted=False, seed=2), **more)
+    import mlflow
+
+    with quiet_mlflow(made.tracking_uri):
+        folder = mlflow.artifacts.download_artifacts(artifact_uri=made.model_uri, dst_path=str(out / "downloaded"))
+    return SimpleNamespace(made=made, model=model, out=out, folder=folder)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Start `python -m mlflow <arguments>` on a free port and wait until an address answers; stopped afterwards."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments, health, uri, timeout=240):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            log = stack.enter_context((tmp_path / "server.log").open("wb"))
+            environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {
+                "MLFLOW_TRACKING_URI": uri,
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            }
+            server = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)],
+                cwd=tmp_path,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            stack.callback(stop, server)
+            address = f"http://127.0.0.1:{port}"
+            until = time.monotonic() + timeout
+            while time.monotonic() < until:
+                with (
+                    contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+                    urllib.request.urlopen(address + health, timeout=5) as answer,
+                ):
+                    if answer.status == 200:
+                        return address
+                if server.poll() is not None:
+                    break
+                time.sleep(0.3)
+            pytest.fail(f"the server did not answer:\n{(tmp_path / 'server.log').read_text()[-3000:]}")
+
+        yield start
+
+
+def stop(server):
+    for sent, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 15)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, sent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=patience)
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)  # workers that outlived their parent
