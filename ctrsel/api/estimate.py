@@ -126,7 +126,11 @@ def estimate(config: RunConfig) -> Estimate:
         table=_table_bytes(encoder, sum(rows.values()), sampled.frame),
         untyped=config.data.dataset is None and is_untyped(str(config.data.train), format=config.data.format),
     )
-    nets = {n: shape for n, learner in made.learners.items() if (shape := _net(learner, encoder)) is not None}
+    nets = {
+        n: shape
+        for n, learner in made.learners.items()
+        if (shape := _net(learner, encoder, rows=size.rows["train"])) is not None
+    }
     stages = tuple(_stages(made, size, nets))
     free = int(psutil.virtual_memory().available)
     warnings = []
@@ -246,7 +250,7 @@ def _table_bytes(encoder: _Grown, rows: int, frame: pl.DataFrame) -> int:
     return total
 
 
-def _net(learner: Learner, encoder: _Grown) -> NetShape | None:
+def _net(learner: Learner, encoder: _Grown, *, rows: int) -> NetShape | None:
     """Return what training costs, None for a learner without a backbone."""
     backbone = getattr(learner, "backbone", None)
     if backbone is None:
@@ -258,7 +262,7 @@ def _net(learner: Learner, encoder: _Grown) -> NetShape | None:
         width=settings.width,
         rows=encoder.total,
         backbone=backbone_cost(backbone, layout.shape(width=settings.width, labels=1)),
-        batch=settings.batch_size,
+        batch=settings.rows_per_step(rows),
         threads=settings.threads,
     )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event, progress
-from ctrsel.core.seeds import derive
+from ctrsel.core.seeds import derive, generator
 from ctrsel.data.batches import batches
 from ctrsel.data.table import Table
 from ctrsel.models.backbones import CATALOG as BACKBONES
@@ -33,6 +33,7 @@ from ctrsel.models.network import Net
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
 from ctrsel.train.hardening import folded
+from ctrsel.train.norms import settle_norms
 from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.steps import CATALOG as STEPS
 from ctrsel.train.steps import Step
@@ -40,6 +41,9 @@ from ctrsel.train.steps.bce import BCE
 from ctrsel.train.validation import validate
 
 __all__ = ["NetLearner"]
+
+_SETTLE_ROWS = 16384  # training rows that the batch norms are settled on
+_BATCHES = 48  # an epoch has at least about so many steps, unless batches are at their smallest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class NetLearner(Learner):
     Attributes:
         backbone: The network behind the embedding.
         width: D, numbers per embedding row.
-        batch_size: Rows a step.
+        batch_size: Rows a step; None = the power of two from 32 to 4096 that gives an epoch at least 48 steps.
         learning_rate: Adam's, at the start.
         embedding_l2: r of (r / 2) * ||E||^2 over the whole tables, nats per row; published settings range from 1e-5
             (tens of millions of rows) to 0.1; the default suits tables of 10,000 to a million rows.
@@ -64,7 +68,7 @@ class NetLearner(Learner):
 
     backbone: Backbone = field(default_factory=DeepFM, metadata={"catalog": BACKBONES})
     width: int = 16
-    batch_size: int = 4096
+    batch_size: int | None = None
     learning_rate: float = 1e-3
     embedding_l2: float = 0.05
     max_epochs: int = 30
@@ -77,7 +81,7 @@ class NetLearner(Learner):
 
     def __post_init__(self) -> None:
         for name in ("width", "batch_size", "max_epochs", "patience", "threads"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"net.{name}: must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):
             if getattr(self, name) <= 0:
@@ -121,6 +125,17 @@ class NetLearner(Learner):
             run = _Run(self, table, gate=gate, start=start, seed=seed)
             return run.search(began) if gate is not None else run.train(began)
 
+    def rows_per_step(self, rows: int) -> int:
+        """Return the batch size for a number of training rows.
+
+        Examples:
+            >>> NetLearner().rows_per_step(200_000), NetLearner().rows_per_step(1_000), NetLearner(batch_size=7).rows_per_step(9)
+            (4096, 32, 7)
+        """
+        if self.batch_size is not None:
+            return self.batch_size
+        return int(2 ** np.clip(math.floor(math.log2(max(rows / _BATCHES, 1))), 5, 12))
+
 
 class _Run:
     """One fit: the net, its data and what happened so far."""
@@ -132,6 +147,7 @@ class _Run:
         self.n = span.stop - span.start
         if self.n < 1 or table.labels is None:
             raise DataError(f"net: the training split needs rows and labels, got {self.n} rows")
+        self.batch_size = learner.rows_per_step(self.n)
         layout = Layout.of(table.encoder, history="history" in learner.backbone.lookups)
         self._check_memory(layout)
         torch.manual_seed(derive(seed, "net", "weights"))
@@ -173,7 +189,7 @@ class _Run:
         """Train weights and gates together."""
         gate = self.gate
         assert gate is not None
-        per_epoch = -(-self.n // self.learner.batch_size)
+        per_epoch = -(-self.n // self.batch_size)
         layout = self.net.layout
         plan = SearchPlan(
             total_codes=layout.total_codes,
@@ -219,7 +235,7 @@ class _Run:
         stream = batches(
             self.table,
             "train",
-            size=learner.batch_size,
+            size=self.batch_size,
             seed=derive(self.seed, "net", "batches"),
             epoch=epoch,
             other_share=learner.other_share,
@@ -239,6 +255,7 @@ class _Run:
         if not math.isfinite(total):
             raise DataError(f"net: the loss is no number after epoch {epoch + 1}; lower learning_rate {rate:.3g}")
         trained = time.perf_counter()
+        self._settle()
         logits = NetPredictor(backbone=learner.backbone, width=learner.width, labels=self.labels, net=net)
         valid = validate(self.valid, logits.logits(self.valid))
         facts = {
@@ -252,6 +269,17 @@ class _Run:
         self.history.append(facts)
         event("epoch", **facts)
         return facts
+
+    def _settle(self) -> None:
+        """Settle the batch norms on the same few training rows after every epoch; a batch of one row has no variance."""
+        rows = min(self.n, _SETTLE_ROWS)
+        if rows < 2:
+            return
+        picked = (
+            np.sort(generator(self.seed, "net", "settle").permutation(self.n)[:rows]) + self.table.span("train").start
+        )
+        some = batches(self.table.take(picked), None, size=min(rows, _SETTLE_ROWS // 4))
+        settle_norms(self.net, (to_inputs(b) for b in some if len(b.rows) > 1))
 
     def _fit(
         self,

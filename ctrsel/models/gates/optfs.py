@@ -20,7 +20,6 @@ from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
 __all__ = ["OptFS"]
 
 _START = 0.5  # w0
-_NATS = 1.0  # the training log-likelihood that a value must earn
 _BETAS, _EPS = (0.9, 0.999), 1e-8  # Adam's, which the optimiser of the gates uses
 # Share of the search in which a gate without any gradient closes at the derived rate. Gates move more slowly under the
 # noise of real gradients (Adam divides by it) and freeze once tau * |w| is above about 5: at a half, values without any
@@ -37,9 +36,9 @@ class OptFS(Gate):
         epochs: T, epochs of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
         temperature: gamma, the last tau.
-        penalty: lambda, in nats per training row and value; None = 1 / training rows: a value must earn one nat of
-            the training log-likelihood, which is what Akaike's criterion asks of one parameter. It is lenient, since a
-            value has a whole row; 3 to 10 times as much prunes harder.
+        nats: The training log-likelihood that a value must earn; lambda = nats / training rows. 1 is what Akaike's
+            criterion asks of one parameter; it is lenient, since a value has a whole row: 3 to 10 prune harder.
+        penalty: lambda itself, in nats per training row and value, as the paper has it; None = from `nats`.
         gate_lr: Adam's rate for the gates; None = the net's, or as much more as a gate without any gradient from the
             data needs to close within a twentieth of what follows the warm-up.
         warmup: Share of the search in which the gates are held at their start while the net trains.
@@ -48,6 +47,7 @@ class OptFS(Gate):
     epochs: int = 10
     rewind: int = 1
     temperature: float = 1000.0
+    nats: float = 1.0
     penalty: float | None = None
     gate_lr: float | None = None
     warmup: float = 0.2
@@ -61,7 +61,7 @@ class OptFS(Gate):
             raise ConfigError(f"optfs.warmup: must be in [0, 1), got {self.warmup}")
         if self.temperature < 1:
             raise ConfigError(f"optfs.temperature: must be at least 1, got {self.temperature}")
-        for name in ("penalty", "gate_lr"):
+        for name in ("nats", "penalty", "gate_lr"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"optfs.{name}: must be above 0, got {value}")
@@ -74,7 +74,7 @@ class OptFS(Gate):
         """
         plan = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
         # DEVIATION(OptFS): the paper tunes lambda per data set; a fixed number of nats a value needs no tuning.
-        strength = self.penalty if self.penalty is not None else _NATS / max(plan.train_rows, 1)
+        strength = self.penalty if self.penalty is not None else self.nats / max(plan.train_rows, 1)
         rate = self.gate_lr
         if rate is None:
             # DEVIATION(OptFS): the paper gives gates the net's rate, with which none can close in a short search.
