@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 import pytest
@@ -14,6 +16,7 @@ from ctrsel.models.gates.optfs import OptFS
 from ctrsel.records.feature_set import RESERVED
 from ctrsel.select import Problem, retrain
 from ctrsel.select.gated import Gated
+from ctrsel.train import Fit, Learner
 from ctrsel.train.boosted import BoostedLearner
 from ctrsel.train.net import NetLearner
 
@@ -81,10 +84,25 @@ def test_the_planted_values_are_kept_and_most_noise_is_not(table, selection):
     assert [h["epoch"] for h in selection.history] == list(range(1, 9))
 
 
-def test_the_best_gates_are_the_planted_values(table, problem, gate):
-    tight = Gated(gate=gate).select(problem, size=2 * PLANTED, seed=2)
-    assert planted(table, tight.features) == [PLANTED, PLANTED]
-    assert tight.features.n_values == 2 * PLANTED
+@dataclass(frozen=True, kw_only=True)
+class Searched(Learner):
+    """Hands back a search that was made before."""
+
+    found: Fit
+
+    def fit(self, table, features=None, *, gate=None, start=None, seed):
+        assert gate is not None
+        return self.found
+
+
+def test_the_size_cuts_the_open_gates_by_their_parameter(problem, gate, searched):
+    again = Problem(table=problem.table, learner=Searched(found=searched))
+    features = Gated(gate=gate).select(again, size=7, seed=2).features
+    opened = sorted((s for k in searched.scores for s in searched.scores[k][RESERVED:] if s > 0), reverse=True)
+    kept = [s for k in searched.scores for s in searched.scores[k][features.kept(k)][RESERVED:]]
+    assert sorted(kept, reverse=True) == opened[:7]
+    wide = Gated(gate=gate).select(again, size=problem.n_values, seed=2).features
+    assert wide.n_values == len(opened)
 
 
 def test_the_pruned_model_is_the_hardened_masked_one_on_every_row(table, problem, searched, selection):
