@@ -13,7 +13,7 @@ from ctrsel.report.wording import visible
 
 __all__ = ["LETTER", "Scale", "drawing", "fit_label", "grid", "tag"]
 
-LETTER = 6.6  # pixels that one letter of 12 pixels height takes on average
+LETTER = 7.2  # pixels that one letter of 12 pixels height takes at most, on average
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -119,45 +119,45 @@ class Scale:
     def _flat(self, value: float) -> float:
         return math.log(value) if self.kind == "log" else math.sqrt(value) if self.kind == "root" else value
 
-    def ticks(self, wanted: int = 5) -> tuple[float, ...]:
-        """Return round numbers inside the scale, about so many.
+    def ticks(self, wanted: int = 5, *, gap: float = 0.0) -> tuple[float, ...]:
+        """Return round numbers inside the scale, about so many, at least `gap` pixels apart.
 
         Examples:
             >>> Scale(low=0.0, high=1.0, start=0, end=100).ticks(5)
             (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
             >>> Scale(low=1.0, high=1000.0, start=0, end=100, kind="log").ticks(4)
             (1.0, 10.0, 100.0, 1000.0)
+            >>> Scale(low=0.0, high=0.5, start=0, end=300, kind="root").ticks(gap=40)
+            (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)
         """
-        if self.kind == "log":
-            return self._log_ticks(wanted)
+        found = self._log_ticks(wanted) if self.kind == "log" else self._linear_ticks(wanted)
         if self.kind == "root":
-            return self._root_ticks(wanted)
+            found = (0.0, *(round(s * 10.0**p, 12) for p in range(-6, 7) for s in (1.0, 2.0, 5.0)))
+        apart: list[float] = []
+        for t in found:
+            inside = self.low * 0.9999 <= t <= self.high * 1.0001 or self.kind == "linear"
+            if inside and (not apart or abs(self(t) - self(apart[-1])) >= gap):
+                apart.append(t)
+        return tuple(apart) or self._linear_ticks(wanted)[:1] or (self.low,)
+
+    def _linear_ticks(self, wanted: int) -> tuple[float, ...]:
         rough = (self.high - self.low) / max(wanted, 1)
         if rough <= 0:
             return (self.low,)
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(r * power for r in _ROUND if r * power >= rough * 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return tuple(round(i * step, 12) for i in range(first, last + 1))
 
     def _log_ticks(self, wanted: int) -> tuple[float, ...]:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        for steps in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(float(i) for i in range(1, 10))):
+        found: tuple[float, ...] = ()
+        for steps in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)):
             found = tuple(s * 10.0**p for p in powers for s in steps)
             found = tuple(t for t in found if self.low * 0.9999 <= t <= self.high * 1.0001)
             if len(found) >= min(wanted, 3):
-                return found[:: max(1, len(found) // (2 * wanted))]
-        return found
-
-    def _root_ticks(self, wanted: int) -> tuple[float, ...]:
-        found: list[float] = []
-        gap = abs(self.end - self.start) / (wanted * 1.6)
-        steps = (s * 10.0**p for p in range(-4, 7) for s in (1.0, 2.0, 4.0, 6.0, 8.0))
-        for t in (0.0, *steps):
-            if self.low <= t <= self.high and (not found or abs(self(t) - self(found[-1])) >= gap):
-                found.append(round(t, 9))
-        return tuple(found)
+                break
+        return found or (self.low, self.high)
 
 
 def grid(scale: Scale, marks: Sequence[tuple[float, str]], *, at: float, other: float, upright: bool) -> Markup:

@@ -6,7 +6,20 @@ import math
 
 from ctrsel.records.evaluation import Metric
 
-__all__ = ["DASH", "auc", "count", "interval", "p_value", "percent", "plain", "seconds", "share", "signed", "size"]
+__all__ = [
+    "DASH",
+    "auc",
+    "change",
+    "count",
+    "interval",
+    "p_value",
+    "percent",
+    "plain",
+    "seconds",
+    "share",
+    "signed",
+    "size",
+]
 
 DASH = "\u2013"
 _MINUS = "\u2212"
@@ -80,6 +93,16 @@ def percent(value: float | None, digits: int = 1) -> str:
 def share(part: float, whole: float) -> str:
     """Write one number as a percentage of another, a dash where that has no meaning."""
     return f"{100 * part / whole:.0f} %" if whole > 0 else DASH
+
+
+def change(new: float, old: float) -> str:
+    """Write how much more or less something is, in percent of the old.
+
+    Examples:
+        >>> change(30, 40), change(50, 40), change(1, 0)
+        ('\u221225 %', '+25 %', '\u2013')
+    """
+    return f"{signed(100 * (new / old - 1), 0)} %" if old > 0 else DASH
 
 
 def size(value: float) -> str:

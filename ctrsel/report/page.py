@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -72,7 +73,7 @@ def write_report(
         .get_template("page.html")
         .render(
             name=shorten(run.name, 80),
-            created=run.created,
+            created=_moment(run.created),
             source=shorten(facts.run.table.source, 80),
             style=Markup(style),
             script=Markup(script),
@@ -105,6 +106,16 @@ def _environment() -> jinja2.Environment:
 def _lines(words: str) -> Markup:
     """Escape a text whose line breaks are meant."""
     return Markup("\n").join(escape(visible(line)) for line in words.split("\n"))
+
+
+def _moment(created: str) -> str:
+    """Write a time for people; what is no time stays as it is."""
+    try:
+        moment = datetime.datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    zone = " UTC" if moment.utcoffset() == datetime.timedelta(0) else moment.strftime(" UTC%z")
+    return moment.strftime("%Y-%m-%d %H:%M") + (zone if moment.tzinfo else "")
 
 
 def _file(name: str) -> str:

@@ -2,117 +2,126 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
+from ctrsel.records.evaluation import Metric
 from ctrsel.records.run import Contender, Run
-from ctrsel.report.numbers import auc, count, interval, plain, seconds, signed, size
+from ctrsel.report.numbers import auc, count, interval, plain, signed, size
+from ctrsel.report.sections.facts import full_net, one_seed
+from ctrsel.report.sections.verdict import reasons
+from ctrsel.report.wording import public, shorten, visible
 
 __all__ = ["model_card", "summary_table"]
 
-_HEAD = ("model", "AUC [95 %]", "log-loss", "pred/obs", "ECE", "fields", "values", "on disk", "ms/1000", "trained")
-
-
-def _cells(c: Contender) -> tuple[str, ...]:
-    m = c.metrics
-    span = interval(m["auc"]).replace(" to ", ", ")
-    ece = m.get("ece")
-    return (
-        c.name,
-        f"{auc(m['auc'])} [{span}]" if span else auc(m["auc"]),
-        plain(m["log_loss"].value),
-        plain(m["calibration_ratio"].value, 3),
-        plain(ece.value if ece else None),
-        count(c.fields),
-        count(c.values),
-        size(c.bytes),
-        f"{c.milliseconds:.1f}",
-        seconds(c.seconds),
-    )
+_WIDTH = 120
+_CARD = 5000  # characters that MLflow keeps of a description
+_HEAD = ("contender", "AUC [95 %]", "log-loss", "pred/obs", "fields", "values", "on disk", "ms/1,000")
 
 
 def summary_table(run: Run, *, report: Path | None = None) -> str:
-    """Return the final table and what to do next, as plain text.
+    """Return the final table and what to do next as plain text, at most 120 columns wide except for commands and paths.
 
     Args:
-        run: The run.
+        run: The run; `*` marks the chosen contender.
         report: Where its page is.
     """
     rows = [_HEAD, *(_cells(c) for c in run.contenders)]
     widths = [max(len(r[i]) for r in rows) for i in range(len(_HEAD))]
-    lines = []
+    widths[0] = min(widths[0], _WIDTH - 2 - sum(widths[1:]) - 2 * (len(_HEAD) - 1))
+    table = []
     for i, row in enumerate(rows):
-        first, *rest = [
-            cell.ljust(w) if j == 0 else cell.rjust(w) for j, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
         mark = "*" if i and run.contenders[i - 1].name == run.verdict.chosen else " "
-        lines.append("  ".join([mark, first, *rest]).rstrip())
-        if i == 0:
-            lines.append("-" * len(lines[0]))
-    tested = next(iter(run.table.rows.values()), 0) if "test" not in run.table.rows else run.table.rows["test"]
+        rest = (cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))
+        table.append("  ".join([f"{mark} {shorten(row[0], widths[0]).ljust(widths[0])}", *rest]))
+    table.insert(1, "-" * len(table[0]))
+    word = "ACCEPT" if run.verdict.promoted else "REFUSE"
+    seeds = f"one seed ({run.seed}): indicative" if one_seed(run) else "several seeds"
     text = [
-        f"{run.name}: test split, {count(tested)} rows, read once per model; one seed ({run.seed}), so differences are indicative",
+        f"{visible(run.name)}: test split, {count(run.table.rows.get('test'))} rows; {seeds}",
         "",
-        *lines,
+        *table,
         "",
-        f"verdict  {'ACCEPT' if run.verdict.promoted else 'REFUSE'}: {run.verdict.headline}",
-        *(f"         {r}" for r in run.verdict.reasons if r.startswith("FAILED")),
+        *_wrapped("verdict", f"{word}. {run.verdict.headline}"),
+        *(line for r in reasons(run.verdict.reasons) if r.status == "failed" for line in _wrapped("failed", r.words)),
     ]
-    reused = [str(s["name"]) for s in run.stages if s["reused"]]
-    if reused:
-        text.append(
-            f"reused   {len(reused)} of {len(run.stages)} stages, since nothing that they depend on has changed"
-        )
     if report is not None:
-        text.append(f"report   {report}")
+        text.append(f"{'report':<9}{report}")
     if run.registration is not None:
-        text.append(f"model    {run.registration.model_name}, version {run.registration.version}")
-        text.append(f"MLflow   {run.registration.ui_command}")
+        text.append(f"{'model':<9}{visible(run.registration.model_name)}, version {run.registration.version}")
+        text.append(f"{'MLflow':<9}{public(run.registration.ui_command)}")
     return "\n".join(text)
 
 
+def _cells(c: Contender) -> tuple[str, ...]:
+    found = c.metrics.get("auc")
+    span = interval(found).replace(" to ", ", ")
+    return (
+        visible(c.name),
+        f"{auc(found)} [{span}]" if span else auc(found),
+        plain(_value(c, "log_loss")),
+        plain(_value(c, "calibration_ratio"), 3),
+        count(c.fields),
+        count(c.values),
+        size(c.bytes),
+        plain(c.milliseconds, 1),
+    )
+
+
+def _value(c: Contender, name: str) -> float | None:
+    return c.metrics.get(name, Metric(value=None)).value
+
+
+def _wrapped(head: str, words: str) -> list[str]:
+    lines = textwrap.wrap(visible(words), _WIDTH - 9) or [""]
+    return [f"{head if i == 0 else '':<9}{line}" for i, line in enumerate(lines)]
+
+
 def model_card(run: Run) -> str:
-    """Return the markdown that a reviewer sees as the registered version's description."""
-    chosen = run.chosen
-    full = next((c for c in run.contenders if c.learner == chosen.learner and c.selector is None), chosen)
+    """Return the markdown that a reviewer sees as the registered version's description, at most 5,000 characters."""
+    chosen, full = run.chosen, full_net(run)
+    first = [chosen, *([full] if full else [])]
+    others = [c for c in run.contenders if c not in first]
     delta = run.verdict.delta_auc
-    span = interval(delta)
-    others = [c for c in run.contenders if c.name not in (chosen.name, full.name)]
+    span = interval(delta, sign=True)
     lines = [
-        f"**{'Accept' if run.verdict.promoted else 'Refuse'}.** {run.verdict.headline}",
+        f"**{'Accept' if run.verdict.promoted else 'Refuse'}.** {_escaped(run.verdict.headline)}",
         "",
-        f"AUC difference to the full net: {signed(delta.value)}"
-        + (f" (95 %: {span})" if span else "")
-        + f". One seed ({run.seed}): indicative.",
+        f"Test AUC against the full net: {signed(delta.value)}" + (f" (95 %, paired: {span})." if span else "."),
+        f"One seed ({run.seed}): indicative." if one_seed(run) else "",
         "",
-        "| model | AUC | 95 % | log-loss | pred/obs | fields | values | on disk | ms per 1,000 rows |",
+        "| model | test AUC | 95 % | log-loss | pred/obs | fields | values | on disk | ms per 1,000 rows |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for c in (chosen, full, *others):
-        m = c.metrics
-        cells = (
-            c.name,
-            auc(m["auc"]),
-            interval(m["auc"]),
-            plain(m["log_loss"].value),
-            plain(m["calibration_ratio"].value, 3),
-            count(c.fields),
-            count(c.values),
-            size(c.bytes),
-            f"{c.milliseconds:.1f}",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    best = ", ".join(f"`{f.name}`" for f in [f for f in run.fields if f.kept][:8])
-    rates = "; ".join(f"{k} {count(v)}" for k, v in run.table.rows.items())
+    for c in (*first, *others):
+        name, _, *rest = _cells(c)
+        name = f"**{_escaped(name)}**" if c is chosen else _escaped(name)
+        found = c.metrics.get("auc")
+        lines.append("| " + " | ".join([name, auc(found), interval(found), *rest]) + " |")
+    lines += ["", "Rules that were checked:", ""]
+    lines += [
+        f"- {'for information' if r.status == 'note' else r.status}: {_escaped(r.words)}"
+        for r in reasons(run.verdict.reasons)
+    ]
+    best = [f for f in run.fields if f.kept][:8]
+    if best:
+        lines += ["", "Best fields kept, by rank: " + ", ".join(_code(f.name) for f in best) + "."]
+    rows = "; ".join(f"{_escaped(k)} {count(v)}" for k, v in run.table.rows.items())
     lines += [
         "",
-        "Rules that were checked:",
+        f"Table {_code(run.table.digest)} from {_code(shorten(public(run.table.source), 200))} (rows: {rows}), label "
+        f"{_code(run.table.label)}. Feature set {_code(chosen.feature_set or 'none')}, model {_code(chosen.model)}.",
         "",
-        *(f"- {r}" for r in run.verdict.reasons),
-        "",
-        f"Best fields kept: {best}.",
-        "",
-        f"Table `{run.table.digest}` from `{run.table.source}` (rows: {rates}); label `{run.table.label}`; "
-        f"feature set `{run.digests.get('feature_set', '')}`; model `{chosen.model}`. Test was read once per model; the "
-        "choice was made on validation. The full report travels with this version.",
+        "The choice was made on validation. The full report travels with this version.",
     ]
-    return "\n".join(lines)
+    card = "\n".join(lines)
+    return card if len(card) <= _CARD else card[: _CARD - 1] + "\u2026"
+
+
+def _escaped(words: str) -> str:
+    """Write a text from the data so that markdown shows it as it is."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>|#" else c for c in visible(shorten(words, 400)))
+
+
+def _code(words: str) -> str:
+    return f"`{visible(shorten(words, 200)).replace('`', chr(0x2019)).replace('|', '/')}`"

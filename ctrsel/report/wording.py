@@ -52,7 +52,7 @@ def public(text: str) -> str:
         >>> public("https://ann:secret@host/x")
         'https://***@host/x'
     """
-    return re.sub(r"(://)[^/@\\s]+@", r"\1***@", text)
+    return re.sub(r"(://)[^/@\s]+@", r"\1***@", text)
 
 
 def settings(value: Any) -> str:

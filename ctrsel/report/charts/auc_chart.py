@@ -38,7 +38,9 @@ def auc_chart(marks: Sequence[Mark], *, full: float | None) -> Markup:
     scale = Scale.around(ends, start=left, end=_WIDTH - 64)
     bottom = _TOP + _ROW * len(marks)
     digits = 4 if scale.high - scale.low < 0.005 else 3 if scale.high - scale.low < 0.2 else 2
-    body = [grid(scale, [(t, f"{t:.{digits}f}") for t in scale.ticks(4)], at=bottom, other=_TOP - 6, upright=False)]
+    body = [
+        grid(scale, [(t, f"{t:.{digits}f}") for t in scale.ticks(4, gap=44)], at=bottom, other=_TOP - 6, upright=False)
+    ]
     if full is not None:
         body.append(tag("line", x1=scale(full), x2=scale(full), y1=_TOP - 6, y2=bottom, class_="reference"))
     for i, mark in enumerate(marks):

@@ -43,7 +43,7 @@ def line_chart(
     ]
     return drawing(
         name,
-        grid(y, [(t, write(t)) for t in y.ticks(4)], at=_LEFT, other=_RIGHT, upright=True),
+        grid(y, [(t, write(t)) for t in y.ticks(4, gap=20)], at=_LEFT, other=_RIGHT, upright=True),
         *(
             tag("text", f"{e:.0f}", x=x(e), y=_BOTTOM + 16, text_anchor="middle", class_="tick")
             for e in epochs[::every]

@@ -29,7 +29,7 @@ def reliability_chart(bins: Sequence[Mapping[str, float]], *, name: str, of: str
     x = Scale(low=0.0, high=high, start=_LEFT, end=_RIGHT, kind="root")
     y = Scale(low=0.0, high=high, start=_BOTTOM, end=_TOP, kind="root")
     digits = 0 if high > 0.3 else 1
-    marks = [(t, _rate(t, digits)) for t in x.ticks(6)]
+    marks = [(t, _rate(t, digits)) for t in x.ticks(gap=44)]
     body = [
         grid(y, marks, at=_LEFT, other=_RIGHT, upright=True),
         grid(x, marks, at=_BOTTOM, other=_TOP, upright=False),
@@ -81,5 +81,5 @@ def reliability_chart(bins: Sequence[Mapping[str, float]], *, name: str, of: str
 
 
 def _rate(value: float, digits: int) -> str:
-    text = f"{100 * value:.2f}".rstrip("0").rstrip(".") if 0 < value < 0.01 else f"{100 * value:.{digits}f}"
+    text = f"{100 * value:.4f}".rstrip("0").rstrip(".") if value < 0.01 else f"{100 * value:.{digits}f}"
     return f"{text} %"

@@ -55,7 +55,7 @@ def size_chart(points: Sequence[Point]) -> Markup:
     digits = 4 if y.high - y.low < 0.005 else 3
     body = [
         grid(y, [(t, f"{t:.{digits}f}") for t in y.ticks(5)], at=_LEFT, other=_RIGHT, upright=True),
-        grid(x, [(t, size(t)) for t in x.ticks(3)], at=_BOTTOM, other=_TOP, upright=False),
+        grid(x, [(t, size(t).replace(".0 ", " ")) for t in x.ticks(3, gap=52)], at=_BOTTOM, other=_TOP, upright=False),
         tag(
             "text",
             "size on disk (logarithmic)",

@@ -46,7 +46,9 @@ def _splits(facts: Facts) -> Table:
                 Cell(text=SPLITS.get(name, DASH)),
             )
         )
-        for name, n in facts_of.rows.items()
+        for name, n in sorted(
+            facts_of.rows.items(), key=lambda item: list(SPLITS).index(item[0]) if item[0] in SPLITS else 9
+        )
     )
     columns = (
         Column(label="Split", number=False),

@@ -12,7 +12,7 @@ from ctrsel.records.run import Contender
 from ctrsel.report.charts.auc_chart import Mark, auc_chart
 from ctrsel.report.charts.reliability_chart import reliability_chart
 from ctrsel.report.charts.size_chart import Point, size_chart
-from ctrsel.report.numbers import DASH, count, percent, plain, seconds, size
+from ctrsel.report.numbers import count, percent, plain, seconds, size
 from ctrsel.report.redact import may_show
 from ctrsel.report.sections.facts import ROLES, Facts, metric_cell, tone
 from ctrsel.report.table import Cell, Column, Row, Table, number, text
@@ -69,7 +69,7 @@ def _contenders(facts: Facts) -> Table:
 
 
 def _contender(c: Contender, *, chosen: bool, grouped: bool) -> list[Cell]:
-    badges = ((("chosen", "good"),) if chosen else ()) + ((ROLES[c.role], "plain"),)
+    badges = (("chosen", "good") if chosen else (ROLES[c.role], "plain"),)
     valid = c.valid.get("auc")
     return [
         text(c.name, badges=badges),
@@ -128,7 +128,6 @@ def _segments(facts: Facts) -> list[Table]:
             Column(label="Observed", unit="95 %"),
             Column(label="Predicted", unit="small model"),
             Column(label="Pred. / obs.", unit="small model"),
-            Column(label="Pred. / obs.", unit="full net"),
         )
         tables.append(Table(caption=caption, columns=columns, rows=tuple(rows), sortable=True))
     return tables
@@ -148,7 +147,6 @@ def _segment(s: Mapping[str, Any], other: Mapping[str, Any] | None) -> Row:
                 percent(observed, 2), observed, small=f"{percent(float(low[0]), 2)} to {percent(float(high[0]), 2)}"
             ),
             number(percent(predicted, 2), predicted),
-            number(plain(ratio, 3) if ratio is not None else DASH, ratio),
-            number(plain(old, 3) if old is not None else DASH, old),
+            number(plain(ratio, 3), ratio, small=f"full net {plain(old, 3)}" if other else ""),
         )
     )

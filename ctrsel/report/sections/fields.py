@@ -113,9 +113,9 @@ def _table(
         Column(label="Values", unit="kept of all"),
         Column(label="Traffic", unit="kept", title="Share of training rows whose value is kept"),
         *(Column(label=_EVIDENCE[n][0], unit=_EVIDENCE[n][1], title=_EVIDENCE[n][3]) for n, _ in evidence),
-        *(Column(label=_words(r.method).capitalize(), unit=r.unit) for r in others),
+        *(Column(label=_words(r.method).capitalize().replace("shap", "SHAP"), unit=r.unit) for r in others),
         *(
-            [Column(label="SHAP", unit="log-odds", title="Mean absolute attribution in the chosen model")]
+            [Column(label="SHAP", unit="chosen model", title="Mean absolute attribution in the chosen model, log-odds")]
             if attributed
             else []
         ),

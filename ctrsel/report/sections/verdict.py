@@ -9,7 +9,7 @@ from typing import Any
 
 from ctrsel.records.evaluation import Metric
 from ctrsel.records.run import Contender
-from ctrsel.report.numbers import auc, count, interval, plain, seconds, share, signed, size
+from ctrsel.report.numbers import auc, change, count, interval, plain, seconds, share, signed, size
 from ctrsel.report.sections.facts import Facts, metric_cell, one_seed
 from ctrsel.report.table import Cell, Column, Row, Table, number
 from ctrsel.report.wording import public
@@ -82,7 +82,7 @@ def _tiles(delta: Metric, chosen: Contender, full: Contender | None) -> list[dic
         {
             "label": "Test AUC",
             "value": auc(chosen.metrics.get("auc")),
-            "note": f"{signed(delta.value)} against the full net" if full else "",
+            "note": f"{signed(delta.value)}{_span(delta)} against the full net" if full else "",
         }
     ]
     if full is None:
@@ -107,6 +107,11 @@ def _tiles(delta: Metric, chosen: Contender, full: Contender | None) -> list[dic
     ]
 
 
+def _span(delta: Metric) -> str:
+    span = interval(delta, sign=True)
+    return f" ({span})" if span else ""
+
+
 def _comparison(delta: Metric, chosen: Contender, full: Contender | None) -> Table:
     """Put the small model beside the full net; AUC's change carries its paired interval."""
 
@@ -122,7 +127,7 @@ def _comparison(delta: Metric, chosen: Contender, full: Contender | None) -> Tab
     def cost(label: str, unit: str, write: Callable[[float], str], of: Callable[[Contender], float]) -> Row:
         cells = [Cell(text=label, small=unit), number(write(of(chosen)))]
         if full is not None:
-            cells += [number(write(of(full))), number(share(of(chosen), of(full)), small="of the full net\u2019s")]
+            cells += [number(write(of(full))), number(change(of(chosen), of(full)))]
         return Row(cells=tuple(cells))
 
     paired = number(signed(delta.value), delta.value, small=interval(delta, sign=True))
