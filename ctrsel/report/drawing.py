@@ -128,7 +128,7 @@ class Scale:
             >>> Scale(low=1.0, high=1000.0, start=0, end=100, kind="log").ticks(4)
             (1.0, 10.0, 100.0, 1000.0)
             >>> Scale(low=0.0, high=0.5, start=0, end=300, kind="root").ticks(gap=40)
-            (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)
+            (0.0, 0.01, 0.05, 0.2, 0.5)
         """
         found = self._log_ticks(wanted) if self.kind == "log" else self._linear_ticks(wanted)
         if self.kind == "root":

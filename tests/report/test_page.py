@@ -242,8 +242,34 @@ def test_one_epoch_and_equal_figures_are_drawn(made: Any, tmp_path: Path) -> Non
     assert "Temperature" in page.text
 
 
+def test_splits_stand_in_their_order_with_what_they_were_read_for(source: str) -> None:
+    at = source.index("Splits, and which was read for what")
+    places = [source.index(t, at) for t in (">train<", "8,000", ">valid<", "1,000", ">test<", "each contender once")]
+    assert places == sorted(places)
+    assert "additivity error 3.2e-06" in Page(source).text
+
+
+def test_the_fields_table_holds_evidence_of_every_ranking(source: str) -> None:
+    rows = re.findall(r"<tr>\s*<th scope=row>.*?</tr>", source[source.index('id="fields"') :], flags=re.S)
+    noise = Page(next(r for r in rows if ">noise<" in r)).text
+    for written in ("dropped", "of 300", "\u22120.00010", "\u22120.4", "0.6600", "\u22120.00020"):
+        assert written in noise
+    city = Page(next(r for r in rows if ">city<" in r)).text
+    for written in (
+        "in part",
+        "120 of 300",
+        "93.0 %",
+        "0.03000",
+        "900.0",
+        "< 0.0001",
+        "0.4000 \u00b1 0.0200",
+        "0.3000 \u00b1 0.0100",
+    ):
+        assert written in city
+
+
 hostile = st.text(max_size=300) | st.sampled_from(
-    [SCRIPT, '"><img src=x onerror=alert(1)>', "</title>", "]]>", "{{ 7*7 }}", "\ud800", "&amp;"]
+    [SCRIPT, '"><img src=x onerror=alert(1)>', "</title>", "]]>", "{{ 7*7 }}", "&amp;"]
 )
 
 

@@ -33,7 +33,7 @@ def spread(places: Sequence[float], *, gap: float, low: float, high: float) -> l
         >>> spread([10.0, 11.0, 50.0], gap=10, low=0, high=60)
         [10.0, 20.0, 50.0]
         >>> spread([58.0, 59.0], gap=10, low=0, high=60)
-        [50.0, 60.0]
+        [50, 60]
     """
     order = sorted(range(len(places)), key=lambda i: places[i])
     moved = list(places)
