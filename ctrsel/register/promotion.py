@@ -11,11 +11,11 @@ from typing import Any
 from ctrsel.core.artifact import to_json
 from ctrsel.records.run import Run
 
-__all__ = ["CHALLENGER", "CHAMPION", "decision", "history", "holder", "record", "user"]
+__all__ = ["CHALLENGER", "CHAMPION", "DECIDED", "decision", "history", "holder", "record", "user"]
 
 CHALLENGER = "challenger"  # the newest version
 CHAMPION = "champion"  # the newest version that was promoted
-TAG = "promotion"  # of a version: its decision as JSON
+DECIDED = "promotion"  # the tag with a version's entry, its last: a version without it is what a killed process left
 
 
 def holder(client: Any, name: str, alias: str) -> int | None:
@@ -56,14 +56,15 @@ def decision(client: Any, run: Run, *, name: str, version: int, run_id: str) -> 
 def history(client: Any, name: str) -> list[dict[str, Any]]:
     """Return all entries of a registered model's log, oldest first."""
     versions = client.search_model_versions(f"name='{name}'")
-    found = [json.loads(v.tags[TAG]) for v in versions if TAG in v.tags]
+    found = [json.loads(v.tags[DECIDED]) for v in versions if DECIDED in v.tags]
     return sorted(found, key=lambda entry: entry["candidate"])
 
 
 def record(client: Any, entry: dict[str, Any], *, name: str, version: int) -> None:
-    """Append an entry: as the version's tag, and as the whole log in the MLflow run's files."""
-    client.set_model_version_tag(name, str(version), TAG, to_json(entry))
-    client.log_text(entry["run_id"], to_json(history(client, name), indent=1) + "\n", "promotion/log.json")
+    """Append an entry: the whole log to the MLflow run's files, and then the entry as the version's tag."""
+    log = [*history(client, name), entry]
+    client.log_text(entry["run_id"], to_json(log, indent=1) + "\n", "promotion/log.json")
+    client.set_model_version_tag(name, str(version), DECIDED, to_json(entry))
 
 
 def user() -> str:

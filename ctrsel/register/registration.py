@@ -20,13 +20,12 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Registration, Run
 from ctrsel.register.contents import Measure, dataset, measures, parameters, tags, write_files
 from ctrsel.register.package import package
-from ctrsel.register.promotion import CHALLENGER, CHAMPION, decision, holder, record, user
+from ctrsel.register.promotion import CHALLENGER, CHAMPION, DECIDED, decision, holder, record, user
 from ctrsel.register.proof import prove
 from ctrsel.register.store import Store, public_uri, quiet_mlflow
 
 __all__ = ["find_registration", "register_run"]
 
-_COMPLETE = "complete"  # the tag that a version gets last: without it a version is what a killed process left behind
 _BATCH = 100  # parameters in one call, MLflow's limit; it takes 1,000 metrics
 
 
@@ -46,7 +45,7 @@ def find_registration(run: Run, *, config: RegisterConfig, out: Path) -> Registr
         return None
     with quiet_mlflow(store.uri):
         versions = store.versions(store.client(), name, run_digest=run.digest)
-        found = [v for v in versions if v.tags.get(_COMPLETE) == "yes"]
+        found = [v for v in versions if DECIDED in v.tags]
         return _registration(store, max(found, key=lambda v: int(v.version))) if found else None
 
 
@@ -104,10 +103,9 @@ def register_run(
             model_id = _log(client, run, run_id, experiment, name, files=files, folder=folder, undo=undo, facts=facts)
             version = _create_version(client, name, run_id, model_id, facts=facts, card=card, undo=undo)
             entry = decision(client, run, name=name, version=version, run_id=run_id)
-            record(client, entry, name=name, version=version)
             for alias in (CHALLENGER, *([CHAMPION] if run.verdict.promoted else [])):
                 _move_alias(client, name, alias, version, undo)
-            client.set_model_version_tag(name, str(version), _COMPLETE, "yes")
+            record(client, entry, name=name, version=version)
             client.set_terminated(run_id, status="FINISHED")
         made = _registration(store, client.get_model_version(name, str(version)))
     event("registered", model=name, version=made.version, seconds=time.perf_counter() - started)
@@ -214,7 +212,7 @@ def _undone_on_failure(client: Any, run_id: str) -> Iterator[Callable[..., objec
 def _sweep(client: Any, store: Store, name: str, run: Run, experiment: str) -> None:
     """Remove what a killed process left of this same run: incomplete versions, and runs that seem to be going on."""
     for version in store.versions(client, name, run_digest=run.digest):
-        if version.tags.get(_COMPLETE) != "yes":
+        if DECIDED not in version.tags:
             client.delete_model_version(name, str(version.version))
     stale = client.search_runs([experiment], f"tags.run_digest = '{run.digest}' and attributes.status = 'RUNNING'")
     for old in stale:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from ctrsel.core.config import RegisterConfig
 from ctrsel.data.example import example_rows
 from ctrsel.records.feature_set import RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.register import register_run, registration
 from ctrsel.register.store import Store, quiet_mlflow
 from ctrsel.testing.runs import tiny_net, tiny_run
 from ctrsel.testing.tables import tiny_table
@@ -66,12 +68,8 @@ def net(table, features):
     return tiny_net(table).narrow(features)
 
 
-@pytest.fixture
-def given(tmp_path, database, table, features, net):
-    """All arguments of a registration in a run folder of its own with a migrated store."""
-    out = tmp_path / "run folder"
-    out.mkdir()
-    shutil.copyfile(database, out / "mlflow.db")
+def arguments_of(out, *, table, features, net):
+    """All arguments of a registration in a run folder."""
     report = out / "report.html"
     report.write_text("<!doctype html><html><head><title>tiny</title></head><body><h1>A tiny report</h1></body></html>")
     ranking = Ranking(
@@ -93,3 +91,35 @@ def given(tmp_path, database, table, features, net):
         "proof": False,
     }
     return SimpleNamespace(run=tiny_run(table, net), out=out, arguments=arguments)
+
+
+@pytest.fixture
+def given(tmp_path, database, table, features, net):
+    """What a registration needs, in a run folder of its own with a migrated store."""
+    out = tmp_path / "run folder"
+    out.mkdir()
+    shutil.copyfile(database, out / "mlflow.db")
+    return arguments_of(out, table=table, features=features, net=net)
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory, database, table, features, net):
+    """One whole registration, to be read only."""
+    out = tmp_path_factory.mktemp("registered") / "run folder"
+    out.mkdir()
+    shutil.copyfile(database, out / "mlflow.db")
+    given = arguments_of(out, table=table, features=features, net=net)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    given.made = register_run(given.run, **given.arguments)
+    return given
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """Registrations whose version's folder holds nothing, where it does not matter."""
+
+    def packs(folder, *_args, **_more):
+        folder.mkdir()
+        (folder / "MLmodel").touch()
+
+    monkeypatch.setattr(registration, "package", packs)

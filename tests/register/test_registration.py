@@ -33,8 +33,8 @@ def no_pickle(monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 
 
-def test_a_run_becomes_a_version_that_a_reviewer_can_read(given, net, features):
-    made = register_run(given.run, **given.arguments)
+def test_a_run_becomes_a_version_that_a_reviewer_can_read(registered, net, features):
+    given, made = registered, registered.made
     client = client_of(given)
     version = client.get_model_version("tiny", "1")
     assert (made.model_name, made.version, made.model_uri) == ("tiny", 1, "models:/tiny/1")
@@ -69,8 +69,8 @@ def test_a_run_becomes_a_version_that_a_reviewer_can_read(given, net, features):
     assert "net all values/test_auc" not in linked
 
 
-def test_files_travel_with_the_run_and_with_the_version(given):
-    made = register_run(given.run, **given.arguments)
+def test_files_travel_with_the_run_and_with_the_version(registered):
+    given, made = registered, registered.made
     client = client_of(given)
     folder = Path(client.get_run(made.run_id).info.artifact_uri.removeprefix("file://").replace("%20", " "))
     files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
@@ -104,8 +104,8 @@ def test_files_travel_with_the_run_and_with_the_version(given):
     assert sum(p.stat().st_size for p in whole.rglob("*") if p.is_file()) < 600_000
 
 
-def test_the_version_predicts_what_the_model_predicts(given, net, no_pickle):
-    made = register_run(given.run, **given.arguments)
+def test_the_version_predicts_what_the_model_predicts(registered, net, no_pickle):
+    given, made = registered, registered.made
     model = load(made.model_uri, given)
     rows = tiny_frame(rows=200, seed=9)
     expected = net.probabilities(rows)[:, 0]
@@ -118,10 +118,10 @@ def test_the_version_predicts_what_the_model_predicts(given, net, no_pickle):
     np.testing.assert_allclose(model.predict(texts.drop(columns=["ad", "hour"]))["probability"], expected, atol=1e-7)
 
 
-def test_what_the_version_does_not_know_is_counted(given):
+def test_what_the_version_does_not_know_is_counted(registered):
     import pandas as pd
 
-    model = load(register_run(given.run, **given.arguments).model_uri, given)
+    model = load(registered.made.model_uri, registered)
     rows = pd.DataFrame(
         {"site": ["site1", None, "never seen"], "ad": ["x", "y", "z"], "hour": ["3", None, "5"], "extra": 1}
     )
@@ -140,16 +140,16 @@ def test_what_the_version_does_not_know_is_counted(given):
         ({"site": [{"a": 1}]}, "column 'site'"),
     ],
 )
-def test_rows_that_cannot_be_scored_are_refused_in_one_sentence(given, rows, message):
+def test_rows_that_cannot_be_scored_are_refused_in_one_sentence(registered, rows, message):
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
-    model = load(register_run(given.run, **given.arguments).model_uri, given)
+    model = load(registered.made.model_uri, registered)
     with pytest.raises(MlflowException, match=message):
         model.predict(pd.DataFrame(rows))
 
 
-def test_an_equal_run_finds_its_version(given):
+def test_an_equal_run_finds_its_version(given, light):
     find = {"config": given.arguments["config"], "out": given.out}
     assert find_registration(given.run, **find) is None
     made = register_run(given.run, **given.arguments)
@@ -164,7 +164,7 @@ def test_nothing_is_looked_up_in_a_store_that_is_not_there(given, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_promotions_are_logged_and_never_forgotten(given):
+def test_promotions_are_logged_and_never_forgotten(given, light):
     first = register_run(given.run, **given.arguments)
     refused = replace(
         given.run, seed=2, verdict=replace(given.run.verdict, promoted=False, reasons=("FAILED: too large",))
@@ -196,18 +196,14 @@ STEPS = ["package", "prove", "dataset", "decision", "record", "_move_alias", "_c
 
 @pytest.mark.parametrize("error", [StopError("the disk burns"), KeyboardInterrupt()], ids=["failure", "interrupt"])
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.usefixtures("light")
 def test_a_registration_that_fails_leaves_nothing(given, monkeypatch, step, error):
     from mlflow.exceptions import MlflowException
 
     def fails(*_args, **_more):
         raise error
 
-    def packs(folder, *_args, **_more):
-        (folder / "MLmodel").parent.mkdir()
-        (folder / "MLmodel").touch()
-
     with monkeypatch.context() as patch:
-        patch.setattr(registration, "package", packs)
         patch.setattr(registration, step, fails)
         with pytest.raises(type(error)):
             register_run(given.run, **{**given.arguments, "proof": step == "prove"})
@@ -222,7 +218,7 @@ def test_a_registration_that_fails_leaves_nothing(given, monkeypatch, step, erro
     assert find_registration(given.run, config=RegisterConfig(), out=given.out) is None
 
 
-def test_a_failure_after_the_aliases_moved_moves_them_back(given, monkeypatch):
+def test_a_failure_after_the_aliases_moved_moves_them_back(given, light, monkeypatch):
     register_run(given.run, **given.arguments)
     client = client_of(given)
     moved = registration._move_alias
@@ -239,10 +235,10 @@ def test_a_failure_after_the_aliases_moved_moves_them_back(given, monkeypatch):
     assert [v.version for v in client.search_model_versions("name='tiny'")] == [1]
 
 
-def test_what_a_killed_process_left_is_swept_by_the_next_one(given):
+def test_what_a_killed_process_left_is_swept_by_the_next_one(given, light):
     made = register_run(given.run, **given.arguments)
     client = client_of(given)
-    client.delete_model_version_tag("tiny", "1", "complete")
+    client.delete_model_version_tag("tiny", "1", "promotion")
     client.update_run(made.run_id, status="RUNNING")
     assert find_registration(given.run, config=RegisterConfig(), out=given.out) is None
     again = register_run(given.run, **given.arguments)
