@@ -1,7 +1,7 @@
 """Estimate: rows, values, bytes, memory and time of a run before it starts, from a sample and documented constants.
 
 Reference: Heaps, "Information retrieval: computational and theoretical aspects", 1978, for how the number of distinct
-values grows with the rows (a power law, whose exponent is read off the sample and its first half).
+values grows with the rows (a power law, whose exponent is read off the sample and its first quarter).
 """
 
 from __future__ import annotations
@@ -224,11 +224,11 @@ def _schema(sample: Sample, config: RunConfig) -> Schema:
 
 def _grown(frame: pl.DataFrame, schema: Schema, train_rows: int) -> _Grown:
     whole = fit_encoder(frame, schema)
-    half = fit_encoder(frame.head(max(frame.height // 2, 1)), schema)
+    quarter = fit_encoder(frame.head(max(frame.height // 4, 1)), schema)
     sizes = {}
     for name, vocabulary in whole.vocabularies.items():
-        n, before = vocabulary.size - RESERVED, half.vocabularies[name].size - RESERVED
-        exponent = min(math.log2(n / before), 1.0) if n > before > 0 else 0.0
+        n, before = vocabulary.size - RESERVED, quarter.vocabularies[name].size - RESERVED
+        exponent = min(math.log(n / before, 4), 1.0) if n > before > 0 else 0.0
         grown = n * (train_rows / max(frame.height, 1)) ** exponent
         sizes[name] = RESERVED + min(round(grown), max(train_rows, n))
     return _Grown(sample=whole, sizes=sizes)

@@ -57,8 +57,8 @@ def report(
         written = rewrite or not page.is_file()
         if written:
             record = _rewrite(record.config, folder)
-        text = [summary_table(record), f"Report: {page}" + (" (written again)" if written else "")]
-        speaker.show(run_result(record, folder), "\n".join(text))
+        text = summary_table(record, report=page) + ("\nthe report was written again" if written else "")
+        speaker.show(run_result(record, folder), text)
 
 
 def _rewrite(config: Any, folder: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,7 +127,7 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
     result = run_result(record, out)
     if refused is not None:
         result |= {"error": str(refused), "exit_code": refused.exit_code}
-    speaker.show(result, "\n".join([summary_table(record), *_footer(record, out)]))
+    speaker.show(result, "\n".join([summary_table(record, report=out / "report.html"), *_footer(record, out)]))
     if refused is not None:
         raise refused
 
@@ -150,14 +151,23 @@ def run_result(record: Run, out: Path) -> dict[str, Any]:
 
 
 def _footer(record: Run, out: Path) -> list[str]:
+    """Say where the files are and what was not done again, in the layout of the table above it."""
     reused = [str(s["name"]) for s in record.stages if s["reused"]]
-    lines = [
-        f"Stages: {len(record.stages)}, of which {len(reused)} were reused, since nothing they depend on has changed."
-    ]
+    stages = f"{len(record.stages)}, of which {len(reused)} were reused, since nothing they depend on has changed"
     if reused and len(reused) < len(record.stages):
-        lines.append(f"Done now: {', '.join(str(s['name']) for s in record.stages if not s['reused'])}.")
-    lines.append(f"Files: {out}")
-    return lines
+        stages += f"; done now: {', '.join(str(s['name']) for s in record.stages if not s['reused'])}"
+    lines = {"files": str(out), "stages": stages}
+    return [
+        textwrap.fill(
+            text,
+            120,
+            initial_indent=f"{name:<9}",
+            subsequent_indent=" " * 9,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, text in lines.items()
+    ]
 
 
 _NEW = "A whole run"
