@@ -13,6 +13,7 @@ import polars as pl
 from ctrsel.core.artifact import digest_arrays
 from ctrsel.data.table import Ragged, Table
 from ctrsel.models.model import Model
+from ctrsel.models.one_thread import one_thread
 from ctrsel.records.evaluation import Evaluation, Metric
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import MISSING, RESERVED, FeatureSet
@@ -29,10 +30,8 @@ _REPEATS = 7
 
 def milliseconds_per_1000(model: Model, rows: pl.DataFrame) -> float:
     """Return the median time to score 1,000 raw rows (encoding included) on one thread, in milliseconds."""
-    from threadpoolctl import threadpool_limits
-
     times = []
-    with threadpool_limits(limits=1):
+    with one_thread():
         for _ in range(_REPEATS + 1):
             started = time.perf_counter()
             model.logits(rows)
