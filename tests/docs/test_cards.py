@@ -161,3 +161,10 @@ def test_deviations_are_found() -> None:
     tags = [tag for _, tag in deviations()]
     assert len(tags) >= 7
     assert all(re.match(r"DEVIATION\([^)]+\): \S", tag) for tag in tags)
+
+
+def test_the_demos_figures_are_written_by_the_command() -> None:
+    text = (CARDS / "gated.md").read_text(encoding="utf-8")
+    part = re.search(r"<!-- written by docs/evidence.py -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
+    assert part is not None
+    assert "| net, random values |" in part[1], "a selection stands beside its controls"
