@@ -33,6 +33,7 @@ from ctrsel.models.network import Net
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
 from ctrsel.train.hardening import folded
+from ctrsel.train.intercept import intercept_shift
 from ctrsel.train.norms import settle_norms
 from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.steps import CATALOG as STEPS
@@ -43,6 +44,7 @@ from ctrsel.train.validation import validate
 __all__ = ["NetLearner"]
 
 _SETTLE_ROWS = 16384  # training rows that the batch norms are settled on
+_CENTRE_ROWS = 200_000  # training rows that the intercept is set on
 _BATCHES = 48  # an epoch has at least about so many steps, unless batches are at their smallest
 
 
@@ -183,7 +185,8 @@ class _Run:
                 if failed >= learner.patience:
                     break
         net.set_weights(best_weights)
-        return self._fit(began, model=self._model(best_weights))
+        self._centre()
+        return self._fit(began, model=self._model(self._copy()))
 
     def search(self, began: float) -> Fit:
         """Train weights and gates together."""
@@ -280,6 +283,19 @@ class _Run:
         )
         some = batches(self.table.take(picked), None, size=min(rows, _SETTLE_ROWS // 4))
         settle_norms(self.net, (to_inputs(b) for b in some if len(b.rows) > 1))
+
+    def _centre(self) -> None:
+        """Shift each label's intercept so that evaluation-mode predictions on training rows add up to the positives."""
+        learner = self.learner
+        picked = np.arange(self.n)
+        if self.n > _CENTRE_ROWS:
+            picked = np.sort(generator(self.seed, "net", "centre").permutation(self.n)[:_CENTRE_ROWS])
+        some = self.table.take(picked + self.table.span("train").start)
+        assert some.labels is not None
+        predictor = NetPredictor(backbone=learner.backbone, width=learner.width, labels=self.labels, net=self.net)
+        logits = predictor.logits(some)
+        shifts = [intercept_shift(some.labels[:, t], logits[:, t], weight=some.weight) for t in range(self.labels)]
+        self.net.prior.add_(torch.tensor(shifts, dtype=self.net.prior.dtype))
 
     def _fit(
         self,

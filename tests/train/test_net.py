@@ -262,7 +262,7 @@ def test_retraining_starts_from_the_narrowed_snapshot(searched, table):
     narrow = table.narrow(features)
     # Almost no step was taken: the weights are those of the start (running moments of the normalisation move).
     for key, value in start.predictor.net.weights().items():
-        if "running" not in key and "num_batches" not in key:
+        if "running" not in key and "num_batches" not in key and key != "prior":  # and the intercept is set
             torch.testing.assert_close(fit.model.predictor.net.weights()[key], value, atol=1e-7, rtol=1e-5)
     assert fit.model.encoder.digest == narrow.encoder.digest
     again = QUICK.fit(table, features, start=start, seed=1)
