@@ -43,6 +43,7 @@ def evaluate(
     *,
     split: str = "test",
     segments: tuple[str, ...] = (),
+    segments_of: Table | None = None,
     seed: int = 1,
     keep_logits: bool = True,
 ) -> Evaluation:
@@ -53,6 +54,8 @@ def evaluate(
         table: A table of the model's Encoder with this split; for a selected model the narrowed one.
         split: Which rows are read; the log says so.
         segments: Fields by whose values (20 rows or more) predicted and observed are compared; sensitive fields are left out.
+        segments_of: The same rows with the fields that a selection dropped, so that all models are compared by the same
+            segments; None for the table itself.
         seed: Of the bootstrap.
         keep_logits: Whether per-row scores go into the result.
 
@@ -109,7 +112,9 @@ def evaluate(
         rows=part.n_rows,
         label=table.schema.labels[0].name,
         metrics=metrics,
-        segments=_segments(part, segments, labels, probabilities, weight),
+        segments=_segments(
+            part if segments_of is None else segments_of.part(split), segments, labels, probabilities, weight
+        ),
         reliability=tuple(
             {"predicted": float(p), "observed": float(o), "low": float(lo), "high": float(hi), "rows": float(w)}
             for p, o, lo, hi, w in zip(bins.predicted, bins.observed, bins.low, bins.high, bins.weight, strict=True)

@@ -191,12 +191,11 @@ class Stages:
     ) -> Evaluation:
         """Read the test split once for this model."""
         scored = table if features is None else table.narrow(features)
-        shown = tuple(s for s in segments if s in scored.schema.names)
         return self.cache.get(
             f"evaluate/{_file_name(name)}",
-            version=1,
-            inputs={"model": model.digest, "table": table.digest, "segments": list(shown), "seed": self.seed},
-            compute=lambda: evaluate(model, scored, split="test", segments=shown, seed=self.seed),
+            version=2,
+            inputs={"model": model.digest, "table": table.digest, "segments": list(segments), "seed": self.seed},
+            compute=lambda: evaluate(model, scored, split="test", segments=segments, segments_of=table, seed=self.seed),
             save=Evaluation.save,
             load=Evaluation.load,
         )

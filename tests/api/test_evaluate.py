@@ -147,6 +147,16 @@ def test_segments_hide_rare_and_sensitive_values(frame, scores, hand_table, give
         assert s["ratio"] == pytest.approx(p[of].sum() / y[of].sum())
 
 
+def test_a_small_model_is_seen_by_the_segments_of_the_whole_table(frame, scores, hand_table, given_model):
+    from ctrsel.select import exclude
+
+    table = hand_table(frame, ignore=("weight",))
+    narrow = exclude(table, ("site",))
+    found = evaluate(given_model(narrow, scores), narrow, segments=("site",), segments_of=table)
+    assert found.segments == evaluate(given_model(table, scores), table, segments=("site",)).segments
+    assert len(found.segments) == 3
+
+
 def test_a_segment_without_positives_has_no_ratio(hand_table, given_model):
     frame = pl.DataFrame({"click": [0] * 30 + [0, 1] * 15, "site": ["a"] * 30 + ["b"] * 30})
     table = hand_table(frame)
