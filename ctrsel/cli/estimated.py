@@ -62,7 +62,7 @@ def clock(seconds: float) -> str:
 
     Examples:
         >>> clock(0.2), clock(42), clock(125), clock(7300)
-        ('< 1 s', '42 s', '2 min 05 s', '2 h 02 min')
+        ('< 1 s', '42 s', '2 min 05 s', '2 h 01 min')
     """
     if seconds < 1:
         return "< 1 s"
