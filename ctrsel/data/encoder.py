@@ -15,6 +15,7 @@ from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read
 from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
+from ctrsel.data.text_rows import TextPlan
 from ctrsel.data.vocabulary import Vocabulary, fit_vocabulary, smallest_uint
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.schema import Field, Schema
@@ -92,6 +93,10 @@ class Encoder:
             [self.schema.digest, digest_arrays(arrays), texts, {k: list(v) for k, v in self.moments.items()}]
         )
 
+    @cached_property
+    def _text_plan(self) -> TextPlan:
+        return TextPlan.of(self)
+
     def encode(self, frame: pl.DataFrame) -> Table:
         """Encode the fields of a raw frame, for scoring: no labels, no splits.
 
@@ -102,7 +107,8 @@ class Encoder:
         """
         from ctrsel.data.table import Table
 
-        columns = {f.name: self.column(f, frame) for f in self.fields}
+        texts = self._text_plan.encode(frame)
+        columns = {f.name: texts[f.name] if f.name in texts else self.column(f, frame) for f in self.fields}
         return Table(encoder=self, columns=columns, labels=None, row=np.arange(frame.height, dtype=np.int64))
 
     def column(self, field: Field, frame: pl.DataFrame) -> np.ndarray | Ragged:
