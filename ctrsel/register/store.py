@@ -27,7 +27,7 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
-_KIND = "custom_model_development"  # MLflow's page then shows training, and not its pages for language models
+_KIND = "custom_model_development"  # so that MLflow's page does not take it for an experiment with language models
 
 
 def public_uri(text: str) -> str:

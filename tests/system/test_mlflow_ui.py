@@ -119,6 +119,10 @@ def test_a_reviewer_finds_the_version_its_run_and_its_report(registered, page, b
     browser.switch_to.default_content()
     browser.save_screenshot(str(shots / "4-artifacts.png"))
 
+    browser.get(f"{page}/#/experiments/{run.info.experiment_id}/runs")
+    wait_for(browser, run.info.run_name)
+    browser.save_screenshot(str(shots / "6-experiment.png"))
+
     file = Path(unquote(urlparse(run.info.artifact_uri).path)) / "report" / "index.html"
     browser.get(file.as_uri())
     wait_for(browser, "A tiny report", "keeps half of the values")
