@@ -109,7 +109,7 @@ def starter_config(
         "  boosted: {use: boosted}",
         "  net:",
         "    use: net",
-        f"    batch_size: {_batch(sample.rows):<13}# rows a step; gates need some hundred steps to close",
+        "    # batch_size: 2048     # rows a step; chosen by the number of rows while absent",
         "    width: 10              # numbers per embedding row",
         "    backbone: {use: deepfm, hidden: [128, 64]}",
         "",
@@ -206,14 +206,6 @@ def _rate(frame: pl.DataFrame, schema: Schema) -> float:
 
 def _share(mask: pl.Series) -> float:
     return int(mask.sum()) / max(len(mask), 1)
-
-
-def _batch(rows: int) -> int:
-    """Return a batch size with which an epoch has some fifty steps, a power of two of at most 4,096."""
-    size = 32
-    while size < 4096 and rows / (size * 2) >= 50:
-        size *= 2
-    return size
 
 
 def _stem(data: str) -> str:
