@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ctrsel.core.errors import CtrselError
+from ctrsel.core.errors import ConfigError, CtrselError
 
 __all__ = ["EXIT_CODES", "Failure", "Terminated", "failure"]
 
@@ -65,7 +65,7 @@ def failure(error: BaseException, *, place: str = "") -> Failure:
         >>> failure(OSError(errno.ENOSPC, "No space left on device", "/data/t.npy")).sentence
         '/data/t.npy: no space is left on the disk; what was half-written is removed'
     """
-    if isinstance(error, CtrselError):
+    if isinstance(error, CtrselError) and (error.exit_code != ConfigError.exit_code or not _full(error)):
         return Failure(code=error.exit_code, sentence=str(error))
     if isinstance(error, Terminated):
         return Failure(code=143, sentence="ended by SIGTERM; finished stages are kept and the same command goes on")
@@ -73,12 +73,12 @@ def failure(error: BaseException, *, place: str = "") -> Failure:
         return Failure(code=130, sentence="interrupted; finished stages are kept and the same command goes on")
     if isinstance(error, BrokenPipeError):
         return Failure(code=141, sentence=None)
-    for cause in _chain(error):
-        text = str(cause)
-        if (isinstance(cause, OSError) and cause.errno in _FULL) or _FULL_TEXT.search(text):
-            named = cause.filename if isinstance(cause, OSError) else None
-            where = _text(named) or place or "the folder that was being written"
-            return Failure(code=3, sentence=f"{where}: no space is left on the disk; what was half-written is removed")
+    full = _full(error)
+    if full is not None:
+        # Of two names the second is what was written.
+        named = (full.filename2 or full.filename) if isinstance(full, OSError) else None
+        where = _text(named) or place or "the folder that was being written"
+        return Failure(code=3, sentence=f"{where}: no space is left on the disk; what was half-written is removed")
     if isinstance(error, OSError) and error.errno in _REFUSED and error.filename is not None:
         return Failure(code=2, sentence=f"{_text(error.filename)}: {(error.strerror or str(error)).lower()}")
     return Failure(
@@ -86,6 +86,14 @@ def failure(error: BaseException, *, place: str = "") -> Failure:
         sentence=f"a defect of ctrsel, please report it with the lines above: {type(error).__name__}: {error}",
         defect=True,
     )
+
+
+def _full(error: BaseException) -> BaseException | None:
+    """Return what says that the disk is full, the error itself or one below it."""
+    for cause in _chain(error):
+        if (isinstance(cause, OSError) and cause.errno in _FULL) or _FULL_TEXT.search(str(cause)):
+            return cause
+    return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

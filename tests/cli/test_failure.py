@@ -45,6 +45,16 @@ def test_full_disk_is_found_below_other_errors():
     assert "/data/table.npy" in found.sentence
 
 
+def test_a_full_disk_taken_for_a_bad_config_is_still_a_full_disk():
+    found = failure(ConfigError("register.tracking_uri: cannot be used: database or disk is full"), place="runs/a")
+    assert (found.code, found.sentence[:28]) == (3, "runs/a: no space is left on ")
+
+
+def test_of_two_names_the_one_that_was_written():
+    found = failure(OSError(errno.ENOSPC, "No space left on device", "/tmp/from", None, "/data/to"))
+    assert found.sentence.startswith("/data/to:")
+
+
 @pytest.mark.parametrize(
     "text",
     [
