@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrsel.api.assemble import contender, summarise_fields, table_facts, verdict
+from ctrsel.api.assemble import contender, milliseconds_per_1000, summarise_fields, table_facts, verdict
 from ctrsel.api.cache import StageCache, exclusive
 from ctrsel.api.evaluate import compare_auc
 from ctrsel.api.plan import Plan, component_key, plan
@@ -165,7 +165,8 @@ def _judge(
     """Read the test split once per model; measure size and speed."""
     config = stages.plan.config
     segments = _segments(usable, rankings)
-    rows = example_rows(usable.encoder, 1000, seed=stages.seed)
+    models = [*(fit.model for fit in fits.values()), *(outcome.fit.model for _, outcome in outcomes.values())]
+    times = iter(milliseconds_per_1000(models, example_rows(usable.encoder, 1000, seed=stages.seed)))
     contenders: list[Contender] = []
     evaluations: dict[str, Evaluation] = {}
     for key, fit in fits.items():
@@ -183,7 +184,7 @@ def _judge(
                 extra_seconds=0.0,
                 evaluation=evaluations[name],
                 features=None,
-                rows=rows,
+                milliseconds=next(times),
             )
         )
     for name, (selector, outcome) in outcomes.items():
@@ -200,7 +201,7 @@ def _judge(
                 extra_seconds=outcome.selection.seconds,
                 evaluation=evaluations[name],
                 features=features,
-                rows=rows,
+                milliseconds=next(times),
             )
         )
     return tuple(contenders), evaluations
