@@ -7,6 +7,7 @@ Times are CPU seconds on one thread, so that a busy machine changes them little;
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -56,8 +57,8 @@ def main() -> None:
 
     trees = replace(made.learners["boosted"], threads=1)
     assert isinstance(trees, BoostedLearner)
-    fit = cpu("train trees", lambda: trees.fit(known, seed=1), units=train * fields, unit="training cell, all rounds")
-    print(f"{'':24} rounds {len(fit.history)}")
+    fit = cpu("train trees", lambda: trees.fit(known, seed=1), units=known.n_rows, unit="row, all rounds")
+    print(f"{'':24} rounds {len(fit.history)}, log2(leaves) {math.log2(trees.leaves):.2f}")
     cpu("evaluate trees", lambda: evaluate(fit.model, table, seed=1), units=table.part("test").n_rows, unit="test row")
     cpu("explain trees", lambda: explain(fit.model, known, rows=2000, seed=1), units=2000 * fields, unit="cell")
 

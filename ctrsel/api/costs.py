@@ -6,12 +6,24 @@ All constants are CPU seconds on one thread of a 2.1 GHz server core with AVX-51
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from ctrsel.models.cost import BackboneCost
 
-__all__ = ["ASSUMED", "COSTS", "MEMORY", "Assumed", "Costs", "Memory", "NetShape", "speedup", "tree_rounds"]
+__all__ = [
+    "ASSUMED",
+    "COSTS",
+    "MEMORY",
+    "Assumed",
+    "Costs",
+    "Memory",
+    "NetShape",
+    "speedup",
+    "tree_rounds",
+    "tree_seconds",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +34,7 @@ class Costs:
     text_cell: float = 1.5e-7  # row x column more, where a text format is parsed
     audit_cell: float = 8e-8  # row x field
     count_cell: float = 2e-8  # training row x field, counts and exact information
-    tree_cell: float = 5.7e-9  # training row x field x round
+    tree_row_round: float = 4.5e-8  # training or validation row x round x log2(leaves), for tens of fields
     embedded: float = 1.25e-8  # training row x slot x width x epoch: lookups, first order, pairs, validation
     multiply_add: float = 1.3e-10  # training row x forward multiply-add x epoch, forward and backward
     table_step: float = 8e-9  # embedding weight x step: dense Adam, L2 and clipping touch the whole table
@@ -39,10 +51,10 @@ class Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumed:
-    """What early stopping decides, taken from the demo, frappe and Criteo."""
+    """What early stopping decides: seen were 7, 4 and 15 epochs, 240, 430 and 2,000 rounds on the demo, Criteo and frappe."""
 
     epochs: int = 7  # of a net on all values
-    retrain_epochs: int = 5  # of a net on selected values
+    retrain_epochs: int = 7  # of a net on selected values
     rounds: float = 25.0  # of trees, divided by their learning rate
 
 
@@ -123,3 +135,14 @@ class NetShape:
 def tree_rounds(learner: Any) -> float:
     """Return how many rounds trees are assumed to take."""
     return min(float(learner.rounds), ASSUMED.rounds / float(learner.learning_rate))
+
+
+def tree_seconds(learner: Any, rows: int) -> float:
+    """Return the seconds to grow trees.
+
+    Args:
+        learner: With `rounds`, `learning_rate`, `leaves` and `threads`.
+        rows: Training and validation rows.
+    """
+    each = COSTS.tree_row_round * rows * math.log2(learner.leaves)
+    return each * tree_rounds(learner) / speedup(learner.threads)

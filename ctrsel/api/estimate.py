@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ctrsel.api.costs import ASSUMED, COSTS, MEMORY, NetShape, speedup, tree_rounds
+from ctrsel.api.costs import ASSUMED, COSTS, MEMORY, NetShape, tree_rounds, tree_seconds
 from ctrsel.api.plan import Plan, component_key, plan, selection_name
 from ctrsel.api.sample import Sample, is_untyped, sample_source
 from ctrsel.core.config import DataConfig, RunConfig
@@ -282,7 +282,7 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
     add("audit", COSTS.audit_cell * total * fields, size.table)
 
     def trees(learner: Any) -> float:
-        return COSTS.tree_cell * train * fields * tree_rounds(learner) / speedup(learner.threads)
+        return tree_seconds(learner, train + size.rows["valid"])
 
     matrix = train * fields * 4
     bins = MEMORY.tree_bin * train * fields

@@ -35,8 +35,8 @@ def estimate_text(found: Estimate) -> str:
     lines += [
         aligned(["stage", "time", "memory"], stages),
         "",
-        f"{size(found.free_memory)} of memory are free. Times are estimates for this machine when it is idle: a factor of",
-        "two is possible, early stopping decides. Finished stages are reused. Nothing was written.",
+        f"{size(found.free_memory)} of memory are free. Times are estimates for an idle machine: a factor of two is usual,",
+        "more where early stopping comes late. Finished stages are reused. Nothing was written.",
         *(f"warning: {w}" for w in found.warnings),
     ]
     return "\n".join(lines)
