@@ -153,9 +153,14 @@ def run_result(record: Run, out: Path) -> dict[str, Any]:
 def _footer(record: Run, out: Path) -> list[str]:
     """Say where the files are and what was not done again, in the layout of the table above it."""
     reused = [str(s["name"]) for s in record.stages if s["reused"]]
-    stages = f"{len(record.stages)}, of which {len(reused)} were reused, since nothing they depend on has changed"
-    if reused and len(reused) < len(record.stages):
-        stages += f"; done now: {', '.join(str(s['name']) for s in record.stages if not s['reused'])}"
+    if not reused:
+        stages = (
+            f"{len(record.stages)}, all done now; the same command reuses them while nothing they depend on changes"
+        )
+    else:
+        stages = f"{len(record.stages)}, of which {len(reused)} were reused, since nothing they depend on has changed"
+        if len(reused) < len(record.stages):
+            stages += f"; done now: {', '.join(str(s['name']) for s in record.stages if not s['reused'])}"
     lines = {"files": str(out), "stages": stages}
     return [
         textwrap.fill(
