@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ctrsel.core.errors import ConfigError, DataError
-from ctrsel.core.log import event
+from ctrsel.core.log import event, progress
 from ctrsel.core.seeds import derive
 from ctrsel.models.boosted import BoostedPredictor
 from ctrsel.models.model import Model
@@ -162,17 +162,23 @@ class BoostedLearner(Learner):
             x_valid, label=np.ascontiguousarray(valid.label(label)), weight=valid.weight, reference=first, **sets
         )
         found: dict[str, dict[str, list[float]]] = {}
-        booster = lightgbm.train(
-            params,
-            first,
-            num_boost_round=self.rounds,
-            valid_sets=[second],
-            valid_names=["valid"],
-            callbacks=[
-                lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
-                lightgbm.record_evaluation(found),
-            ],
-        )
+        with progress("train", self.rounds, unit="trees at most") as bar:
+
+            def report(state: Any) -> None:
+                bar.advance(1, auc=next(value for _, name, value, *_ in state.evaluation_result_list if name == "auc"))
+
+            booster = lightgbm.train(
+                params,
+                first,
+                num_boost_round=self.rounds,
+                valid_sets=[second],
+                valid_names=["valid"],
+                callbacks=[
+                    report,
+                    lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
+                    lightgbm.record_evaluation(found),
+                ],
+            )
         best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         # The text holds the best rounds only, so that a loaded booster needs to know nothing else.
         kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=best))

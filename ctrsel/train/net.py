@@ -63,7 +63,8 @@ class NetLearner(Learner):
         patience: Stop after so many epochs in a row without a higher validation AUC.
         lr_drop: Factor of the learning rate after an epoch without a higher validation AUC.
         clip: Largest gradient norm.
-        other_share: Share of the value occurrences that train row `OTHER` where nothing else does.
+        other_share: Share of the value occurrences that train row `OTHER` in fields where no training row has it, so that
+            a value that is new when serving meets a trained row; 0 leaves that row zero.
         threads: Of torch, while this learner runs.
         step: How a batch is used.
     """
@@ -77,7 +78,7 @@ class NetLearner(Learner):
     patience: int = 2
     lr_drop: float = 0.1
     clip: float = 10.0
-    other_share: float = 0.0
+    other_share: float = 0.002
     threads: int = 1
     step: Step = field(default_factory=BCE, metadata={"catalog": STEPS})
 

@@ -23,7 +23,9 @@ from ctrsel.train.net import NetLearner
 from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.steps.bce import BCE
 
-QUICK = NetLearner(backbone=DeepFM(hidden=(16,)), width=4, batch_size=64, learning_rate=5e-3, max_epochs=6)
+QUICK = NetLearner(
+    backbone=DeepFM(hidden=(16,)), width=4, batch_size=64, learning_rate=5e-3, max_epochs=6, other_share=0.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +208,16 @@ def test_pruned_equals_hard_masked_on_every_row(searched, table):
     np.testing.assert_allclose(
         small.logits(table.narrow(features_of(searched, table))), searched.model.logits(table), atol=1e-6
     )
+
+
+def test_pruned_equals_hard_masked_where_a_share_of_the_rows_trains_other(table):
+    fit = replace(QUICK, batch_size=128, other_share=0.02).fit(table, gate=OptFS(epochs=5), seed=4)
+    start = table.encoder.offsets["ad"] + 1
+    assert fit.model.predictor.net.embedding.main.detach()[start].any()  # a new value meets a trained row
+    features = features_of(fit, table, other="learned")  # the dropped values' rows are that of OTHER by now
+    assert features.n_values < table.encoder.n_values
+    small = fit.model.narrow(features)
+    np.testing.assert_allclose(small.logits(table.narrow(features)), fit.model.logits(table), atol=1e-6)
 
 
 def test_the_hard_model_is_the_hard_gate(table):
