@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ctrsel.cli import files, steps, whole
+from ctrsel.cli import files, learned, steps, whole
 from ctrsel.cli.failure import Terminated
 from ctrsel.cli.speak import fail
 from ctrsel.core.errors import ConfigError
@@ -40,7 +40,7 @@ def _flowing(command: Callable[..., None]) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in (inspect.getdoc(command) or "").split("\n\n"))
 
 
-for module in (whole, steps, files):
+for module in (whole, steps, learned, files):
     for name, command, epilog, panel in module.COMMANDS:
         app.command(
             name,

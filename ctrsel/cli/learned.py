@@ -1,0 +1,225 @@
+"""The commands of steps that train: train, select, explain; each takes a config or bare data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctrsel.cli.groups import expand
+from ctrsel.cli.source import Source
+from ctrsel.cli.speak import Say, aligned
+from ctrsel.cli.steps import MINIMAL, SHOWN, STEP, Out, examples, ranking_text
+from ctrsel.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ctrsel.train import Fit
+
+__all__ = ["COMMANDS"]
+
+
+@expand
+def train(
+    *,
+    source: Source,
+    learner: Annotated[
+        list[str] | None,
+        typer.Option(help="A learner: of the config, or net or boosted; repeatable. Default: the config's, else net."),
+    ] = None,
+    out: Out = None,
+    say: Say,
+) -> None:
+    """Train on all values, with early stopping on the validation rows; test rows are not read.
+
+    The table is audited first: a suspected leak ends with exit code 3. OUT holds the model ('ctrsel predict' reads it),
+    or one folder per learner.
+    """
+    with say.session() as speaker:
+        extra = {} if source.configured or not learner else _learners(learner)
+        with source.open(extra, bare=_learners(["net"])) as work:
+            speaker.place = str(out or work.plan.out)
+            work.audit()
+            fits = work.train(learner)
+            folders = {name: _place(out, name, fits) for name in fits}
+            for name, fit in fits.items():
+                folder = folders[name]
+                if folder is not None:
+                    fit.model.save(folder)
+            result = {
+                "models": [
+                    {"learner": name, "out": folders[name], "digest": fit.model.digest, **_facts(fit)}
+                    for name, fit in fits.items()
+                ]
+            }
+            header = ["learner", "valid_auc", "valid_log_loss", "epochs", "parameters", "bytes", "seconds"]
+            rows = [[name, *_facts(fit).values()] for name, fit in fits.items()]
+            text = aligned(header, rows) + (f"\n\nsaved in {out}" if out is not None else "")
+            speaker.show(result, text)
+
+
+def _learners(names: list[str]) -> dict[str, Any]:
+    return {"learners": {name: {"use": name} for name in names}, "select.learner": names[0]}
+
+
+def _place(out: Path | None, name: str, fits: dict[str, Fit]) -> Path | None:
+    if out is None:
+        return None
+    return out if len(fits) == 1 else out / name
+
+
+def _facts(fit: Fit) -> dict[str, Any]:
+    return {
+        "valid_auc": float(fit.valid["auc"]),
+        "valid_log_loss": float(fit.valid["log_loss"]),
+        "epochs": fit.epochs,
+        "parameters": fit.model.n_parameters,
+        "bytes": fit.model.bytes_on_disk,
+        "seconds": round(fit.seconds, 2),
+    }
+
+
+@expand
+def select(
+    *,
+    source: Source,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="A selector (see 'ctrsel list'); repeatable. Default: the config's, else gated and ranking."),
+    ] = None,
+    size: Annotated[
+        float | None, typer.Option(help="At most this share of the values is kept (0.5).", show_default=False)
+    ] = None,
+    always_keep: Annotated[
+        list[str] | None, typer.Option(help="A field of which all values are kept; repeatable.", show_default=False)
+    ] = None,
+    never_use: Annotated[
+        list[str] | None, typer.Option(help="A field that must not be used; repeatable.", show_default=False)
+    ] = None,
+    out: Out = None,
+    say: Say,
+) -> None:
+    """Choose fields and values, and retrain on the smaller table, beside the controls at the same size.
+
+    The controls (random values, most frequent values) always run too. OUT holds, per selector, the feature set and the
+    retrained model. Test rows are not read.
+    """
+    with say.session() as speaker:
+        wishes = {
+            "select.selectors": [{"use": name} for name in by] if by else None,
+            "select.size": size,
+            "select.always_keep": always_keep or None,
+            "select.never_use": never_use or None,
+        }
+        extra = {k: v for k, v in wishes.items() if v is not None}
+        with source.open(extra, bare={"rank": MINIMAL}) as work:
+            from ctrsel.api.plan import component_key
+
+            speaker.place = str(out or work.plan.out)
+            work.audit()
+            outcomes = work.select()
+            found, rows = [], []
+            for name, (selector, outcome) in outcomes.items():
+                features, folder = outcome.selection.features, None
+                if out is not None:
+                    folder = out / component_key(selector)
+                    features.save(folder / "feature_set")
+                    outcome.fit.model.save(folder / "model")
+                facts = {
+                    "fields": len(features.fields),
+                    "values": features.n_values,
+                    "valid_auc": float(outcome.fit.valid["auc"]),
+                    "valid_log_loss": float(outcome.fit.valid["log_loss"]),
+                    "bytes": outcome.fit.model.bytes_on_disk,
+                    "seconds": round(outcome.fit.seconds + outcome.selection.seconds, 2),
+                }
+                rows.append([name, *facts.values()])
+                found.append({"name": name, "out": folder, "kept_fields": features.fields, **facts})
+            everything = {"fields": len(work.known.schema.names), "values": work.known.encoder.n_values}
+            header = ["selection", "fields", "values", "valid_auc", "valid_log_loss", "bytes", "seconds"]
+            text = [
+                aligned(header, rows),
+                "",
+                f"of {everything['fields']} fields and {everything['values']:,} values",
+                *([f"saved in {out}"] if out is not None else []),
+            ]
+            speaker.show({"selections": found, "of": everything}, "\n".join(text))
+
+
+@expand
+def explain(
+    *,
+    source: Source,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Explain a saved model on DATA, which then needs no label.", show_default=False),
+    ] = None,
+    learner: Annotated[
+        list[str] | None,
+        typer.Option(help="Train and explain this learner; repeatable. Default: the config's, else boosted."),
+    ] = None,
+    max_rows: Annotated[int | None, typer.Option(help="Rows to explain.", show_default=False)] = None,
+    out: Out = None,
+    say: Say,
+) -> None:
+    """Attribute the log-odds of a sample of validation rows to the fields; the attributions add up, or it is an error."""
+    with say.session() as speaker:
+        from ctrsel.cli.explaining import explain_learners, explain_saved
+
+        if model is not None:
+            if source.configured:
+                raise ConfigError("--model: explains a saved model on bare DATA, not on a config")
+            speaker.place = str(out or "")
+            found = {"model": explain_saved(model, source, rows=max_rows)}
+        else:
+            extra = {} if source.configured or not learner else _learners(learner)
+            if max_rows is not None:
+                extra |= {"explain.max_rows": max_rows, "explain.net_rows": max_rows}
+            with source.open(extra, bare=_learners(["boosted"])) as work:
+                speaker.place = str(out or work.plan.out)
+                found = explain_learners(work, learner)
+        text, result = [], []
+        for name, explanation in found.items():
+            ranking = explanation.to_ranking()
+            folder = None if out is None else out if len(found) == 1 else out / name
+            if folder is not None:
+                explanation.save(folder)
+            result.append(
+                {
+                    "model": name,
+                    "method": explanation.method,
+                    "rows": len(explanation.rows),
+                    "checks": explanation.checks,
+                    "unit": ranking.unit,
+                    "fields": ranking.frame.sort("rank").to_dicts(),
+                    "notes": explanation.notes,
+                    "out": folder,
+                }
+            )
+            checks = ", ".join(f"{k} {v:.2g}" for k, v in explanation.checks.items())
+            text += [f"{name}: {explanation.method}, {len(explanation.rows)} rows ({ranking.unit}); checks: {checks}"]
+            text += [ranking_text(ranking.frame.sort("rank").head(SHOWN)), ""]
+        speaker.show({"explanations": result}, "\n".join(text).rstrip())
+
+
+COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
+    (
+        "train",
+        train,
+        examples("ctrsel train clicks.parquet --label click --learner boosted --out model", "ctrsel train clicks.yaml"),
+        STEP,
+    ),
+    (
+        "select",
+        select,
+        examples("ctrsel select clicks.parquet --label click --size 0.3 --out small", "ctrsel select clicks.yaml"),
+        STEP,
+    ),
+    (
+        "explain",
+        explain,
+        examples("ctrsel explain clicks.parquet --label click --out why", "ctrsel explain clicks.csv --model model"),
+        STEP,
+    ),
+)
