@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.config import IngestConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.audit import audit as _audit
-from ctrsel.data.ingest import ingest as _ingest
+from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Table
 from ctrsel.explain import explain
 from ctrsel.models.model import Model
@@ -37,36 +36,6 @@ __all__ = [
     "select_features",
     "train_model",
 ]
-
-
-def ingest(
-    data: Any,
-    *,
-    label: str | None = None,
-    schema: SchemaConfig | None = None,
-    split: SplitConfig | None = None,
-    settings: IngestConfig | None = None,
-    seed: int = 1,
-) -> Table:
-    """Turn raw rows into a Table with train, valid and test splits.
-
-    Args:
-        data: A polars or pandas frame, an Arrow table, a path or glob, or a mapping of split name to any of these.
-        label: The label column, where nothing else needs to be said.
-        schema: What the columns are; what it does not say is inferred.
-        split: How rows are divided where the data does not say: 10 % valid and 10 % test, stratified.
-        settings: How values become codes.
-        seed: Of the split.
-
-    Raises:
-        ConfigError, DataError: In one sentence with the place, the rule and the value.
-
-    Examples:
-        >>> from ctrsel.testing.tables import tiny_frame
-        >>> ingest(tiny_frame(), label="click").splits
-        {'train': (0, 320), 'valid': (320, 360), 'test': (360, 400)}
-    """
-    return _ingest(data, label=label, schema=schema, split=split, settings=settings, seed=seed)
 
 
 def as_table(data: Any, *, label: str | None = None, seed: int = 1) -> Table:
