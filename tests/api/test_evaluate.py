@@ -216,17 +216,3 @@ class TestCompareAuc:
         negatives = replace(table.take(rows), splits={"test": (0, len(rows))})
         found = compare_auc(negatives, scores[: len(rows)], scores[: len(rows)])
         assert (found.value, found.low, found.high) == (None, None, None)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_rows_take_less_than_two_seconds(hand_table, given_model):
-    import time
-
-    rng = np.random.default_rng(0)
-    n = 100_000
-    frame = pl.DataFrame({"click": (rng.random(n) < 0.2).astype(np.int8), "site": rng.integers(0, 9, n)})
-    table = hand_table(frame)
-    model = given_model(table, rng.normal(size=3 * n))
-    began = time.process_time()
-    evaluate(model, table, segments=("site",))
-    assert time.process_time() - began < 2
