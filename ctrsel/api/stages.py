@@ -208,7 +208,7 @@ class Stages:
         explainer = explainer_for(model, trees, nets)
         return self.cache.get(
             f"explain/{_file_name(name)}",
-            version=1,
+            version=2,
             inputs={
                 "model": model.digest,
                 "table": known.digest,

@@ -6,7 +6,9 @@ any value gate can stand in for its gate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
@@ -23,7 +25,9 @@ __all__ = ["Gated"]
 class Gated(Selector):
     """Train the net with a gate per value, keep the values whose gate stays open.
 
-    DEVIATION(OptFS): if more gates stay open than the size allows, only the ones with the largest parameters are kept.
+    DEVIATION(OptFS): if more gates stay open than the size allows, the open ones of the most frequent values are kept.
+
+    A gate's parameter says open or closed; among open gates its order says little, since all of them saturate.
 
     Attributes:
         gate: The gate method.
@@ -38,5 +42,7 @@ class Gated(Selector):
             raise ConfigError(
                 f"select.learner: a gated selection needs a learner with gates, such as net; got {describe(problem.learner)['use']!r}"
             )
-        features = problem.choose(fit.scores, size=size, method="gated", params=describe(self), wanted=fit.kept)
+        counts = {name: v.counts.astype(np.float64) for name, v in problem.table.encoder.vocabularies.items()}
+        features = problem.choose(counts, size=size, method="gated", params=describe(self), wanted=fit.kept)
+        features = replace(features, scores=fit.scores)  # the evidence is the gates'
         return Selection(features=features, snapshot=fit.snapshot, history=fit.history, seconds=fit.seconds)

@@ -95,12 +95,14 @@ class Searched(Learner):
         return self.found
 
 
-def test_the_size_cuts_the_open_gates_by_their_parameter(problem, gate, searched):
+def test_the_size_cuts_the_open_gates_by_frequency(problem, gate, searched):
     again = Problem(table=problem.table, learner=Searched(found=searched))
     features = Gated(gate=gate).select(again, size=7, seed=2).features
-    opened = sorted((s for k in searched.scores for s in searched.scores[k][RESERVED:] if s > 0), reverse=True)
-    kept = [s for k in searched.scores for s in searched.scores[k][features.kept(k)][RESERVED:]]
+    counts = {k: v.counts for k, v in problem.table.encoder.vocabularies.items()}
+    opened = sorted((n for k in counts for n in counts[k][RESERVED:][searched.kept[k][RESERVED:]]), reverse=True)
+    kept = [n for k in counts for n in counts[k][features.kept(k) & searched.kept[k]][RESERVED:]]
     assert sorted(kept, reverse=True) == opened[:7]
+    assert all((features.scores[k] == searched.scores[k]).all() for k in counts)  # the gates stay the evidence
     wide = Gated(gate=gate).select(again, size=problem.n_values, seed=2).features
     assert wide.n_values == len(opened)
 
