@@ -176,6 +176,7 @@ def summarise_fields(
                 # The salt may be printed, so it is joined by what only the holder of the rows knows: without them
                 # nobody can try out values.
                 salt=digest_arrays({salt: labels, field.name: column}) if field.sensitive else salt,
+                sampling_rate=table.schema.sampling_rate,
             )
         found.append(
             FieldSummary(

@@ -43,6 +43,7 @@ def shown_values(
     salt: str,
     limit: int = 20,
     minimum_rows: int = MINIMUM_ROWS,
+    sampling_rate: float = 1.0,
 ) -> tuple[dict[str, Any], ...]:
     """Return the values that a report may show, most frequent first.
 
@@ -55,9 +56,11 @@ def shown_values(
         salt: Of the hashes; who knows it can try values until one fits, so it must not stand in the report.
         limit: At most so many.
         minimum_rows: Values with fewer rows are left out.
+        sampling_rate: Share of the negatives that was kept, in (0, 1]; the odds are multiplied by it, so that rates and
+            intervals are those of the rows before the sampling, as everywhere else in the report.
 
     Returns:
-        Dicts with value, rows, rate, low and high (Wilson, 95 %) and kept.
+        Dicts with value, rows (as they are in the table), rate, low and high (Wilson, 95 %) and kept.
 
     Raises:
         DataError: If the field is sensitive and there is no salt.
@@ -73,12 +76,14 @@ def shown_values(
     n_rows = np.asarray(rows)
     order = np.argsort(-n_rows.astype(np.int64), kind="stable")
     order = order[n_rows[order] >= minimum_rows][:limit]
-    low, high = wilson_limits(np.asarray(positives)[order] / n_rows[order], n_rows[order])
+    n, k = n_rows[order], np.asarray(positives)[order]
+    rate = k / (k + (n - k) / sampling_rate)
+    low, high = (p / (p + (1 - p) / sampling_rate) for p in wilson_limits(k / n, n))
     return tuple(
         {
             "value": _shown(values[i], sensitive=sensitive, salt=salt),
             "rows": int(n_rows[i]),
-            "rate": int(positives[i]) / int(n_rows[i]),
+            "rate": float(rate[place]),
             "low": float(low[place]),
             "high": float(high[place]),
             "kept": bool(kept[i]),

@@ -199,6 +199,17 @@ class TestFields:
         assert set(one).isdisjoint(shown(table(3), "s"))
 
 
+def test_rates_of_values_are_those_before_negatives_were_sampled(table, rankings):
+    def rates(rate):
+        schema = dataclasses.replace(table.schema, sampling_rate=rate)
+        sampled = dataclasses.replace(table, encoder=dataclasses.replace(table.encoder, schema=schema))
+        found = summarise_fields(sampled, features=None, rankings=rankings, attribution=None, salt="s")
+        return np.array([v["rate"] for f in found if f.name == "site" for v in f.shown_values])
+
+    whole = rates(1.0)
+    assert rates(0.1) == pytest.approx(0.1 * whole / (1 - 0.9 * whole))
+
+
 def test_table_facts():
     table = tiny_table(rows=400)
     facts = table_facts(table)

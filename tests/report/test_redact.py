@@ -32,6 +32,15 @@ def test_rates_and_intervals_are_wilsons() -> None:
     }
 
 
+def test_rates_are_those_before_negatives_were_sampled() -> None:
+    whole, sampled = show(["a"], [1040], [40])[0], show(["a"], [140], [40], sampling_rate=0.1)[0]
+    assert sampled["rate"] == pytest.approx(whole["rate"])
+    assert sampled["rows"] == 140
+    expected = binomtest(40, 140).proportion_ci(method="wilson")
+    for bound, p in (("low", expected.low), ("high", expected.high)):
+        assert sampled[bound] / (1 - sampled[bound]) == pytest.approx(0.1 * p / (1 - p))
+
+
 def test_most_frequent_first_without_the_rare_and_no_more_than_asked() -> None:
     found = show(["a", "b", "c", "d"], [20, 19, 300, 40], [0, 19, 300, 1], limit=2)
     assert [r["value"] for r in found] == ["c", "d"]
