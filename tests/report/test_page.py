@@ -235,6 +235,18 @@ def test_the_smallest_run_has_a_page(made: Any, tmp_path: Path) -> None:
     assert not re.search(r"\b(nan|None|inf)\b", text)
 
 
+def test_never_used_fields_are_not_counted_as_dropped(made: Any, tmp_path: Path) -> None:
+    """The section counts like the verdict: of what the full net has, which is less than the table's."""
+    fields = tuple(replace(f, kept=f.name in ("city", "odd")) for f in made.run.fields)
+    contenders = tuple(replace(c, fields=3, values=900) if c.role == "full" else c for c in made.run.contenders)
+    config = {**made.run.config, "select": {"never_use": ["user"]}}
+    whole = made.with_run(fields=fields, contenders=contenders, config=config).page(tmp_path)
+    text = Page(whole[whole.index('<section id="selection"') :].split("</section>")[0] + "</section>").text
+    assert "of 900 values" in text
+    assert "of 3 fields" in text
+    assert text.index("select.never_use") < text.index("user") < text.index("Fields dropped as a whole (1)")
+
+
 def test_one_epoch_and_equal_figures_are_drawn(made: Any, tmp_path: Path) -> None:
     history = ({"epoch": 1.0, "tau": 1.0, "kept": 0.0, "valid_auc": 0.5},)
     same = tuple(replace(c, bytes=1000, metrics=made.run.chosen.metrics) for c in made.run.contenders)

@@ -28,16 +28,20 @@ _CURVES: tuple[tuple[str, str, Callable[[float], str], bool], ...] = (
 def selection(facts: Facts) -> dict[str, Any]:
     """Return what the section shows."""
     run, chosen = facts.run, facts.chosen
-    gone = [f for f in run.fields if not f.kept]
+    # What `select.never_use` names is in no net, the full one included: it was not dropped by this selection.
+    aside = set(run.config.get("select", {}).get("never_use", ()))
+    gone = [f for f in run.fields if not f.kept and f.name not in aside]
+    before = facts.full or run.table
     return {
         "name": chosen.name,
         "charts": _history(facts),
         "epochs": len(run.selection_history),
         "kept_values": count(chosen.values),
-        "all_values": count(run.table.values),
-        "kept_share": share(chosen.values, run.table.values),
+        "all_values": count(before.values),
+        "kept_share": share(chosen.values, before.values),
         "kept_fields": count(chosen.fields),
-        "all_fields": count(run.table.fields),
+        "all_fields": count(before.fields),
+        "aside": [text(f.name, limit=40) for f in run.fields if f.name in aside],
         "gone": [text(f.name, limit=40) for f in gone],
         "dropped": _dropped(facts),
         "compared": _compared(facts),
