@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 
 from ctrsel.core.errors import DataError
@@ -93,16 +95,30 @@ def numeric_values(series: pl.Series, *, place: str = "") -> pl.Series:
     return values.fill_nan(None)
 
 
+def _json_array(text: str, *, otherwise: list[str]) -> list[str | None]:
+    """Return the items of a JSON array of single values as texts; of any other text what it is otherwise."""
+    try:
+        found = json.loads(text, parse_int=str, parse_float=str)
+    except ValueError:
+        return list(otherwise)
+    if any(isinstance(item, list | dict) for item in found):
+        return list(otherwise)
+    return [item if item is None else str(item).lower() if isinstance(item, bool) else item for item in found]
+
+
 def list_items(series: pl.Series) -> pl.Series:
     """Return a list column with canonical texts; a text column is split at `|`, a single value is a list of one.
 
-    Missing items inside a list are left out; a missing list is empty.
+    A text that is a JSON array (`[1, 2]`, as a frame with lists is often written to CSV) is read as that array. Missing
+    items inside a list are left out; a missing list is empty.
 
     Examples:
         >>> list_items(pl.Series([[1, 2], None, []], dtype=pl.List(pl.Int64))).to_list()
         [['1', '2'], [], []]
         >>> list_items(pl.Series(["a|b", None])).to_list()
         [['a', 'b'], []]
+        >>> list_items(pl.Series(['[1, 2]', '["a", null]', "[a]|b"])).to_list()
+        [['1', '2'], ['a'], ['[a]', 'b']]
     """
     if isinstance(series.dtype, pl.List | pl.Array):
         lists = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
@@ -110,6 +126,12 @@ def list_items(series: pl.Series) -> pl.Series:
             raise DataError(f"column {series.name!r}: a list must hold single values, got {series.dtype}")
     elif series.dtype == pl.String:
         lists = series.str.split(LIST_SEPARATOR)
+        bracketed = series.str.contains(r"^\s*\[.*\]\s*$").fill_null(value=False)
+        if bracketed.any():
+            split = lists.to_list()
+            for row in bracketed.arg_true().to_list():
+                split[row] = _json_array(series[row], otherwise=split[row])
+            lists = pl.Series(series.name, split, dtype=pl.List(pl.String))
     else:
         lists = canonical_text(series).reshape((-1, 1)).arr.to_list()
     rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "item": lists})

@@ -122,3 +122,20 @@ def test_list_items(values, dtype, expected) -> None:
 def test_lists_of_lists_are_refused_by_the_column_name() -> None:
     with pytest.raises(DataError, match="column 'h': a list must hold single values"):
         list_items(pl.Series("h", [[[1]]]))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("[1, 2]", ["1", "2"]),
+        (' ["a, b", null, 3.0, true] ', ["a, b", "3", "true"]),
+        ("[]", []),
+        ("[a]|[b]", ["[a]", "[b]"]),
+        ("[[1], [2]]", ["[[1], [2]]"]),
+        ("[1 2]", ["[1 2]"]),
+    ],
+)
+def test_a_text_that_is_a_json_array_is_a_list(written, expected) -> None:
+    found = list_items(pl.Series("h", ["x|y", None, written]))
+    assert found.to_list() == [["x", "y"], [], expected]
+    assert found.dtype == pl.List(pl.String)
