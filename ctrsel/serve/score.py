@@ -98,8 +98,14 @@ def score_file(
     size = sum(p.stat().st_size for p in paths) // 1024
     with _writer(target) as write, progress("score", size, unit="kB") as bar:
         for path in paths:
+            before = rows
             for chunk, share in _chunks(path, made, keep=keep, format=format, chunk_rows=chunk_rows):
-                scored = made.score(chunk)
+                try:
+                    scored = made.score(chunk)
+                except DataError as error:
+                    # The error counts from the first row of the chunk.
+                    start = f", counted from row {rows - before + 1:,}" if rows > before else ""
+                    raise DataError(f"{path}{start}: {error}") from error
                 scores = scored.frame(details=details)
                 _check_kept(keep, chunk, scores, path)
                 write(pl.concat([chunk.select(keep), scores], how="horizontal") if keep else scores)

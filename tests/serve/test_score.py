@@ -64,7 +64,7 @@ def test_a_glob_is_scored_in_the_order_of_names_and_counts_what_is_not_known(mod
         ({"chunk_rows": 0}, (ConfigError, "chunk_rows: must be at least 1")),
         ({"source": "none-*.parquet"}, (DataError, "no file matches")),
         ({"source": "broken.parquet"}, (DataError, r"broken\.parquet: cannot be read as parquet")),
-        ({"source": "texts.csv"}, (DataError, "'load': row 2 must be a number, got 'heavy'")),
+        ({"source": "texts.csv"}, (DataError, r"texts\.csv: column 'load': row 2 must be a number, got 'heavy'")),
         ({"source": "clash.csv", "keep": ["probability"]}, (ConfigError, "is the name of a score")),
     ],
 )
