@@ -22,6 +22,7 @@ _TIME = re.compile(r"(^|_)(time|timestamp|ts|date|datetime|day|hour_of|event_at|
 _GROUP = re.compile(
     r"(^|_)(user|uid|session|query|device|customer|visitor|member|cookie)(_|$)|user_?id$", re.IGNORECASE
 )
+_ID = re.compile(r"(^|_)(id|uid|uuid|key)$|[a-z]I[dD]$|^ID$")
 _WEIGHT = re.compile(r"(^|_)(weight|wt|importance)(_|$)", re.IGNORECASE)
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
@@ -159,7 +160,8 @@ def _field(field: Field, frame: pl.DataFrame, schema: Schema) -> list[str]:
 
 def _is_id(series: pl.Series, distinct: int, present: int) -> bool:
     whole = series.cast(pl.Int64, strict=False).count() >= present and not series.dtype.is_float()
-    return whole and distinct > 1000 and distinct / max(present, 1) >= _NEAR_UNIQUE
+    near_unique = distinct > 1000 and distinct / max(present, 1) >= _NEAR_UNIQUE
+    return whole and (near_unique or bool(_ID.search(series.name)))
 
 
 def _shared(items: pl.Series, frame: pl.DataFrame, schema: Schema) -> str | None:

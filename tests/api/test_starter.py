@@ -128,3 +128,12 @@ def test_a_run_of_it_works(tmp_path, monkeypatch):
     result = run(load_config("clicks.yaml", overrides={"register.enabled": False, "learners.net.max_epochs": 3}))
     assert result.report.is_file()
     assert result.run.chosen.values <= 0.5 * result.run.table.values
+
+
+def test_whole_numbers_that_are_called_ids_are_pointed_out(tmp_path):
+    pl.DataFrame(
+        {"item_id": [i % 50 for i in range(400)], "paid": [i % 40 for i in range(400)], "click": [0, 1] * 200}
+    ).write_parquet(tmp_path / "rows.parquet")
+    lines = starter_config(str(tmp_path / "rows.parquet"), "click").splitlines()
+    advice = [lines[i - 1].strip().split(":")[0] for i, line in enumerate(lines) if "an id?" in line]
+    assert advice == ["item_id"]
