@@ -219,25 +219,45 @@ def verdict(
     delta: Metric,
     max_auc_loss: float,
     stops: int,
+    against: Mapping[str, Metric] | None = None,
 ) -> Verdict:
-    """Decide whether the small model may replace the full net, by rules that were fixed before test was read."""
+    """Decide whether the small model may replace the full net, by rules that were fixed before test was read.
+
+    Args:
+        contenders: All of them.
+        chosen: The small model.
+        full: The net on all values.
+        delta: AUC of `chosen` minus that of `full`, with its paired interval.
+        max_auc_loss: How far below it may be.
+        stops: Unaccepted leaks in the audit.
+        against: By name of a control at the same size, AUC of `chosen` minus the control's, with its paired interval.
+    """
     auc, full_auc = chosen.metrics["auc"].value or 0.0, full.metrics["auc"].value or 0.0
     loss = -(delta.value or 0.0)
     ratio = chosen.metrics["calibration_ratio"].value
+    entropy = chosen.metrics["normalised_entropy"].value
     rules = [
         (
             delta.value is not None and loss <= max_auc_loss,
-            f"test AUC {auc:.4f} against {full_auc:.4f} of the full net: at most {max_auc_loss} below it",
+            f"test AUC {auc:.4f} against {full_auc:.4f} of the full net: must be at most {max_auc_loss} below it",
         ),
-        (chosen.bytes < full.bytes, f"{chosen.bytes:,} bytes on disk against {full.bytes:,}: smaller"),
-        (chosen.values < full.values, f"{chosen.values:,} values against {full.values:,}: fewer"),
+        (chosen.bytes < full.bytes, f"{chosen.bytes:,} bytes on disk against {full.bytes:,}: must be smaller"),
+        (chosen.values < full.values, f"{chosen.values:,} values against {full.values:,}: must be fewer"),
         (
             ratio is not None and 0.9 <= ratio <= 1.1,
-            f"predicted / observed on test {_number(ratio)}: between 0.9 and 1.1",
+            f"predicted / observed on test {_number(ratio)}: must be between 0.9 and 1.1",
         ),
-        (stops == 0, f"{stops} unaccepted leaks in the audit: none"),
+        (
+            entropy is not None and entropy < 1,
+            f"normalised entropy on test {_number(entropy)}: must be below 1, which is that of a constant",
+        ),
+        (stops == 0, f"{stops} unaccepted leaks in the audit: must be none"),
     ]
-    controls = [c for c in contenders if c.role == "control"]
+    for name, gap in (against or {}).items():
+        if gap.high is not None:
+            span = f"{gap.value:+.4f}, 95 % {gap.low:+.4f} to {gap.high:+.4f}"
+            rules.append((gap.high >= 0, f"test AUC against the control '{name}' {span}: must not be clearly below it"))
+    controls = [c for c in contenders if c.role == "control" and c.name not in (against or {})]
     reasons = [f"{'passed' if ok else 'FAILED'}: {text}" for ok, text in rules]
     for control in controls:
         other = control.metrics["auc"].value or 0.0

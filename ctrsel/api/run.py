@@ -106,9 +106,13 @@ def _run(made: Plan) -> RunResult:
     chosen = max((c for c in contenders if c.role == "selected"), key=lambda c: c.valid["auc"])
     outcome = outcomes[chosen.name][1]
     features = outcome.selection.features
-    delta = compare_auc(
-        usable, _logits(evaluations[chosen.name]), _logits(evaluations[full.name]), split="test", seed=stages.seed
-    )
+    mine = _logits(evaluations[chosen.name])
+    gaps = {
+        c.name: compare_auc(usable, mine, _logits(evaluations[c.name]), split="test", seed=stages.seed)
+        for c in contenders
+        if c is full or c.role == "control"
+    }
+    delta = gaps.pop(full.name)
     explanations = _explain(stages, usable, fits, chosen=chosen, outcome=outcome)
     record = Run(
         name=made.config.name,
@@ -129,6 +133,7 @@ def _run(made: Plan) -> RunResult:
             delta=delta,
             max_auc_loss=made.config.register.max_auc_loss,
             stops=len(found.stops),
+            against=gaps,
         ),
         digests={
             "table": table.digest,

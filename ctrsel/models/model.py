@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
+from ctrsel.core.artifact import MANIFEST, atomic_folder, digest_json, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.sources import read_frame
@@ -109,7 +109,7 @@ class Model:
 
     @staticmethod
     def load(path: Path) -> Model:
-        """Load what `save` wrote; only the library of its own predictor is imported.
+        """Load what `save` wrote, or the model in a finished run's folder; only its own library is imported.
 
         Raises:
             DataError: If the folder is no saved model, or not what was saved.
@@ -117,6 +117,8 @@ class Model:
         from ctrsel.models import CATALOG
 
         path = Path(path)
+        if not (path / MANIFEST).exists() and (path / "model" / MANIFEST).is_file():
+            path = path / "model"
         m = read_manifest(path, format="ctrsel.model", version=1)
         encoder = Encoder.load(path / "encoder")
         predictor = CATALOG.load(m["kind"], place=str(path)).load(path / "predictor", encoder)

@@ -21,7 +21,16 @@ from ctrsel.records.run import Contender
 from ctrsel.testing.tables import sequence_table, tiny_table
 
 
-def made(name: str, role: str, *, auc: float = 0.8, values: int = 100, size: int = 1000, ratio: float | None = 1.0):
+def made(
+    name: str,
+    role: str,
+    *,
+    auc: float = 0.8,
+    values: int = 100,
+    size: int = 1000,
+    ratio: float | None = 1.0,
+    entropy=0.8,
+):
     return Contender(
         name=name,
         role=role,
@@ -34,7 +43,11 @@ def made(name: str, role: str, *, auc: float = 0.8, values: int = 100, size: int
         bytes=size,
         milliseconds=1.0,
         seconds=1.0,
-        metrics={"auc": Metric(value=auc), "calibration_ratio": Metric(value=ratio)},
+        metrics={
+            "auc": Metric(value=auc),
+            "calibration_ratio": Metric(value=ratio),
+            "normalised_entropy": Metric(value=entropy),
+        },
         valid={"auc": auc},
     )
 
@@ -56,6 +69,8 @@ GOOD = {"auc": 0.799, "values": 40, "size": 500, "ratio": 1.02}
         ({"ratio": 0.899}, -0.001, 0, "predicted / observed"),
         ({"ratio": 1.101}, -0.001, 0, "predicted / observed"),
         ({"ratio": None}, -0.001, 0, "predicted / observed on test unknown"),
+        ({"entropy": 1.0}, -0.001, 0, "normalised entropy"),
+        ({"entropy": None}, -0.001, 0, "normalised entropy on test unknown"),
         ({}, -0.001, 2, "2 unaccepted leaks"),
     ],
 )
@@ -68,13 +83,29 @@ def test_each_rule_by_itself(changes, delta, stops, failed):
     failures = [r for r in found.reasons if r.startswith("FAILED")]
     assert len(failures) == (failed is not None)
     assert all(failed in r for r in failures)
-    assert len(found.reasons) == 5
+    assert len(found.reasons) == 6
     assert found.chosen == "small"
     assert found.delta_auc.value == delta
     assert ("unknown" in found.headline) == (delta is None)
 
 
-def test_controls_inform_and_do_not_decide():
+@pytest.mark.parametrize(("high", "promoted"), [(-0.001, False), (0.0, True), (0.02, True)])
+def test_a_choice_that_is_clearly_below_a_control_is_refused(high, promoted):
+    chosen = made("small", "selected", **GOOD)
+    found = verdict(
+        (FULL, chosen, made("frequent", "control", auc=0.81)),
+        chosen=chosen,
+        full=FULL,
+        delta=Metric(value=-0.001, low=-0.003, high=0.001),
+        max_auc_loss=0.005,
+        stops=0,
+        against={"frequent": Metric(value=-0.011, low=-0.02, high=high)},
+    )
+    assert found.promoted == promoted
+    assert any("must not be clearly below" in r and r.startswith("FAILED") != promoted for r in found.reasons)
+
+
+def test_controls_without_an_interval_inform_and_do_not_decide():
     chosen = made("small", "selected", **GOOD)
     controls = (made("random", "control", auc=0.7), made("frequent", "control", auc=0.9))
     found = verdict(
@@ -86,7 +117,7 @@ def test_controls_inform_and_do_not_decide():
         stops=0,
     )
     assert found.promoted
-    assert [r.split("control")[0] for r in found.reasons[5:]] == [
+    assert [r.split("control")[0] for r in found.reasons[6:]] == [
         "for information: above the ",
         "for information: not above the ",
     ]

@@ -192,6 +192,16 @@ def test_changed_bytes_are_ingested_again(small_plan, tmp_path):
     assert one.digest != two.digest
 
 
+def test_a_leak_that_is_never_used_does_not_stop(small_plan, tmp_path):
+    file = tmp_path / "leak.parquet"
+    frame = tiny_frame(rows=600)
+    frame.with_columns(paid=frame["click"]).write_parquet(file)
+    stages = stages_of(small_plan(data={"train": str(file)}, select={"never_use": ["paid"]}))
+    found = stages.audit(stages.ingest())
+    assert found.stops == ()
+    assert any(f.field == "paid" and f.accepted for f in found.findings)
+
+
 def test_a_leak_stops_every_time_until_it_is_accepted(small_plan, tmp_path):
     import polars as pl
 

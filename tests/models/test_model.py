@@ -263,3 +263,12 @@ def test_trees_are_not_narrowed(boosted, table):
 
 def test_polars_frame_with_missing_columns_scores(table):
     assert net_model(table).logits(pl.DataFrame({"ad": ["ad01", None]})).shape == (2, 1)
+
+
+def test_the_folder_of_a_finished_run_stands_for_its_model(tmp_path):
+    from ctrsel.testing.runs import tiny_net
+    from ctrsel.testing.tables import tiny_table
+
+    model = tiny_net(tiny_table())
+    model.save(tmp_path / "run" / "model")
+    assert Model.load(tmp_path / "run").digest == model.digest
