@@ -39,6 +39,7 @@ class LabelConfig:
 
     name: str
     positive: str | None = None  # inferred for 0/1, -1/1, booleans and yes/no; needed for other texts
+    delay: str | None = None  # how long an outcome may take ("7d", "12h"; a number in the time column's own unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class FieldConfig:
     bins: int | None = None  # quantile only
     vocabulary: str | None = None  # the field whose vocabulary this one shares
     min_count: int | None = None
+    hash_buckets: int | None = None  # values share so many codes by a hash, in place of a vocabulary
     max_length: int | None = None  # sequence: how many last events are kept
     cost: float | None = None  # of acquiring the field when serving
     available_at: Literal["before", "after"] = "before"  # "after" the outcome means a leak
@@ -78,7 +80,27 @@ class DataConfig:
     train: str | None = None
     valid: str | None = None
     test: str | None = None
-    format: Literal["auto", "csv", "tsv", "parquet", "ipc", "libsvm", "libfm"] = "auto"
+    format: Literal[
+        "auto",
+        "csv",
+        "tsv",
+        "ndjson",
+        "parquet",
+        "ipc",
+        "libsvm",
+        "libfm",
+        "delta",
+        "sql",
+        "criteo",
+        "avazu",
+        "kdd12",
+        "movielens",
+        "frappe",
+        "openbandit",
+    ] = "auto"
+    encoding: str = "utf-8"  # of text files
+    connection: str | None = None  # sql: the environment variable that holds the database's URI
+    as_of: str | None = None  # rows after this time do not exist yet, for backfills; needs schema.time
     rows: int | None = None  # read at most this many rows of each file, to try things out
 
 
@@ -99,6 +121,10 @@ class IngestConfig:
     numeric_bucket: Literal["log2", "quantile", "none"] = "quantile"
     bins: int = 32
     max_length: int = 50
+    tolerance: float = 0.0  # at most this share of the rows may be rejected; they are written to a file with reasons
+    max_cell: int = 1_000_000  # characters; a row with a longer cell is rejected
+    growth: int | None = None  # append: at most so many new values a vocabulary and increment; None = no limit
+    memory_gb: float | None = None  # what ingest may hold; a quarter of the free memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,6 +151,7 @@ def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig, *, unty
         bins=(ingest.bins if config.bins is None else config.bins) if bucket == "quantile" else None,
         vocabulary=config.vocabulary or series.name,
         min_count=ingest.min_count if config.min_count is None else config.min_count,
+        hash_buckets=config.hash_buckets,
         max_length=ingest.max_length if config.max_length is None and kind == "sequence" else config.max_length,
         cost=config.cost,
         available_at=config.available_at,

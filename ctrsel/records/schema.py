@@ -38,6 +38,7 @@ class Field:
         bins: How many quantile buckets.
         vocabulary: Name of the vocabulary; fields with the same one share codes and embedding rows.
         min_count: Values seen in fewer training rows become `other`.
+        hash_buckets: Values share so many codes by a hash of their text; None for a vocabulary.
         max_length: Sequence only: how many last events are kept.
         cost: Of acquiring the value when serving, in the user's unit.
         available_at: "after" if the value is only known after the outcome.
@@ -50,6 +51,7 @@ class Field:
     bins: int | None = None
     vocabulary: str
     min_count: int = 1
+    hash_buckets: int | None = None
     max_length: int | None = None
     cost: float | None = None
     available_at: Literal["before", "after"] = "before"
@@ -68,6 +70,11 @@ class Field:
             raise ConfigError(f"schema.fields.{self.name}.max_length: must be at least 1, got {self.max_length}")
         if self.min_count < 1:
             raise ConfigError(f"schema.fields.{self.name}.min_count: must be at least 1, got {self.min_count}")
+        if self.hash_buckets is not None and (self.hash_buckets < 1 or self.kind == "numeric"):
+            raise ConfigError(
+                f"schema.fields.{self.name}.hash_buckets: must be at least 1 and belongs to categories and lists, "
+                f"got {self.hash_buckets} for kind {self.kind!r}"
+            )
 
     @property
     def is_float(self) -> bool:
