@@ -1,0 +1,306 @@
+"""Intake: whatever a user names (frames, files, globs, URIs, queries, original layouts) becomes raw rows in shards."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ctrsel.core.artifact import digest_file
+from ctrsel.core.config import DataConfig
+from ctrsel.core.errors import ConfigError, DataError, unknown_name
+from ctrsel.data.frames import alike, first_line, read_frame
+from ctrsel.data.paths import TEXT_FORMATS, dataset_files, guess_format, is_delta, is_uri, source_paths
+from ctrsel.data.raw import PARTS, RawRows, Shard
+from ctrsel.data.rejects import Rejects
+
+__all__ = ["Intake", "open_raw", "source_files"]
+
+_SMALL = 1 << 22  # bytes of a parquet or Arrow file that is rather kept than opened anew for each column
+_KEPT = 8  # small files take at most this part of the memory
+
+
+def open_raw(
+    data: Any,
+    *,
+    rejects: Rejects,
+    scratch: Path,
+    memory: int,
+    max_cell: int = 1_000_000,
+    digests: bool = False,
+) -> RawRows:
+    """Open raw rows without reading them all into memory.
+
+    Parquet and Arrow files and Delta tables are scanned where they lie. Text files, queries, lazy frames, original
+    layouts and what lies behind a URI become parquet in `scratch` once.
+
+    Args:
+        data: A `DataConfig`, a path, glob or URI, a polars (lazy) or pandas frame, an Arrow table, or a mapping of
+            part ("train", "valid", "test") to any of the latter.
+        rejects: Takes the rows that cannot be read.
+        scratch: A folder that outlives the rows returned.
+        memory: Bytes that may be held.
+        max_cell: Characters; a row of a text file with a longer cell is rejected.
+        digests: Whether shards carry the digest of the bytes they were read from; reads local files once more.
+
+    Raises:
+        ConfigError: If the data are named wrongly.
+        DataError: If a source cannot be read, has no rows, or other columns than the first one.
+
+    Examples:
+        >>> import tempfile
+        >>> frame = pl.DataFrame({"ad": ["a", "b"], "click": [0, 1]})
+        >>> raw = open_raw({"train": frame, "test": frame}, rejects=Rejects(), scratch=Path("unused"), memory=2**30)
+        >>> raw.columns, raw.parts
+        (('ad', 'click'), {'train': slice(0, 2, None), 'test': slice(2, 4, None)})
+    """
+    intake = Intake(rejects=rejects, scratch=scratch, memory=memory, max_cell=max_cell, digests=digests)
+    if isinstance(data, DataConfig):
+        given: Mapping[str, Any] = source_files(data)
+        kind = "parquet" if data.dataset is not None else data.format
+        intake = replace(intake, format=kind, encoding=data.encoding, connection=data.connection, rows=data.rows)
+    else:
+        given = data if isinstance(data, Mapping) else {"train": data}
+        if not set(given) <= set(PARTS) or "train" not in given:
+            names = sorted(map(str, given))
+            raise ConfigError(f"data: a mapping needs 'train' and may have 'valid' and 'test', got {names}")
+    shards: list[Shard] = []
+    for part in (p for p in PARTS if p in given):
+        found = intake.open(given[part], part=part)
+        if part != "train":
+            _like_training([s for s in shards if s.part == "train"], found, part)
+        shards += found
+    return RawRows(shards=tuple(shards), columns=tuple(shards[0].schema))
+
+
+def source_files(data: DataConfig) -> dict[str, str]:
+    """Return what a config names as its sources, by part.
+
+    Raises:
+        ConfigError: If no training data is named, or both a dataset and files.
+    """
+    files = {k: v for k in PARTS if (v := getattr(data, k)) is not None}
+    if data.dataset is not None:
+        if files:
+            raise ConfigError(
+                f"data: name a dataset or files, not both: got dataset {data.dataset!r} and {sorted(files)}"
+            )
+        files = dataset_files(data.dataset)
+    if "train" not in files:
+        raise ConfigError(
+            "data.train: name the training file, or a dataset that ships with the package in data.dataset"
+        )
+    return {k: files[k] for k in PARTS if k in files}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """How sources are opened; the attributes are those of `open_raw` and of `DataConfig`."""
+
+    rejects: Rejects
+    scratch: Path
+    memory: int
+    max_cell: int = 1_000_000
+    digests: bool = False
+    format: str = "auto"
+    encoding: str = "utf-8"
+    connection: str | None = None
+    rows: int | None = None
+
+    def open(self, given: Any, *, part: str) -> list[Shard]:
+        """Open one part; its shards have the same columns, whose types may differ.
+
+        Raises:
+            ConfigError, DataError: As `open_raw` does.
+        """
+        rejected = self.rejects.rows
+        if not isinstance(given, str | os.PathLike):
+            shards = [self._frame(given, part)]
+            if not shards[0].rows:
+                raise DataError(f"data.{part}: has no rows")
+            return shards
+        pattern = os.fspath(given)
+        shards = self._named(pattern, part)
+        _same_columns(shards)
+        full = [s for s in shards if s.rows]
+        if not full and self.rejects.rows > rejected:
+            raise DataError(f"{pattern}: every row had to be rejected; {self.rejects.frames[-1]['reason'][0]}")
+        if not full:
+            raise DataError(f"{pattern}: holds a header but no rows")
+        return full
+
+    def _frame(self, given: Any, part: str) -> Shard:
+        if not isinstance(given, pl.LazyFrame):
+            frame = read_frame(given)
+            return Shard(part=part, name="frame", source=frame, rows=frame.height)
+        try:
+            return self.stage(given, part=part, name="frame")
+        except DataError as error:
+            raise DataError(str(error).replace("frame: cannot", "the lazy frame cannot", 1)) from error
+
+    def _named(self, pattern: str, part: str) -> list[Shard]:
+        kind = self.format
+        if kind == "sql":
+            from ctrsel.data.sql import open_sql
+
+            return [open_sql(pattern, intake=self, part=part)]
+        layout = _layouts().get(kind)
+        if layout is not None:
+            return [layout(pattern, intake=self, part=part)]
+        if kind == "auto" and is_uri(pattern):
+            kind = guess_format(pattern)
+        if kind == "delta" or (kind == "auto" and is_delta(pattern)):
+            from ctrsel.data.delta import open_delta
+
+            return [open_delta(pattern, intake=self, part=part)]
+        known = ("auto", *TEXT_FORMATS, *_SCANS)
+        if kind not in known:
+            raise unknown_name("format", kind, (*known, "delta", "sql", *_layouts()), place="data.format")
+        if is_uri(pattern):
+            from ctrsel.data.remote import open_remote
+
+            return open_remote(pattern, kind=kind, intake=self, part=part)
+        return self._files(pattern, kind, part)
+
+    def _files(self, pattern: str, kind: str, part: str) -> list[Shard]:
+        shards: list[Shard] = []
+        left, kept = self.rows, self.memory // _KEPT
+        for path in source_paths(pattern):
+            each = guess_format(str(path)) if self.format == "auto" else kind
+            if each in TEXT_FORMATS:
+                found = self.text(str(path), kind=each, part=part, rows=left)
+            else:
+                shard = self._scan(path, each, part, left)
+                if path.stat().st_size <= min(_SMALL, kept):
+                    shard = replace(shard, source=shard.read(list(shard.schema)))
+                    kept -= int(shard.source.estimated_size()) if isinstance(shard.source, pl.DataFrame) else 0
+                found = [shard]
+            digest = digest_file(path) if self.digests else ""
+            shards += [replace(s, digest=digest) for s in found]
+            if left is not None:
+                left -= sum(s.rows for s in found)
+                if left <= 0:
+                    break
+        return shards
+
+    def text(self, path: str, *, kind: str, part: str, rows: int | None) -> list[Shard]:
+        """Stage one text file of this machine."""
+        if importlib.util.find_spec("ctrsel.data.staging") is None:
+            return [_read_text(path, kind, part, rows)]
+        stage_text = importlib.import_module("ctrsel.data.staging").stage_text
+        shards: list[Shard] = stage_text(
+            path,
+            kind=kind,
+            part=part,
+            encoding=self.encoding,
+            rejects=self.rejects,
+            scratch=self.folder(part),
+            memory=self.memory,
+            rows=rows,
+            max_cell=self.max_cell,
+        )
+        return shards
+
+    def _scan(self, path: Path, kind: str, part: str, rows: int | None) -> Shard:
+        scan, name = _SCANS[kind]
+        try:
+            lazy = scan(path)
+            columns = lazy.collect_schema().names()
+            n = int(lazy.select(pl.len()).collect().item())
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = first_line(error)
+            if "duplicate" in reason.lower():
+                reason = f"two columns have the same name ({reason})"
+            raise DataError(f"{path}: cannot be read as {name}: {reason}") from error
+        if not columns:
+            raise DataError(f"{path}: has no columns")
+        if rows is not None and rows < n:
+            lazy, n = lazy.head(rows), rows
+        return Shard(part=part, name=str(path), source=lazy, rows=n)
+
+    def stage(self, lazy: pl.LazyFrame, *, part: str, name: str, digest: str = "") -> Shard:
+        """Write a lazy frame to parquet once, streaming, and return the shard of it.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        file = self.folder(part) / "rows.parquet"
+        try:
+            (lazy if self.rows is None else lazy.head(self.rows)).sink_parquet(file)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
+        return replace(Shard.of_parquet(file, part=part, name=name), digest=digest)
+
+    def folder(self, part: str) -> Path:
+        """Return a new folder in `scratch`."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{part}-", dir=self.scratch))
+
+
+_SCANS: Mapping[str, tuple[Callable[[Path], pl.LazyFrame], str]] = {
+    "parquet": (lambda path: pl.scan_parquet(path, glob=False), "parquet"),
+    "ipc": (lambda path: pl.scan_ipc(path, glob=False), "Arrow IPC"),
+}
+
+
+def _read_text(path: str, kind: str, part: str, rows: int | None) -> Shard:
+    from ctrsel.data.delimited import read_delimited
+    from ctrsel.data.libsvm import read_libsvm
+
+    if kind == "ndjson":
+        frame = pl.read_ndjson(path, n_rows=rows)
+    elif kind in ("csv", "tsv"):
+        frame = read_delimited(path, separator="," if kind == "csv" else "\t", rows=rows)
+    else:
+        frame = read_libsvm(path, rows=rows)
+    return Shard(part=part, name=path, source=frame, rows=frame.height, untyped=True)
+
+
+def _layouts() -> Mapping[str, Any]:
+    return {}
+
+
+def _same_columns(shards: list[Shard]) -> None:
+    """Refuse shards that lack a column of each other, or where lists stand in one and single values in another."""
+    first = shards[0]
+    for shard in shards[1:]:
+        odd = sorted(set(first.schema) ^ set(shard.schema))
+        if odd:
+            has, lacks = (first.name, shard.name) if odd[0] in first.schema else (shard.name, first.name)
+            raise DataError(
+                f"{shard.name}: all shards must have the same columns, but {odd[0]!r} stands in {has} and not in {lacks}"
+            )
+        for column in first.schema:
+            _same_shape(column, first, shard)
+
+
+def _same_shape(column: str, first: Shard, shard: Shard) -> None:
+    a, b = first.schema[column], shard.schema[column]
+    if pl.Null not in (a, b) and isinstance(a, pl.List | pl.Array) != isinstance(b, pl.List | pl.Array):
+        raise DataError(
+            f"{shard.name}: column {column!r} must hold lists in all shards or in none, got {b} here and {a} in {first.name}"
+        )
+
+
+def _like_training(train: list[Shard], found: list[Shard], part: str) -> None:
+    """Refuse a part without a training column, or with a column of another type than any training shard has.
+
+    Texts of a text file may stand for anything that is no list, since the schema decides what they are.
+    """
+    for column in train[0].schema:
+        for shard in found:
+            if column not in shard.schema:
+                raise DataError(f"data.{part}: must have the training columns, but {column!r} is missing")
+            kind = shard.schema[column]
+            known = [s.schema[column] for s in train]
+            texts = shard.untyped or any(s.untyped for s in train)
+            nested = isinstance(kind, pl.List | pl.Array) or any(isinstance(k, pl.List | pl.Array) for k in known)
+            if not any(alike(kind, k) for k in known) and (nested or not texts):
+                raise DataError(f"data.{part}: column {column!r} must have the training type {known[0]}, got {kind}")
