@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import polars as pl
 
@@ -44,7 +42,7 @@ def text_order(texts: pl.Series) -> np.ndarray:
 
 def _keys(texts: pl.Series) -> np.ndarray:
     """Return uint64 `[n]`: the eight bytes after the common prefix, shorter texts filled up with zeros."""
-    skip = len(os.path.commonprefix([str(texts.min()).encode(), str(texts.max()).encode()]))
+    skip = _shared(str(texts.min()).encode(), str(texts.max()).encode())
     array = texts.rechunk().to_arrow()
     _, offsets_buffer, bytes_buffer = array.buffers()
     offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(texts) + 1]
@@ -60,4 +58,10 @@ def _keys(texts: pl.Series) -> np.ndarray:
     word = words[start - late].astype(np.uint64)
     np.left_shift(word, (np.minimum(late, 7) * 8).astype(np.uint64), out=word)
     mask = np.array([0, *(2**64 - 2 ** (64 - 8 * n) for n in range(1, 9))], dtype=np.uint64)
-    return word & mask[length]
+    np.bitwise_and(word, mask[length], out=word)
+    return word
+
+
+def _shared(first: bytes, last: bytes) -> int:
+    """Return how many bytes two texts have in common from the start."""
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))

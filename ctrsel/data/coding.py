@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import DataError
-from ctrsel.data._text_order import text_order
-from ctrsel.data.canonical import canonical_text
+from ctrsel.data._coding_dictionary import NONE
+from ctrsel.data._coding_spill import Spill, number
+from ctrsel.data.scratch import mapped_arrays
 from ctrsel.data.texts import SortedTexts
 
 __all__ = ["NONE", "Coded", "code_columns"]
 
-NONE = np.uint32(2**32 - 1)
-PIECE = 262_144  # rows looked at together
-_ENTRY = 200  # bytes of one text in a dictionary, beside the text itself (measured: benchmarks/coding.py)
-_COPIES = 3  # of each text while a dictionary is sorted
+_PIECE = 262_144  # rows numbered together
+_IDS = 0.25  # of the memory: what the ids may take before they are mapped from a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,83 +38,68 @@ class Coded:
     texts: SortedTexts
 
 
-class Dictionary:
-    """The texts seen so far, numbered by a polars `Categories` of its own; hashing a row costs what a cast costs."""
-
-    def __init__(self) -> None:
-        self._kind = pl.Categorical(pl.Categories.random())
-        self._alive = pl.Series([], dtype=self._kind)  # the mapping lives as long as a series of it
-        self.known = 0
-        self._text_bytes = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Estimated peak of anonymous memory until it is sorted, in bytes."""
-        return self.known * _ENTRY + self._text_bytes * _COPIES
-
-    def ids(self, values: pl.Series) -> np.ndarray:
-        """Return the raw id of each value, uint32 `[n]`, `NONE` where it is null; new texts get new ids."""
-        texts = values if values.dtype == pl.String else canonical_text(values)
-        codes = texts.cast(self._kind).to_physical()
-        top = codes.max()
-        ids = codes.fill_null(NONE).to_numpy()
-        if top is not None and int(top) >= self.known:
-            fresh = np.flatnonzero((ids >= self.known) & (ids != NONE))
-            row = np.empty(int(top) + 1 - self.known, dtype=np.uint32)
-            row[ids[fresh] - np.uint32(self.known)] = fresh
-            self._text_bytes += int(texts.gather(row).str.len_bytes().sum())
-            self.known = int(top) + 1
-        return ids
-
-    def sorted(self) -> tuple[pl.Series, np.ndarray]:
-        """Return the canonical texts, ascending, and the place of each raw id; the dictionary is empty afterwards."""
-        raw = pl.Series(np.arange(self.known, dtype=np.uint32)).cat.to(self._kind).cast(pl.String)
-        self._alive = pl.Series([], dtype=pl.String)
-        canonical = canonical_text(raw)
-        changed = bool(canonical.ne_missing(raw).any())
-        del raw
-        places = np.full(self.known, NONE, dtype=np.uint32)
-        present = canonical.is_not_null().arg_true().to_numpy() if canonical.null_count() else None
-        texts = canonical if present is None else canonical.gather(present)
-        order = text_order(texts)
-        texts = texts.gather(order)
-        rank = np.arange(len(texts), dtype=np.uint32)
-        if changed and len(texts):
-            first = texts.ne_missing(texts.shift(1)).to_numpy()
-            rank = np.cumsum(first, dtype=np.uint32) - np.uint32(1)
-            texts = texts.filter(first)
-        places[order if present is None else present[order]] = rank
-        return texts.set_sorted(), places
-
-
 def code_columns(
     columns: Sequence[Callable[[], Iterator[pl.Series]]], *, rows: Sequence[int], memory: int, scratch: Path
 ) -> Coded:
     """Number the values of the columns that share one vocabulary.
 
-    Each value is hashed once; what makes "3.0" and "3" one value is done per distinct text.
+    In memory each value is hashed once, and what makes "3.0" and "3" one value is done per distinct text. As soon as
+    the dictionary's estimated cost (200 bytes and three times its length per distinct text) and the ids exceed
+    `memory`, it is forgotten: the columns are read twice more, once for a sample and once to partition the rows on disk
+    by ranges of texts that each fit. `texts` and `places[ids]` are the same either way.
 
     Args:
         columns: Each yields a column's chunks anew, in row order; their types may differ.
         rows: How many rows each column has.
         memory: What may be held at once, in bytes; not counting the chunks that the columns yield.
-        scratch: A folder for what does not fit; the result may be mapped from files there.
+        scratch: A folder for what does not fit. Its files have no names and are gone with the result.
 
     Raises:
         DataError: If a column yields another number of rows, or a type that has no text form.
+
+    Examples:
+        >>> chunks = [pl.Series("ad", ["b", "3.0", None]), pl.Series("ad", [3, 1])]
+        >>> coded = code_columns([lambda: iter(chunks)], rows=[5], memory=2**30, scratch=Path("/tmp"))
+        >>> coded.texts.to_list(), [None if i == NONE else int(coded.places[i]) for i in coded.ids[0]]
+        (['1', '3', 'b'], [2, 1, None, 1, 0])
     """
-    ids = tuple(np.empty(n, dtype=np.uint32) for n in rows)
-    dictionary = Dictionary()
-    for column, out in zip(columns, ids, strict=True):
-        at = 0
+    total = sum(rows)
+    if 4 * total <= _IDS * memory:
+        ids, memory = np.empty(total, dtype=np.uint32), memory - 4 * total
+    else:
+        (ids,) = mapped_arrays([(total, np.dtype(np.uint32))], folder=scratch)
+
+    def source() -> Iterator[tuple[slice, pl.Series]]:
+        return _pieces(columns, rows)
+
+    dictionary = number(source, ids, base=0, memory=memory)
+    if dictionary is not None:
+        sorted_texts, places = dictionary.close()
+        texts = SortedTexts.join([sorted_texts], scratch=scratch)
+    else:
+        spill = Spill(ids, memory=memory, scratch=scratch)
+        texts = SortedTexts.join(spill.texts(source), scratch=scratch)
+        places = spill.places()
+    ends = np.cumsum([0, *rows])
+    columns_ids = tuple(ids[start:stop] for start, stop in pairwise(ends))
+    return Coded(ids=columns_ids, places=places, texts=texts)
+
+
+def _pieces(
+    columns: Sequence[Callable[[], Iterator[pl.Series]]], rows: Sequence[int]
+) -> Iterator[tuple[slice, pl.Series]]:
+    start = 0
+    for which, (column, n) in enumerate(zip(columns, rows, strict=True), start=1):
+        at, stop = start, start + n
         for chunk in column():
-            if at + len(chunk) > len(out):
-                raise DataError(f"column {chunk.name!r}: must have {len(out)} rows, got more; did the source change?")
-            for start in range(0, len(chunk), PIECE):
-                piece = chunk.slice(start, PIECE)
-                out[at : at + len(piece)] = dictionary.ids(piece)
+            if at + len(chunk) > stop:
+                raise DataError(f"column {chunk.name!r}: must have {n} rows, got more; did the source change?")
+            for first in range(0, len(chunk), _PIECE):
+                piece = chunk.slice(first, _PIECE)
+                yield slice(at, at + len(piece)), piece
                 at += len(piece)
-        if at != len(out):
-            raise DataError(f"a column must have {len(out)} rows, got {at}; did the source change?")
-    texts, places = dictionary.sorted()
-    return Coded(ids=ids, places=places, texts=SortedTexts.of(texts))
+        if at != stop:
+            raise DataError(
+                f"column {which} of a vocabulary: must have {n} rows, got {at - start}; did the source change?"
+            )
+        start = stop
