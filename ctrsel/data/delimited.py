@@ -1,149 +1,329 @@
-"""Delimited text (CSV, TSV): read at full speed, refused by line where a row breaks a rule."""
+"""Delimited text (CSV, TSV): read at full speed, in bounded memory, by strict rules that no row slips through.
+
+RFC 4180 (Shafranovich, 2005), with these rules where it is silent or where files break it:
+
+- Every row has the header's number of cells. Blank lines are no rows. Every column is text; an empty cell is "".
+- A cell that begins with a quote ends with one, and quotes inside are doubled; separators and line ends inside are text.
+- A quote inside a cell that does not begin with one is text (`5" x 3"`), if there is an even number of them. With an
+  odd number nobody can tell where the cell ends: the row is faulty.
+- A quote that is never closed, that stays open for longer than four times the longest cell, or that is closed in the
+  middle of a cell: the row's *first line* is faulty, and reading resumes at the next line, each line being judged anew.
+  So an unclosed quote takes its own line with it, and never the rest of the file.
+- A row with another number of cells, whose quotes are right, is faulty as a whole, with all its lines.
+- Lines end with LF or CRLF. Where the first 64 KiB hold CR and no LF, CR ends the lines of the file. Elsewhere a lone
+  CR is text. A NUL, a cell of too many characters, and bytes that are not text in the encoding make a row faulty.
+- A header that names a column twice, or leaves a cell empty, and a compressed file that was cut off, are faults of the
+  file, whatever is tolerated.
+"""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
 
+import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import DataError
+from ctrsel.data import _delimited_loops as loops
+from ctrsel.data.rejects import Rejects
+from ctrsel.data.text_blocks import Piece, RowFaults, encoding_name, text_blocks, undecodable
 
-__all__ = ["read_delimited"]
+__all__ = ["delimited_pieces", "read_delimited"]
+
+_MARK = b"\xef\xbb\xbf"
+_HEAD = 1 << 16  # bytes in which the file's line end is looked for
+_CELL, _ROW = 1 << 16, 1 << 24  # bytes that a cell and a row may have, however few characters are allowed
 
 
 def read_delimited(path: str, *, separator: str, rows: int | None = None) -> pl.DataFrame:
     """Read delimited text strictly: every row has the header's number of cells, and every byte is UTF-8.
 
-    Blank lines are no rows. Every column is text; an empty cell is "".
-
     Raises:
         DataError: Naming the file, the line and the rule.
     """
-    try:
-        frame = pl.scan_csv(
-            path, separator=separator, infer_schema=False, empty_string_is_null=False, glob=False, n_rows=rows
-        ).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = (
-            _explain_text(path, separator)[0]
-            or f"cannot be read as delimited text: {str(error).strip().splitlines()[0][:300]}"
-        )
-        raise DataError(f"{path}: {reason}") from error
-    names = [c.removesuffix("_duplicated_0") for c in frame.columns]
-    duplicated = [c for c in names if names.count(c) > 1]
-    if duplicated:
-        raise DataError(f"{path}: the header names the column {duplicated[0]!r} twice")
-    if "" in names:
-        raise DataError(f"{path}: every cell of the header must hold a name, but cell {names.index('') + 1} is empty")
-    if "\ufffd" in "".join(names):
-        raise DataError(f"{path}: {_explain_text(path, separator)[0] or 'the header must be UTF-8 text'}")
-    # A short row is filled up with empty cells, so only a file whose last column has some can hold one.
-    if frame.width > 1 and (frame[frame.columns[-1]] == "").any():
-        fault, blank = _uneven(path, separator, cells=frame.width, rows=rows)
-        if fault is not None:
-            raise DataError(f"{path}: {fault}")
-        if blank:
-            frame = frame.filter(pl.any_horizontal(pl.all() != ""))
-    return frame
+    faults = RowFaults(rejects=Rejects(), part="train", file=path)
+    pieces = delimited_pieces(path, separator=separator, encoding="utf-8", faults=faults, rows=rows)
+    return pl.concat(piece.frame for piece in pieces)
 
 
-def _uneven(path: str, separator: str, *, cells: int, rows: int | None) -> tuple[str | None, bool]:
-    """Find the first line with another number of cells, and say whether there are blank lines.
-
-    Lines without quotes are counted at once; a file with a quote is read again cell by cell.
-    """
-    line = pl.col("line").str.strip_chars_end("\r")
-    try:
-        counted = (
-            pl.scan_csv(
-                path,
-                has_header=False,
-                separator="\x01",
-                quote_char=None,
-                infer_schema=False,
-                empty_string_is_null=False,
-                new_columns=["line"],
-                glob=False,
-                n_rows=None if rows is None else rows + 1,
-            )
-            .select(
-                (line.str.count_matches(separator, literal=True) + 1).alias("cells"),
-                line.str.contains('"', literal=True).alias("quoted"),
-                (line == "").alias("blank"),
-            )
-            .collect()
-        )
-    except pl.exceptions.PolarsError:  # the byte that is to stand in no line stands in one
-        return _explain_text(path, separator, rows=rows, refused=False)
-    if counted["quoted"].any():
-        return _explain_text(path, separator, rows=rows, refused=False)
-    odd = (counted["cells"] != cells) & ~counted["blank"]
-    if not odd.any():
-        return None, bool(counted["blank"].any())
-    first = int(odd.arg_true()[0])
-    return f"line {first + 1} must have the header's {cells} cells, got {counted['cells'][first]}", False
-
-
-def _explain_text(
-    path: str, separator: str, *, rows: int | None = None, refused: bool = True
-) -> tuple[str | None, bool]:
-    """Find the first row that breaks a rule, cell by cell, and say whether there are blank lines.
+def delimited_pieces(
+    path: str,
+    *,
+    separator: str,
+    encoding: str,
+    faults: RowFaults,
+    rows: int | None = None,
+    max_cell: int = 1_000_000,
+    size: int = 1 << 24,
+) -> Iterator[Piece]:
+    """Yield the rows of a file piece by piece; the first piece has no rows, but the columns.
 
     Args:
-        path: The file.
-        separator: Between cells.
-        rows: Look at this many lines.
-        refused: Whether the fast reader has refused the file, so that something must be wrong with it.
+        path: A file, plain or compressed.
+        separator: One character of ASCII.
+        encoding: Of the file.
+        faults: Takes the faulty rows.
+        rows: Read at most so many, faulty ones included.
+        max_cell: Characters.
+        size: Bytes read at once.
+
+    Raises:
+        DataError: For a fault of the file; for the first fault of a row if none is tolerated.
     """
-    if path.endswith(".zst"):
-        return None, False
-    with Path(path).open("rb") as raw:
-        opener = gzip.open if raw.read(2) == b"\x1f\x8b" or path.endswith(".gz") else open
-    try:
-        with opener(path, "rb") as raw:
-            for number, line in enumerate(raw, start=1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    byte, place = line[error.start], error.start + 1
-                    return (
-                        f"line {number} must be UTF-8 text, got byte 0x{byte:02x} at position {place}; "
-                        "convert the file first"
-                    ), False
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
-            return _walk(csv.reader(text, delimiter=separator, strict=True), rows, refused=refused)
-    except (OSError, EOFError, zlib.error) as error:
-        return f"cannot be read: {str(error).strip().splitlines()[0][:300]}", False
+    reader = _Reader(
+        path=path,
+        separator=separator,
+        encoding=encoding_name(encoding),
+        faults=faults,
+        max_cell=max_cell,
+        blocks=text_blocks(path, encoding=encoding, size=size),
+    )
+    return reader.pieces(rows=rows)
 
 
-def _walk(reader: Any, rows: int | None, *, refused: bool) -> tuple[str | None, bool]:
-    """Read cell by cell; `reader` is a strict `csv.reader`."""
-    started, blank = 1, False
-    suspect = None  # a lone quote is right if it was doubled, which the reader does not tell
-    try:
-        header = next(reader, None)
-        if not header:
-            return "line 1 must hold the header, but it is blank", True
-        while rows is None or reader.line_num <= rows:
-            started = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """What is known of a file while it is read."""
+
+    path: str
+    separator: str
+    encoding: str
+    faults: RowFaults
+    max_cell: int
+    blocks: Iterator[bytes]
+    names: list[str] = field(default_factory=list)
+    buf: bytes = b""
+    last: bool = False
+    eol: int = 10
+    line: int = 1
+    read: int = 0
+
+    def limits(self) -> loops.Limits:
+        return (
+            ord(self.separator),
+            self.eol,
+            len(self.names),
+            self.max_cell,
+            max(4 * self.max_cell, _CELL) + 2,
+            max(64 * self.max_cell, _ROW),
+        )
+
+    def refuse(self, reason: str) -> NoReturn:
+        raise DataError(f"{self.path}: {reason}")
+
+    def fill(self, least: int) -> None:
+        """Read on until so many bytes wait, or the file ends."""
+        parts = [self.buf]
+        waiting = len(self.buf)
+        while waiting < least and not self.last:
+            block = next(self.blocks, None)
+            if block is None:
+                self.last = True
                 break
-            blank = blank or not cells
-            if cells and len(cells) != len(header):
-                return f"line {started} must have the header's {len(header)} cells, got {len(cells)}", blank
-            stray = next((c for c in cells if c.count('"') % 2), None)
-            if refused and suspect is None and stray is not None and reader.line_num == started:
-                suspect = (
-                    f"line {started} has a lone quote inside a cell, in {stray[:40]!r}; quote the cell and double it"
-                )
-    except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            return f"line {started} opens a quote that is never closed", blank
-        if "field larger" not in str(error):  # a long cell is no fault
-            return f"line {started} has a quote in the wrong place ({error})", blank
-    return suspect, blank
+            parts.append(block)
+            waiting += len(block)
+        self.buf = b"".join(parts) if len(parts) > 1 else self.buf
+        end = b"\r" if self.eol == 13 else b"\n"
+        if self.last and self.buf and not self.buf.endswith(end):
+            self.buf += end
+
+    def pieces(self, *, rows: int | None) -> Iterator[Piece]:
+        self.header()
+        yield Piece(frame=pl.DataFrame(schema=dict.fromkeys(self.names, pl.String)), read=0)
+        left = 2**62 if rows is None else rows
+        found = np.empty((1024, 6), dtype=np.int64)
+        skipping = 0
+        least = len(self.buf) + 1 if not self.buf else 1
+        while left > 0:
+            self.fill(least)
+            if not self.buf:
+                break
+            if skipping and not (skipping := self.skip()):
+                continue
+            k, pos, lines, read, skipping = loops.scan_rows(
+                np.frombuffer(self.buf, dtype=np.uint8),
+                self.limits(),
+                left,
+                self.last,
+                found,
+            )
+            if read:
+                found[:k, 4] += self.line
+                yield self.piece(found[:k])
+            left -= read
+            self.line += lines
+            self.buf = self.buf[pos:]
+            if self.last and not self.buf:
+                break
+            # A row that is longer than what was read is read on in doubling steps, not looked at after each block.
+            least = 2 * len(self.buf) if not pos else len(self.buf) + 1
+
+    def skip(self) -> int:
+        """Drop the rest of a line that is too long; return whether the next block must be dropped from, too."""
+        end = self.buf.find(self.eol)
+        self.buf = self.buf[end + 1 :] if end >= 0 else b""
+        self.line += end >= 0
+        return int(end < 0)
+
+    def header(self) -> None:
+        """Read the header, and find out what ends a line."""
+        self.fill(_HEAD)
+        head = self.buf[:_HEAD]
+        if not head:
+            self.refuse("the file is empty")
+        if b"\n" not in head.removesuffix(b"\n") and b"\r" in head.removesuffix(b"\n").removesuffix(b"\r"):
+            self.eol = 13
+            self.buf = self.buf.removesuffix(b"\n") if self.last else self.buf
+            self.fill(1)
+        found = np.empty((2, 6), dtype=np.int64)
+        while True:
+            buf = np.frombuffer(self.buf, dtype=np.uint8)
+            k, pos, lines, _, _ = loops.scan_rows(buf, self.limits(), 1, self.last, found)
+            if k or self.last or pos:
+                break
+            self.fill(2 * len(self.buf))
+        kind, start, end, _, before, cells = (int(x) for x in found[0]) if k else (loops.BLANK, 0, 0, 0, 0, 0)
+        if kind == loops.BLANK or before:
+            self.refuse("line 1 must hold the header, but it is blank")
+        row = self.buf[start:end]
+        wrong = undecodable(row, encoding=self.encoding)
+        if wrong is not None:
+            self.refuse(f"line {1 + wrong[0]} {wrong[1]}")
+        if kind not in (loops.GOOD, loops.RAGGED):
+            self.refuse(f"line 1 {self.reason(kind, cells)}")
+        self.names = _cells(self.text(row), self.separator)
+        twice = next((n for i, n in enumerate(self.names) if n in self.names[:i]), None)
+        if twice:
+            self.refuse(f"the header names the column {twice!r} twice")
+        if "" in self.names:
+            self.refuse(f"every cell of the header must hold a name, but cell {self.names.index('') + 1} is empty")
+        self.line += lines
+        self.buf = self.buf[pos:]
+
+    def text(self, row: bytes) -> str:
+        end = b"\r" if self.eol == 13 else b"\n"
+        row = row.removesuffix(end)
+        return (row if self.eol == 13 else row.removesuffix(b"\r")).decode()
+
+    def piece(self, found: np.ndarray) -> Piece:
+        """Make a frame of the good runs of a block, and note its faulty rows."""
+        ascii_only = self.buf.isascii()
+        clean = bool((found[:, 0] == loops.GOOD).all())
+        runs = [tuple(int(x) for x in f) for f in found]
+        frame = None
+        if clean:
+            frame = self.parse([(start, end) for _, start, end, *_ in runs], sum(r[3] for r in runs))
+        if frame is None:
+            good, n = self.sift(runs, texts=not ascii_only)
+            frame = self.parse(good, n)
+            if frame is None:
+                frame = self.walk(good)
+        read = int(found[:, 3].sum())
+        self.read += read
+        return Piece(frame=frame, read=read, gaps=self.faults.flush(read=self.read))
+
+    def sift(self, runs: list[tuple[int, ...]], *, texts: bool) -> tuple[list[tuple[int, int]], int]:
+        """Note the faulty rows in order; return where the good ones lie, and how many they are."""
+        good: list[tuple[int, int]] = []
+        row, n = self.read, 0
+        for kind, begin, end, rows, first, detail in runs:
+            start, line, before = begin, first, row
+            row += rows
+            if kind != loops.GOOD:
+                self.faults.add(row=before, line=line, reason=self.reason(kind, detail))
+                continue
+            while texts:
+                try:
+                    self.buf[start:end].decode()
+                    break
+                except UnicodeDecodeError as error:
+                    buf = np.frombuffer(self.buf, dtype=np.uint8)
+                    low, high, line, number = loops.find_row(buf, start, self.limits(), line, start + error.start)
+                    bad = self.buf[low:high]
+                    down, reason = undecodable(bad, encoding=self.encoding) or (0, "must be text")
+                    if self.rejects_nothing:
+                        self.refuse(f"line {line + down} {reason}")
+                    self.faults.add(row=before + number, line=line, reason=reason)
+                    good.append((start, low))
+                    n += number
+                    before += number + 1
+                    line += bad.count(bytes([self.eol]))
+                    start = high
+            good.append((start, end))
+            n += row - before
+        return good, n
+
+    @property
+    def rejects_nothing(self) -> bool:
+        return self.faults.rejects.tolerance == 0
+
+    def reason(self, kind: int, detail: int) -> str:
+        """Say what is wrong with a row, as a clause; no cell is quoted, since it may be a sensitive one."""
+        column = f"of {self.names[detail - 1]!r}" if 0 < detail <= len(self.names) else f"{detail}"
+        if kind == loops.RAGGED:
+            return f"must have the header's {len(self.names)} cells, got {detail}"
+        if kind == loops.NUL:
+            return f"has a NUL byte in the cell {column}; the file is damaged, or data.encoding is another one"
+        if kind == loops.LONG:
+            return f"has more than the {self.max_cell} characters of ingest.max_cell in the cell {column}"
+        if kind == loops.LONE:
+            return f"has a lone quote inside a cell, the cell {column}; quote the cell and double it"
+        if kind == loops.STRAY:
+            return f"has a quote in the wrong place, in the cell {column}; quote the cell and double the quotes inside"
+        if kind == loops.OPEN:
+            return "opens a quote that is never closed"
+        return f"is longer than {self.limits()[5]} bytes"
+
+    def parse(self, good: list[tuple[int, int]], n: int) -> pl.DataFrame | None:
+        """Parse runs of good rows at full speed; None where polars sees something else in them."""
+        schema = dict.fromkeys(self.names, pl.String)
+        if not n:
+            return pl.DataFrame(schema=schema)
+        data = self.buf if good == [(0, len(self.buf))] else b"".join(self.buf[start:end] for start, end in good)
+        if data.startswith(_MARK):  # polars would drop the mark, which is a text here
+            data = _MARK + data
+        try:
+            frame = pl.read_csv(
+                data,
+                has_header=False,
+                separator=self.separator,
+                eol_char=chr(self.eol),
+                schema=schema,
+                empty_string_is_null=False,
+            )
+        except pl.exceptions.PolarsError:
+            return None
+        return frame if frame.height == n else None
+
+    def walk(self, good: list[tuple[int, int]]) -> pl.DataFrame:
+        """Parse runs of good rows cell by cell."""
+        buf = np.frombuffer(self.buf, dtype=np.uint8)
+        rows = []
+        for begin, end in good:
+            at = begin
+            while at < end:
+                low, at, _, _ = loops.find_row(buf, at, self.limits(), 0, at)
+                rows.append(_cells(self.text(self.buf[low:at]), self.separator))
+        return pl.DataFrame(rows, schema=dict.fromkeys(self.names, pl.String), orient="row")
+
+
+def _cells(row: str, separator: str) -> list[str]:
+    """Split a row that breaks no rule.
+
+    Examples:
+        >>> _cells('a,"b,""c"" ",', ",")
+        ['a', 'b,"c" ', '']
+    """
+    cell = re.compile(f'"((?:[^"]|"")*)"|([^{re.escape(separator)}]*)')
+    cells, at = [], 0
+    while True:
+        found = cell.match(row, at)
+        assert found is not None  # the second form matches anything
+        inner = found[1]
+        cells.append(found[2] if inner is None else inner.replace('""', '"'))
+        if found.end() >= len(row):
+            return cells
+        at = found.end() + 1
