@@ -21,8 +21,9 @@ from ctrsel.data.paths import TEXT_FORMATS, dataset_files, guess_format, is_delt
 from ctrsel.data.raw import PARTS, RawRows, Shard
 from ctrsel.data.rejects import Rejects
 
-__all__ = ["Intake", "open_raw", "source_files"]
+__all__ = ["GROUP_ROWS", "Intake", "open_raw", "source_files"]
 
+GROUP_ROWS = 1 << 17  # of a copy in parquet: a chunk of a column is read by whole groups
 _SMALL = 1 << 22  # bytes of a parquet or Arrow file that is rather kept than opened anew for each column
 _KEPT = 8  # small files take at most this part of the memory
 
@@ -228,14 +229,22 @@ class Intake:
     def stage(self, lazy: pl.LazyFrame, *, part: str, name: str, digest: str = "") -> Shard:
         """Write a lazy frame to parquet once, streaming, and return the shard of it.
 
+        Args:
+            lazy: At most `rows` of its rows are written.
+            part: Of the data.
+            name: For people.
+            digest: Of what it was read from; that of the copy if absent and wanted.
+
         Raises:
             DataError: If it cannot be read.
         """
         file = self.folder(part) / "rows.parquet"
         try:
-            (lazy if self.rows is None else lazy.head(self.rows)).sink_parquet(file)
+            (lazy if self.rows is None else lazy.head(self.rows)).sink_parquet(file, row_group_size=GROUP_ROWS)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
+        if self.digests and not digest:
+            digest = digest_file(file)
         return replace(Shard.of_parquet(file, part=part, name=name), digest=digest)
 
     def folder(self, part: str) -> Path:
