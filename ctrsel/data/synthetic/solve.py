@@ -1,0 +1,216 @@
+"""Solve: the truth of a planted table from its parts, at a few moments of its time, without drawing a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrsel.data.synthetic._contract import Claim, Moment, Prepared
+from ctrsel.data.synthetic.block import Floats
+from ctrsel.data.synthetic.lattice import Complexes, Lattice, area, expit, information, log_loss_of
+from ctrsel.data.synthetic.truth import FieldTruth, PairTruth, ValueTruth
+
+__all__ = ["MOMENTS", "Solution", "own_spread", "solve", "solve_base"]
+
+MOMENTS = 32  # a table in which something changes is solved at so many moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """What `Truth` holds of the first label."""
+
+    rate: float
+    bayes_auc: float
+    bayes_log_loss: float
+    fields: dict[str, FieldTruth]
+    pairs: tuple[PairTruth, ...]
+    values: dict[str, ValueTruth]
+
+
+def own_spread(part: Prepared, label: str, t: float) -> tuple[float, float]:
+    """Variance of what a part adds to a label's log-odds, and the largest amount."""
+    variance = largest = 0.0
+    for root in part.roots(t):
+        if label in root.log_odds:
+            w = root.log_odds[label]
+            mean = float(root.mass @ w)
+            variance += float(root.mass @ w**2) - mean**2
+            largest += float(np.abs(w[root.mass > 0]).max(initial=0.0))
+    return variance, largest
+
+
+def _lattice(parts: Sequence[Prepared], label: str, hidden: float, times: Floats) -> Lattice:
+    found = [[own_spread(p, label, float(t)) for p in parts] for t in (times[0], times[-1])]
+    variance = max(sum(v for v, _ in at) for at in found) + hidden**2
+    largest = max(max((m for _, m in at), default=0.0) for at in found)
+    return Lattice.spanning(float(np.sqrt(variance)), largest)
+
+
+def _moments(drifts: bool) -> Floats:
+    return (np.arange(MOMENTS) + 0.5) / MOMENTS if drifts else np.array([0.5])
+
+
+def _transform(lattice: Lattice, part: Prepared, label: str, t: float) -> Complexes:
+    return lattice.total(
+        lattice.transform(lattice.place(root.log_odds[label], root.mass))
+        for root in part.roots(t)
+        if label in root.log_odds
+    )
+
+
+def _normal(lattice: Lattice, spread: float) -> Complexes:
+    """Transform of a normal distribution; a spread of 0 is a certain 0."""
+    if spread == 0.0:
+        return np.ones(lattice.points // 2 + 1, dtype=np.complex128)
+    mass = np.exp(-0.5 * (lattice.log_odds / spread) ** 2)
+    return lattice.transform(mass / mass.sum())
+
+
+def solve_base(
+    parts: Sequence[Prepared], *, label: str, rate: float, slope: float, hidden: float, drifts: bool
+) -> float:
+    """Return the log-odds of a row to which nothing is added that make the label's rate what it shall be.
+
+    Args:
+        parts: All of them.
+        label: The label.
+        rate: Its rate.
+        slope: Log-odds added at the end of the time.
+        hidden: Standard deviation of what a session adds.
+        drifts: Whether anything changes over time.
+    """
+    times = _moments(drifts)
+    lattice = _lattice(parts, label, hidden, times)
+    low, high = -40.0, 40.0
+    at = []
+    for t in times:
+        total = lattice.total(_transform(lattice, p, label, float(t)) for p in parts)
+        at.append((lattice.density(total * _normal(lattice, hidden)), slope * t))
+    for _ in range(60):
+        middle = (low + high) / 2
+        found = np.mean([float(d @ expit(middle + s + lattice.log_odds)) for d, s in at])
+        low, high = (middle, high) if found < rate else (low, middle)
+    return (low + high) / 2
+
+
+def solve(parts: Sequence[Prepared], *, label: str, base: float, slope: float, hidden: float, drifts: bool) -> Solution:
+    """Return what is so about the first label.
+
+    Args:
+        parts: All of them, in order.
+        label: The label.
+        base: Log-odds of a row to which nothing is added.
+        slope: Log-odds added at the end of the time.
+        hidden: Standard deviation of what a session adds; no field tells it.
+        drifts: Whether anything changes over time.
+    """
+    times = _moments(drifts)
+    lattice = _lattice(parts, label, hidden, times)
+    session = _normal(lattice, hidden)
+    masses: list[Floats] = []
+    rates: list[Floats] = []
+    without = np.zeros(len(parts))  # log-loss of the best model without a part
+    sums: dict[str | tuple[str, str], Floats] = {}
+    for t in times.tolist():
+        own = [_transform(lattice, p, label, t) for p in parts]
+        # Products of all but one: of those before it and of those behind it.
+        one = np.ones_like(session)
+        before, behind = [one], [one]
+        for left, right in zip(own, reversed(own), strict=True):
+            before.append(before[-1] * left)
+            behind.append(behind[-1] * right)
+        density = lattice.density(before[-1])
+        known = lattice.rate(lattice.density(session), base + slope * t)(lattice.log_odds)
+        masses.append(density / len(times))
+        rates.append(known)
+        joints: dict[str | tuple[str, str], Floats] = {}
+        for i, part in enumerate(parts):
+            rest = before[i] * behind[len(parts) - 1 - i]
+            has_roots = part.acts
+            if has_roots:
+                seen = lattice.density(rest)
+                unseen = lattice.rate(lattice.density(own[i] * session), base + slope * t)(lattice.log_odds)
+                without[i] += log_loss_of(seen, unseen) / len(times)
+            joints |= part.joints(
+                Moment(
+                    t=t,
+                    rate=lattice.rate(lattice.density(rest * session), base + slope * t),
+                    base_rate=float(density @ known),
+                    own=(lattice.log_odds, lattice.density(own[i])) if has_roots else (np.zeros(1), np.ones(1)),
+                    joints=joints,
+                )
+            )
+        for key, joint in joints.items():
+            sums[key] = sums[key] + joint / len(times) if key in sums else joint / len(times)
+    mass, rate = np.concatenate(masses), np.concatenate(rates)
+    best = log_loss_of(mass, rate)
+    fields, values = _fields(parts, sums, without - best)
+    return Solution(
+        rate=float(mass @ rate),
+        bayes_auc=area(np.stack([mass * (1 - rate), mass * rate], axis=1)),
+        bayes_log_loss=best,
+        fields=fields,
+        pairs=tuple(_pair(a, b, sums, fields) for a, b in (k for k in sums if isinstance(k, tuple))),
+        values=values,
+    )
+
+
+def _pair(a: str, b: str, sums: dict[str | tuple[str, str], Floats], fields: dict[str, FieldTruth]) -> PairTruth:
+    both = information(sums[(a, b)])
+    alone = (fields[a].information or 0.0) + (fields[b].information or 0.0)
+    return PairTruth(left=a, right=b, information=both, synergy=both - alone)
+
+
+def _fields(
+    parts: Sequence[Prepared], sums: dict[str | tuple[str, str], Floats], lost: Floats
+) -> tuple[dict[str, FieldTruth], dict[str, ValueTruth]]:
+    claims: dict[str, Claim] = {}
+    adds: dict[str, float] = {}
+    sizes: dict[str, int | None] = {}
+    for part, amount in zip(parts, lost.tolist(), strict=True):
+        has_roots = part.acts
+        for column, claim in zip(part.columns, part.claims(), strict=True):
+            claims[claim.column] = claim
+            sizes[claim.column] = column.values
+            source = claim.redundant_with
+            adds[claim.column] = max(amount, 0.0) if has_roots else 0.0 if source is None else adds.get(source, 0.0)
+    fields, values = {}, {}
+    families = _families(claims)
+    for name, claim in claims.items():
+        joint = sums.get(name)
+        computed = claim.leak is None or joint is not None
+        fields[name] = FieldTruth(
+            kind=claim.kind,
+            values=sizes[name],
+            effect=claim.effect,
+            informative=claim.informative,
+            information=(0.0 if joint is None else information(joint)) if computed else None,
+            auc=(0.5 if joint is None else area(joint)) if computed else None,
+            adds=adds[name] if claim.leak is None else None,
+            redundant_with=tuple(n for n in families[name] if n != name),
+            partner=claim.partner,
+            determined_by=claim.determined_by,
+        )
+        if claim.effects is not None and claim.shares is not None and joint is not None:
+            v = len(claim.shares)
+            known = joint[:v].sum(axis=1)
+            values[name] = ValueTruth(
+                share=claim.shares,
+                effect=claim.effects.log_odds,
+                rate=np.divide(joint[:v, 1], known, out=np.zeros(v), where=known > 0),
+                group=claim.effects.groups,
+            )
+    return fields, values
+
+
+def _families(claims: dict[str, Claim]) -> dict[str, list[str]]:
+    """Fields that say the same as each field, itself included, in the order of the table."""
+    head: dict[str, str] = {}
+    for name, claim in claims.items():
+        head[name] = name if claim.redundant_with is None else head[claim.redundant_with]
+    members: dict[str, list[str]] = {}
+    for name, of in head.items():
+        members.setdefault(of, []).append(name)
+    return {name: members[of] for name, of in head.items()}
