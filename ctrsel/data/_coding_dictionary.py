@@ -42,6 +42,8 @@ class Dictionary:
 
     def ids(self, values: pl.Series) -> np.ndarray:
         """Return the raw id of each value, uint32 `[n]`, `NONE` where it is null; new texts get the next ids."""
+        if values.dtype.is_temporal():
+            return self._times(values)
         texts = values if values.dtype == pl.String else canonical_text(values)
         codes = texts.cast(self._kind).to_physical()
         top = codes.max()
@@ -53,6 +55,18 @@ class Dictionary:
             row[ids[fresh] - np.uint32(self.known)] = fresh
             self.cost += float(text_cost(texts.gather(row)).sum())
             self.known = known
+        return ids
+
+    def _times(self, values: pl.Series) -> np.ndarray:
+        # Writing a time costs several times what sorting it does: only distinct ones are written.
+        physical = values.to_physical()
+        most = physical.max()
+        if most is None:
+            return np.full(len(values), NONE, dtype=np.uint32)
+        found, where = np.unique(physical.fill_null(most).to_numpy(), return_inverse=True)
+        texts = canonical_text(pl.Series(found, dtype=physical.dtype).cast(values.dtype))
+        ids: np.ndarray = self.ids(texts)[where]
+        ids[values.is_null().to_numpy()] = NONE
         return ids
 
     def close(self) -> tuple[pl.Series, np.ndarray]:

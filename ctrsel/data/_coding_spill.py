@@ -73,7 +73,10 @@ class Spill:
     def texts(self, source: Rows) -> Iterator[pl.Series]:
         """Yield the canonical texts, ascending, a range at a time."""
         cuts = self._cuts(source)
-        event("values exceed memory", ranges=len(cuts) + 1, memory_bytes=round(self._memory))
+        event("values exceed memory", rows=len(self._ids), ranges=len(cuts) + 1, memory_bytes=round(self._memory))
+        yield from self._texts(source, cuts)
+
+    def _texts(self, source: Rows, cuts: pl.Series) -> Iterator[pl.Series]:
         files = self._partition(source, cuts)
         try:
             for file in files:
@@ -98,7 +101,7 @@ class Spill:
         # What cannot be divided is held, however large: one text.
         dictionary = number(source, self._ids, base=self._n_raw, memory=math.inf if single else self._memory)
         if dictionary is None:
-            yield from self.texts(source)
+            yield from self._texts(source, self._cuts(source))
             return
         self._n_raw += dictionary.known
         if self._n_raw >= NONE:
