@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ctrsel.data.audit._contract import Check
-from ctrsel.data.table import Ragged
 from ctrsel.records.audit import Finding
 
 if TYPE_CHECKING:
@@ -23,61 +18,21 @@ __all__ = ["Duplicate"]
 class Duplicate(Check):
     """Warn of each field that says the same as an earlier one: a one-to-one renaming on all training rows.
 
-    Fields are compared where the counts of their values agree; a row's code is replaced by the row where it first
-    occurs, which does not depend on names. Constants, and fields with another value in every row, are left to the
-    checks that are about them.
+    Constants, and fields with another value in every row, are left to the checks that are about them; copies with
+    exceptions to `near_duplicate`.
     """
 
     def check(self, view: AuditView) -> list[Finding]:
         """Compare fields of one form (one value, a float, a list) with each other."""
-        alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
-        for name in view.table.schema.names:
-            codes = _training_codes(view, name)
-            counts = np.bincount(codes)
-            counts = np.sort(counts[counts > 0])
-            if len(counts) in (0, 1, len(codes)):
-                continue
-            alike[len(codes), len(counts), hashlib.sha256(counts.tobytes()).digest()].append(name)
-        found = []
-        for names in alike.values():
-            first: dict[bytes, str] = {}
-            for name in names if len(names) > 1 else ():
-                key = _unnamed(view, name)
-                if key not in first:
-                    first[key] = name
-                    continue
-                rows = view.rows("train")
-                found.append(
-                    Finding(
-                        rule="duplicate",
-                        field=name,
-                        severity="warn",
-                        number=1.0,
-                        evidence=f"Its codes are a one-to-one renaming of those of {first[key]!r} in 100 % of the {rows:,} training rows.",
-                        advice=f"Keep one of {first[key]!r} and {name!r}; the other costs memory and splits attributions.",
-                    )
-                )
-        return found
-
-
-def _training_codes(view: AuditView, name: str) -> np.ndarray:
-    """Codes of the training rows: of a list the items, of a float its distinct numbers."""
-    rows = view.table.span("train")
-    column = view.table.columns[name]
-    if isinstance(column, Ragged):
-        return np.asarray(column.codes[column.offsets[rows.start] : column.offsets[rows.stop]])
-    if view.table.schema.field(name).is_float:
-        return np.unique(column[rows], return_inverse=True)[1]
-    return np.asarray(column[rows])
-
-
-def _unnamed(view: AuditView, name: str) -> bytes:
-    codes = _training_codes(view, name)
-    first = np.empty(int(codes.max()) + 1, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    digest = hashlib.sha256(first[codes].tobytes())
-    column = view.table.columns[name]
-    if isinstance(column, Ragged):
-        rows = view.table.span("train")
-        digest.update(np.diff(column.offsets[rows.start : rows.stop + 1]).tobytes())
-    return digest.digest()
+        rows = view.rows("train")
+        return [
+            Finding(
+                rule="duplicate",
+                field=name,
+                severity="warn",
+                number=1.0,
+                evidence=f"Its codes are a one-to-one renaming of those of {first!r} in 100 % of the {rows:,} training rows.",
+                advice=f"Keep one of {first!r} and {name!r}; the other costs memory and splits attributions.",
+            )
+            for name, first in view.renamings.items()
+        ]

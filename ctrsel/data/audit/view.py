@@ -15,6 +15,10 @@ import numpy as np
 
 from ctrsel.core.artifact import digest_arrays
 from ctrsel.core.errors import DataError
+from ctrsel.data.audit._pairs import PairSample
+from ctrsel.data.audit._renamings import renamings
+from ctrsel.data.audit._row_groups import RowGroups, row_groups
+from ctrsel.data.audit._windows import Windows, windows
 from ctrsel.data.buckets import quantile_edges
 from ctrsel.data.table import Ragged, Table
 from ctrsel.records.feature_set import MISSING, OTHER, RESERVED
@@ -69,6 +73,26 @@ class AuditView:
     def base_rate(self, split: str) -> float:
         """Share of positive labels in a split."""
         return self.positives(split) / max(self.rows(split), 1)
+
+    @cached_property
+    def row_groups(self) -> RowGroups | None:
+        """Groups of rows that are equal in all fields but row numbers; None if there are no others."""
+        return row_groups(self)
+
+    @cached_property
+    def windows(self) -> Windows | None:
+        """Windows of time over training and validation rows; None without a time column."""
+        return windows(self)
+
+    @cached_property
+    def pairs(self) -> PairSample:
+        """What sampled training rows that agree in one field say about each other field."""
+        return PairSample.of(self)
+
+    @cached_property
+    def renamings(self) -> dict[str, str]:
+        """Fields that are a one-to-one renaming of an earlier one, which is named."""
+        return renamings(self)
 
     @cached_property
     def _counts(self) -> dict[tuple[str, str], LabelCounts]:
