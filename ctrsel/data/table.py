@@ -12,7 +12,9 @@ import numpy as np
 
 from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
+from ctrsel.core.memory import available_memory
 from ctrsel.data.encoder import Encoder
+from ctrsel.data.scratch import mapped_arrays
 from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.schema import Schema
@@ -20,6 +22,8 @@ from ctrsel.records.schema import Schema
 __all__ = ["Ragged", "Table"]
 
 _OTHERS = ("labels", "weight", "group", "time", "row")
+_TILE = 4096  # rows of a matrix that are filled at once
+_PIECE = 1 << 20  # codes of a column that are remapped at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,12 @@ class Ragged:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, lengths)
         return Ragged(offsets=offsets, codes=self.codes[places])
+
+    def between(self, rows: slice) -> Ragged:
+        """Return consecutive rows; the codes are a view."""
+        start, stop, _ = rows.indices(len(self))
+        offsets = self.offsets[start : max(stop, start) + 1]
+        return Ragged(offsets=np.asarray(offsets - offsets[0]), codes=self.codes[offsets[0] : offsets[-1]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,67 +168,97 @@ class Table:
         return self._rows(np.asarray(rows), splits={})
 
     def _rows(self, rows: slice | np.ndarray, *, splits: Mapping[str, tuple[int, int]]) -> Table:
-        every = np.arange(self.n_rows)[rows] if isinstance(rows, slice) else rows
-        columns = {k: c.take(every) if isinstance(c, Ragged) else c[rows] for k, c in self.columns.items()}
+        columns: dict[str, np.ndarray | Ragged] = {}
+        for name, column in self.columns.items():
+            if isinstance(column, Ragged):
+                columns[name] = column.between(rows) if isinstance(rows, slice) else column.take(rows)
+            else:
+                columns[name] = column[rows]
         picked: dict[str, Any] = {k: None if (v := getattr(self, k)) is None else v[rows] for k in _OTHERS}
         return replace(self, columns=columns, splits=splits, **picked)
 
-    def narrow(self, features: FeatureSet) -> Table:
-        """Return the table of the narrowed Encoder: one gather per column."""
+    def narrow(self, features: FeatureSet, *, scratch: Path | None = None) -> Table:
+        """Return the table of the narrowed Encoder: one gather per column.
+
+        Columns of a memory-mapped table that would fill more than a quarter of the memory that is left are written to
+        a nameless file in `scratch` (None for the folder for temporary files) and mapped; it is gone with the table.
+        """
         encoder = self.encoder.narrow(features)
+        coded = [f for f in encoder.fields if not f.is_float]
+        sizes = {f.name: smallest_uint(encoder.vocabularies[f.vocabulary].size) for f in coded}
+        old = {f.name: c.codes if isinstance(c := self.columns[f.name], Ragged) else c for f in coded}
+        out: dict[str, np.ndarray]
+        needed = sum(len(codes) * sizes[name].itemsize for name, codes in old.items())
+        if any(isinstance(codes, np.memmap) for codes in old.values()) and 4 * needed > available_memory():
+            made = mapped_arrays([(len(codes), sizes[name]) for name, codes in old.items()], folder=scratch)
+            out = dict(zip(old, made, strict=True))
+        else:
+            out = {name: np.empty(len(codes), dtype=sizes[name]) for name, codes in old.items()}
         columns: dict[str, np.ndarray | Ragged] = {}
         for f in encoder.fields:
             column = self.columns[f.name]
             if f.is_float:
                 columns[f.name] = column
                 continue
-            remap = features.remaps[f.vocabulary].astype(smallest_uint(encoder.vocabularies[f.vocabulary].size))
+            remap = features.remaps[f.vocabulary].astype(sizes[f.name])
+            codes = old[f.name]
+            for start in range(0, len(codes), _PIECE):
+                out[f.name][start : start + _PIECE] = remap[codes[start : start + _PIECE]]
             columns[f.name] = (
-                Ragged(offsets=column.offsets, codes=remap[column.codes])
-                if isinstance(column, Ragged)
-                else remap[column]
+                Ragged(offsets=column.offsets, codes=out[f.name]) if isinstance(column, Ragged) else out[f.name]
             )
         return replace(self, encoder=encoder, columns=columns)
 
-    def matrix(self, split: str | None = None) -> np.ndarray:
+    def matrix(self, rows: str | slice | None = None) -> np.ndarray:
         """Return the code fields row by row as rows of the one embedding table.
+
+        Args:
+            rows: A split, or a slice of the rows; None for all.
 
         Shape:
             int32 `[n, C]`, C = len(code_fields); codes have their vocabulary's offset added.
         """
-        rows = slice(None) if split is None else self.span(split)
+        span = self.span(rows) if isinstance(rows, str) else rows or slice(None)
+        start, stop, _ = span.indices(self.n_rows)
         names = self.code_fields
-        n = len(self.row[rows])
-        out = np.empty((n, len(names)), dtype=np.int32)
-        for j, name in enumerate(names):
-            column = self.columns[name]
-            assert isinstance(column, np.ndarray)
-            out[:, j] = column[rows]
-            out[:, j] += self.encoder.offset(name)
+        columns = [np.asarray(self.columns[name]) for name in names]
+        out = np.empty((max(stop - start, 0), len(names)), dtype=np.int32)
+        offsets = [np.int32(self.encoder.offset(name)) for name in names]
+        # A tile of rows stays in the processor's cache until every column has been put into it.
+        for first in range(start, stop, _TILE):
+            last = min(first + _TILE, stop)
+            tile = out[first - start : last - start]
+            for j, column in enumerate(columns):
+                np.add(column[first:last], offsets[j], out=tile[:, j], casting="unsafe")
         return out
 
     def save(self, path: Path) -> None:
         """Save as a folder: the Encoder and one `.npy` per array."""
-        others = [name for name in _OTHERS if getattr(self, name) is not None]
-        manifest = {
-            "format": "ctrsel.table",
-            "version": 1,
-            "splits": {k: list(v) for k, v in self.splits.items()},
-            "columns": {k: "list" if isinstance(c, Ragged) else "plain" for k, c in self.columns.items()},
-            "others": others,
-            "source": self.source,
-            "digest": self.digest,
-        }
+        manifest: dict[str, Any] = {}
         with atomic_folder(Path(path), manifest=manifest) as folder:
-            self.encoder.save(folder / "encoder")
             for i, column in enumerate(self.columns.values()):
                 if isinstance(column, Ragged):
                     np.save(folder / f"column_{i}.offsets.npy", column.offsets, allow_pickle=False)
                     np.save(folder / f"column_{i}.codes.npy", column.codes, allow_pickle=False)
                 else:
                     np.save(folder / f"column_{i}.npy", column, allow_pickle=False)
-            for name in others:
-                np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+            for name in _OTHERS:
+                if getattr(self, name) is not None:
+                    np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+            manifest |= self.write_manifest(folder)
+
+    def write_manifest(self, folder: Path) -> dict[str, Any]:
+        """Write the Encoder beside arrays that stand in a folder already, and return the manifest for them."""
+        self.encoder.save(folder / "encoder")
+        return {
+            "format": "ctrsel.table",
+            "version": 2,
+            "splits": {k: list(v) for k, v in self.splits.items()},
+            "columns": {k: "list" if isinstance(c, Ragged) else "plain" for k, c in self.columns.items()},
+            "others": [name for name in _OTHERS if getattr(self, name) is not None],
+            "source": self.source,
+            "digest": self.digest,
+        }
 
     @staticmethod
     def load(path: Path) -> Table:
@@ -228,7 +268,7 @@ class Table:
             DataError: If a part is missing or damaged, or its length is not that of the others.
         """
         path = Path(path)
-        m = read_manifest(path, format="ctrsel.table", version=1)
+        m = read_manifest(path, format="ctrsel.table", version=2)
 
         def mapped(name: str) -> np.ndarray:
             return read_array(path / f"{name}.npy", mapped=True)

@@ -8,7 +8,30 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["intercept_shift"]
+__all__ = ["intercept_shift", "log_odds"]
+
+_PIECE = 1 << 20  # rows summed at once
+
+
+def log_odds(labels: np.ndarray, *, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the log-odds of the labels' weighted means, float32 `[T]`; within [-15, 15] where there is one class.
+
+    Args:
+        labels: 0 and 1 `[N, T]`.
+        weight: `[N]`, None for equal ones.
+
+    Examples:
+        >>> log_odds(np.array([[1.0], [0], [0], [0]])).round(4).tolist()
+        [-1.0986]
+    """
+    total, positives = 0.0, np.zeros(labels.shape[1])
+    for start in range(0, len(labels), _PIECE):
+        y = labels[start : start + _PIECE].astype(np.float64)
+        w = np.ones(len(y)) if weight is None else weight[start : start + _PIECE].astype(np.float64)
+        total += float(w.sum())
+        positives += w @ y
+    rate = np.clip(positives / total, 3e-7, 1 - 3e-7)
+    return np.asarray(np.log(rate) - np.log1p(-rate), dtype=np.float32)
 
 
 def intercept_shift(labels: np.ndarray, logits: np.ndarray, *, weight: np.ndarray | None = None) -> float:

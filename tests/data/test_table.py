@@ -96,6 +96,37 @@ def test_save_and_load_by_memory_map(table: Table, tmp_path: Path) -> None:
     assert Table.load(tmp_path / "t").labels is None
 
 
+def test_narrowing_a_mapped_table_that_does_not_fit_writes_to_scratch(
+    table: Table, tmp_path, any_features, monkeypatch
+):
+    table.save(tmp_path / "t")
+    mapped = Table.load(tmp_path / "t")
+    features = any_features(table.encoder, 3)
+    plain = table.narrow(features)
+    assert mapped.narrow(features).digest == plain.digest
+    monkeypatch.setattr("ctrsel.data.table.available_memory", lambda: 10)
+    monkeypatch.setattr("ctrsel.data.table._PIECE", 100)
+    narrow = mapped.narrow(features, scratch=tmp_path)
+    assert narrow.digest == plain.digest
+    arrays = [c.codes if isinstance(c, Ragged) else c for c in narrow.columns.values()]
+    assert all(isinstance(a, np.memmap) for a in arrays)
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+    assert not any(isinstance(c, np.memmap) for c in table.narrow(features).columns.values())
+
+
+def test_matrix_of_a_slice(table: Table) -> None:
+    whole = table.matrix()
+    for rows in (slice(0, 0), slice(3, 57), slice(100, None)):
+        assert np.array_equal(table.matrix(rows), whole[rows])
+
+
+@given(LISTS, st.integers(0, 12), st.integers(0, 12))
+def test_ragged_between_is_slicing(lists: list[list[int]], start: int, stop: int) -> None:
+    part = ragged(lists).between(slice(start, stop))
+    assert unpacked(part) == lists[start:stop]
+    assert part.offsets[0] == 0
+
+
 @pytest.mark.parametrize("damage", ["missing", "short", "other length"])
 def test_damaged_parts_are_one_sentence(table: Table, tmp_path: Path, damage: str) -> None:
     table.save(tmp_path / "t")
