@@ -18,6 +18,7 @@ __all__ = [
     "DataConfig",
     "ExplainConfig",
     "FieldConfig",
+    "IngestConfig",
     "LabelConfig",
     "RegisterConfig",
     "RunConfig",

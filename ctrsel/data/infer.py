@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from ctrsel.core.config import FieldConfig, IngestConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data.canonical import canonical_text
+from ctrsel.data.raw import RawRows
+from ctrsel.data.roles import find_label
 from ctrsel.records.schema import Field, Kind, Label, Schema
 
-__all__ = ["infer_schema", "is_numeric"]
+__all__ = ["check_columns", "infer_fields", "infer_schema", "looks_numeric"]
 
-_POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
-_NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
+_ENOUGH = 20  # a column of numbers with at most so many distinct ones is a category
 
 
-def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig, *, untyped: bool = False) -> Schema:
-    """Complete the user's schema from a frame.
-
-    A numeric column with more than 20 distinct numbers is numeric (bucketed by the ingest settings), a list is
-    multivalued, anything else is categorical. Nothing is guessed about leaks, time, groups or weights.
-
-    Args:
-        frame: Raw rows.
-        config: What the user said; it always wins.
-        ingest: Settings of buckets and minimum counts.
-        untyped: Whether the frame comes from a text format, where a column of numbers is a column of texts too. A
-            text column of a typed source is never taken for numbers: its writer chose text.
+def check_columns(columns: tuple[str, ...], config: SchemaConfig) -> None:
+    """Refuse a schema that names columns which are not there, or gives one two roles.
 
     Raises:
-        DataError: If the label, or a column with a role, is not in the data, or the label has not two values.
-        ConfigError: If the schema names a column that is not there.
+        DataError: If a column with a role is not in the data.
+        ConfigError: If another column is not, or a column has two roles.
     """
-    columns = frame.columns
-    label = _label(frame, config)
+    label = config.label.name
+    if label not in columns:
+        raise unknown_name("column", label, columns, place="schema.label")
     for role in ("time", "group", "weight"):
         name = getattr(config, role)
         if name is not None and name not in columns:
@@ -44,20 +38,61 @@ def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig
                 "column", name, columns, place="schema.fields" if name in config.fields else "schema.ignore"
             )
     # The group stays a field unless it is ignored by name: a user id is both.
-    roles = {"the label": label.name, "schema.time": config.time, "schema.weight": config.weight}
+    roles = {"the label": label, "schema.time": config.time, "schema.weight": config.weight}
     for role, name in (*roles.items(), *(("schema.ignore", name) for name in config.ignore)):
         if name in config.fields:
             raise ConfigError(f"schema.fields.{name}: a column has one role, but {name!r} is {role} as well")
     named = [name for name in (*roles.values(), config.group) if name is not None]
-    if named.count(label.name) > 1:
-        raise ConfigError(f"schema.label: a column has one role, but {label.name!r} is time, weight or group as well")
-    if label.name in config.ignore:
-        raise ConfigError(f"schema.ignore: a column has one role, but {label.name!r} is the label as well")
+    if named.count(label) > 1:
+        raise ConfigError(f"schema.label: a column has one role, but {label!r} is time, weight or group as well")
+    if label in config.ignore:
+        raise ConfigError(f"schema.ignore: a column has one role, but {label!r} is the label as well")
+
+
+def infer_schema(frame: pl.DataFrame, config: SchemaConfig, ingest: IngestConfig, *, untyped: bool = False) -> Schema:
+    """Complete the user's schema from a frame in memory.
+
+    Args:
+        frame: Raw rows.
+        config: What the user said; it always wins.
+        ingest: Settings of buckets and minimum counts.
+        untyped: Whether the frame comes from a text format.
+
+    Raises:
+        DataError, ConfigError: As `check_columns` and `infer_fields`, or if the label has not two values.
+    """
+    raw = RawRows.of(frame, untyped=untyped)
+    check_columns(raw.columns, config)
+    text = canonical_text(frame[config.label.name])
+    if text.null_count():
+        row = int(text.is_null().arg_true()[0])
+        raise DataError(
+            f"label {config.label.name!r}: every row needs a label, but row {row + 1} has none "
+            f"({text.null_count()} such rows)"
+        )
+    return infer_fields(raw, config, ingest, label=find_label(text.unique().to_list(), config.label))
+
+
+def infer_fields(raw: RawRows, config: SchemaConfig, ingest: IngestConfig, *, label: Label) -> Schema:
+    """Complete the user's schema from raw rows.
+
+    A numeric column with more than 20 distinct numbers is numeric (bucketed by the ingest settings), a list is
+    multivalued, anything else is categorical. A column of a text format counts as numeric if every text of the
+    training part is a number; a text column of a typed source is never taken for numbers: its writer chose text.
+    Nothing is guessed about leaks, time, groups or weights.
+
+    Args:
+        raw: Raw rows, whose columns `check_columns` has passed.
+        config: What the user said; it always wins.
+        ingest: Settings of buckets and minimum counts.
+        label: The label.
+
+    Raises:
+        ConfigError: If fields share a vocabulary that cannot be shared.
+    """
     taken = {label.name, config.time, config.weight, *config.ignore}
-    names = [c for c in columns if c not in taken and (config.infer or c in config.fields)]
-    fields = tuple(
-        _field(frame[name], config.fields.get(name, FieldConfig()), ingest, untyped=untyped) for name in names
-    )
+    names = [c for c in raw.columns if c not in taken and (config.infer or c in config.fields)]
+    fields = tuple(_field(raw, name, config.fields.get(name, FieldConfig()), ingest) for name in names)
     _check_sharing(fields)
     return Schema(
         labels=(label,),
@@ -88,68 +123,55 @@ def _check_sharing(fields: tuple[Field, ...]) -> None:
             )
 
 
-def is_numeric(series: pl.Series) -> bool:
-    """Whether every present value is a number with more than 20 distinct ones; texts count if all of them parse."""
-    if series.dtype.is_numeric():
-        return series.n_unique() > 20
-    if series.dtype != pl.String:
-        return False
-    values = series.cast(pl.Float64, strict=False)
-    texts = series.filter(series != "")
-    # Codes with leading zeros ("007") are names, not numbers.
-    return (
-        values.drop_nulls().n_unique() > 20 and values.count() == len(texts) and not texts.str.contains(r"^0\d").any()
-    )
+def looks_numeric(chunks: Iterable[pl.Series]) -> bool:
+    """Whether every present value is a number, with more than 20 distinct ones; texts count if all of them parse.
+
+    Reading ends with the first chunk that says no.
+
+    Examples:
+        >>> looks_numeric([pl.Series([str(i) for i in range(30)])]), looks_numeric([pl.Series(["007"] * 30)])
+        (True, False)
+    """
+    seen: set[float] = set()
+    for chunk in chunks:
+        if chunk.dtype.is_numeric():
+            values = chunk
+        elif chunk.dtype == pl.String:
+            for piece in (chunk.head(1_000), chunk):  # most texts are told from numbers by a few
+                texts = piece.filter(piece != "")
+                values = texts.cast(pl.Float64, strict=False)
+                # Codes with leading zeros ("007") are names, not numbers.
+                if values.null_count() or texts.str.contains(r"^0\d").any():
+                    return False
+        elif chunk.dtype == pl.Null:
+            continue
+        else:
+            return False
+        if len(seen) <= _ENOUGH:
+            few = values.head(10_000).unique()
+            seen |= set((few if len(few) > _ENOUGH else values.unique()).drop_nulls().head(_ENOUGH + 2).to_list())
+    return len(seen) > _ENOUGH
 
 
-def _label(frame: pl.DataFrame, config: SchemaConfig) -> Label:
-    name = config.label.name
-    if name not in frame.columns:
-        raise unknown_name("column", name, frame.columns, place="schema.label")
-    text = canonical_text(frame[name])
-    if text.null_count():
-        row = int(text.is_null().arg_true()[0])
-        raise DataError(
-            f"label {name!r}: every row needs a label, but row {row + 1} has none ({text.null_count()} such rows)"
-        )
-    found = text.unique().sort().to_list()
-    if len(found) != 2:
-        shown = ", ".join(repr(v) for v in found[:5]) + (", ..." if len(found) > 5 else "")
-        raise DataError(f"label {name!r}: must have exactly two values, got {len(found)}: {shown}")
-    if config.label.positive is not None:
-        if config.label.positive not in found:
-            raise DataError(
-                f"label {name!r}: the positive value {config.label.positive!r} does not occur; values: {found[0]!r}, {found[1]!r}"
-            )
-        return Label(name=name, positive=config.label.positive)
-    positive = [v for v in found if v.lower() in _POSITIVE]
-    negative = [v for v in found if v.lower() in _NEGATIVE]
-    if len(positive) == 1 and len(negative) == 1:
-        return Label(name=name, positive=positive[0])
-    raise ConfigError(
-        f"schema.label.positive: say which of {found[0]!r} and {found[1]!r} is the positive value of {name!r}"
-    )
-
-
-def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig, *, untyped: bool) -> Field:
+def _field(raw: RawRows, name: str, config: FieldConfig, ingest: IngestConfig) -> Field:
     kind: Kind
     if config.kind is not None:
         kind = config.kind
-    elif isinstance(series.dtype, pl.List | pl.Array):
+    elif any(isinstance(t, pl.List | pl.Array) for t in raw.types(name)):
         kind = "multivalued"
-    elif config.bucket is not None or ((untyped or series.dtype != pl.String) and is_numeric(series)):
+    elif config.bucket is not None or _numeric(raw, name):
         kind = "numeric"
     else:
         kind = "categorical"
     bucket = (config.bucket or ingest.numeric_bucket) if kind == "numeric" else None
     if config.bucket is not None and kind != "numeric":
-        raise ConfigError(f"schema.fields.{series.name}.bucket: belongs to numeric fields, but the kind is {kind!r}")
+        raise ConfigError(f"schema.fields.{name}.bucket: belongs to numeric fields, but the kind is {kind!r}")
     return Field(
-        name=series.name,
+        name=name,
         kind=kind,
         bucket=bucket,
         bins=(ingest.bins if config.bins is None else config.bins) if bucket == "quantile" else None,
-        vocabulary=config.vocabulary or series.name,
+        vocabulary=config.vocabulary or name,
         min_count=ingest.min_count if config.min_count is None else config.min_count,
         hash_buckets=config.hash_buckets,
         max_length=ingest.max_length if config.max_length is None and kind == "sequence" else config.max_length,
@@ -157,3 +179,8 @@ def _field(series: pl.Series, config: FieldConfig, ingest: IngestConfig, *, unty
         available_at=config.available_at,
         sensitive=bool(config.sensitive),
     )
+
+
+def _numeric(raw: RawRows, name: str) -> bool:
+    texts = any(t == pl.String and not s.untyped for s in raw.shards for t in (s.schema[name],))
+    return not texts and looks_numeric(raw.chunks(name, part="train"))

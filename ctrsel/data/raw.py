@@ -110,9 +110,11 @@ class RawRows:
         """Return whether any shard has the column as text of a text format."""
         return any(s.untyped and s.schema[column] == pl.String for s in self.shards)
 
-    def chunks(self, column: str, *, rows: int = 1_000_000) -> Iterator[pl.Series]:
-        """Yield a column in row order, at most so many rows at once."""
+    def chunks(self, column: str, *, rows: int = 1_000_000, part: str | None = None) -> Iterator[pl.Series]:
+        """Yield a column in row order, at most so many rows at once, of one part or of all."""
         for shard in self.shards:
+            if part is not None and shard.part != part:
+                continue
             for start in range(0, shard.rows, rows):
                 yield shard.read([column], start=start, rows=min(rows, shard.rows - start))[column]
 

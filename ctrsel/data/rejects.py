@@ -88,5 +88,6 @@ class Rejects:
         return pl.concat(self.frames) if self.frames else pl.DataFrame(schema=_COLUMNS)
 
     def save(self, path: Path) -> None:
-        """Write them as CSV."""
-        self.frame().write_csv(path)
+        """Write them as CSV, after what stands in the file already."""
+        with path.open("ab") as file:
+            self.frame().write_csv(file, include_header=file.tell() == 0)

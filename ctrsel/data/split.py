@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -21,6 +21,10 @@ def assign(
     positive: np.ndarray,
     time: np.ndarray | None,
     group: np.ndarray | None,
+    usable: np.ndarray | None = None,
+    carve: Collection[str] | None = None,
+    first_row: int = 0,
+    checked: bool = True,
 ) -> dict[str, np.ndarray]:
     """Assign each row to train, valid or test.
 
@@ -35,6 +39,10 @@ def assign(
         positive: Boolean `[N]`.
         time: `[N]`, needed by "time".
         group: `[N]`, needed by "group".
+        usable: Boolean `[N]`: rows that may be in a split at all; None for all.
+        carve: Which of "valid" and "test" to carve out of the training rows; those that no file gives if None.
+        first_row: Number of row 0 in the source, where these are further rows of it.
+        checked: Whether each split must hold rows of both labels.
 
     Returns:
         Row numbers by split in the order train, valid, test, each ascending.
@@ -55,7 +63,11 @@ def assign(
                 f"split.{name}: must be a share between 0 and 1 where no {name} file is given, got {share}"
             )
     parts = {name: np.arange(s.start, s.stop) for name, s in origin.items()}
-    carve = [name for name in ("test", "valid") if name not in parts]
+    if usable is not None:
+        parts = {name: rows[usable[rows]] for name, rows in parts.items()}
+    carve = [name for name in ("test", "valid") if (name not in parts if carve is None else name in carve)]
+    empty = np.zeros(0, dtype=np.int64)
+    parts = {name: parts.get(name, empty) for name in ("train", "valid", "test")}
     if carve and config.use == "files":
         raise ConfigError(
             f"split.use: 'files' needs a {carve[-1]} file in data.{carve[-1]}; give one or choose hash, stratified, time or group"
@@ -67,17 +79,19 @@ def assign(
         raise ConfigError(
             f"split: the shares of valid and test must leave rows for training, got {shares['valid']} and {shares['test']}"
         )
-    place = _place(config.use, rows, seed=seed, positive=positive, time=time, group=group) if carve else np.zeros(0)
+    place = np.zeros(0)
+    if carve:
+        place = _place(config.use, rows, seed=seed, positive=positive, time=time, group=group, first_row=first_row)
     upper = 1.0
     for name in carve:
         lower = upper - shares[name]
         taken = (place >= lower) & (place < upper)
-        parts[name] = rows[taken]
+        parts[name] = np.sort(np.concatenate([parts[name], rows[taken]]))
         upper = lower
     if carve:
         parts["train"] = rows[place < upper]
     ordered = {name: parts[name] for name in ("train", "valid", "test")}
-    for name, found in ordered.items():
+    for name, found in ordered.items() if checked else ():
         labels = positive[found]
         if not len(found) or labels.all() or not labels.any():
             what = "no rows" if not len(found) else f"{len(found)} rows of one label only"
@@ -86,14 +100,21 @@ def assign(
 
 
 def _place(
-    use: str, rows: np.ndarray, *, seed: int, positive: np.ndarray, time: np.ndarray | None, group: np.ndarray | None
+    use: str,
+    rows: np.ndarray,
+    *,
+    seed: int,
+    positive: np.ndarray,
+    time: np.ndarray | None,
+    group: np.ndarray | None,
+    first_row: int,
 ) -> np.ndarray:
     """Give each row a place in [0, 1): the first shares train, the last is test."""
     if use == "hash":
-        return uniform_hash(rows, seed=seed)
+        return uniform_hash(rows + first_row, seed=seed)
     if use == "stratified":
         place = np.empty(len(rows))
-        noise = uniform_hash(rows, seed=seed)
+        noise = uniform_hash(rows + first_row, seed=seed)
         for value in (False, True):
             of = np.flatnonzero(positive[rows] == value)
             place[of[np.argsort(noise[of], kind="stable")]] = np.arange(len(of)) / max(len(of), 1)

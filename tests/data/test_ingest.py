@@ -7,7 +7,8 @@ import pytest
 
 from ctrsel.core.config import DataConfig, FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError, CtrselError, DataError
-from ctrsel.data.ingest import ingest, read_parts
+from ctrsel.data.ingest import ingest
+from ctrsel.data.intake import source_files
 from ctrsel.testing.tables import tiny_frame, tiny_table
 
 N = 200
@@ -220,7 +221,7 @@ CASES: dict[str, tuple[object, dict[str, object], str]] = {
     "weight in words": (
         base().with_columns(w=pl.lit("heavy")),
         {"weight": "w"},
-        "column 'w': row 1 must be a number, got 'heavy'",
+        "row 1 of column 'w' must be a weight of at least 0, got 'heavy'",
     ),
     "empty frame": (base().head(0), {}, r"data\.train: has no rows"),
     "empty test": ({"train": base(), "test": base().head(0)}, {}, r"data\.test: has no rows"),
@@ -296,11 +297,11 @@ def test_words_in_a_test_file_of_numbers(tmp_path: Path) -> None:
 
 def test_config_of_files() -> None:
     with pytest.raises(ConfigError, match=r"data\.train: name the training file"):
-        read_parts(DataConfig(test="a.parquet"))
+        source_files(DataConfig(test="a.parquet"))
     with pytest.raises(ConfigError, match="name a dataset or files, not both"):
-        read_parts(DataConfig(dataset="census_income", train="a.parquet"))
+        source_files(DataConfig(dataset="census_income", train="a.parquet"))
     with pytest.raises(ConfigError, match="unknown dataset 'sensus_income'; did you mean 'census_income'"):
-        read_parts(DataConfig(dataset="sensus_income"))
+        source_files(DataConfig(dataset="sensus_income"))
     with pytest.raises(ConfigError, match="label: name the label column"):
         ingest(base())
 

@@ -1,0 +1,259 @@
+"""Fit: from raw columns to codes, one vocabulary at a time; vocabularies, edges and moments come from training rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
+from ctrsel.data.canonical import canonical_text, list_items
+from ctrsel.data.coding import NONE, Coded, code_columns
+from ctrsel.data.raw import RawRows
+from ctrsel.data.roles import number_values
+from ctrsel.data.texts import SortedTexts
+from ctrsel.records.feature_set import MISSING
+from ctrsel.records.schema import Field, Schema
+
+__all__ = ["CHUNK", "CodedField", "RawVocabulary", "float_column", "float_moments", "lookup", "raw_vocabulary", "vocabulary_fields"]
+
+CHUNK = 1_000_000  # rows
+
+
+def vocabulary_fields(schema: Schema) -> Mapping[str, tuple[Field, ...]]:
+    """Return the fields of each vocabulary, in the order of the schema."""
+    found: dict[str, list[Field]] = {}
+    for f in schema.fields:
+        if not f.is_float:
+            found.setdefault(f.vocabulary, []).append(f)
+    return {name: tuple(fields) for name, fields in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedField:
+    """One field of a vocabulary, as ids.
+
+    Attributes:
+        field: The field.
+        ids: uint32 `[N]`, or `[M]` for a list: raw id of each value; `NONE` where missing.
+        offsets: int64 `[N + 1]` for a list, else None.
+    """
+
+    field: Field
+    ids: np.ndarray
+    offsets: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawVocabulary:
+    """The distinct texts of a vocabulary's fields, and each row's.
+
+    Attributes:
+        name: The vocabulary's name.
+        fields: Its fields.
+        places: uint32 `[n_raw]`: raw id to place in `texts`, `NONE` if the raw text is missing.
+        texts: Canonical texts.
+        edges: Inner bucket edges of its numeric fields with quantile buckets.
+        order: Place of each text on its number line, None if a field of the vocabulary has none.
+    """
+
+    name: str
+    fields: tuple[CodedField, ...]
+    places: np.ndarray
+    texts: SortedTexts
+    edges: Mapping[str, np.ndarray] = field(default_factory=dict)
+    order: Mapping[str, float] | None = None
+
+    def counts(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
+        """Count each text's occurrences in some rows, over all fields.
+
+        Args:
+            rows: Boolean `[N]`.
+
+        Returns:
+            int64 `[v]` and the number of missing cells; a list has none.
+        """
+        n_raw = len(self.places)
+        raw = np.zeros(n_raw + 1, dtype=np.int64)
+        for f in self.fields:
+            picked = rows if f.offsets is None else np.repeat(rows, np.diff(f.offsets))
+            for start in range(0, len(f.ids), CHUNK):
+                some = f.ids[start : start + CHUNK][picked[start : start + CHUNK]]
+                raw += np.bincount(np.minimum(some, n_raw), minlength=n_raw + 1)
+        missing = int(raw[n_raw])
+        known = self.places != NONE
+        missing += int(raw[:-1][~known].sum())
+        # Counts below 2**53 are exact in the float64 sums of a weighted bincount.
+        counts = np.bincount(self.places[known], weights=raw[:-1][known], minlength=len(self.texts))
+        return counts.astype(np.int64), missing
+
+
+def lookup(raw: RawVocabulary, codes: np.ndarray) -> np.ndarray:
+    """Return the code of each raw id `[n_raw + 1]`; the last one is that of a missing value.
+
+    Args:
+        raw: The vocabulary's texts.
+        codes: The code of each text `[v]`.
+    """
+    # Empty texts stand past the end of `codes`, where the code of a missing value is.
+    extended = np.append(codes, codes.dtype.type(MISSING))
+    return np.append(extended[np.minimum(raw.places, len(codes))], codes.dtype.type(MISSING))
+
+
+def raw_vocabulary(
+    name: str,
+    fields: Sequence[Field],
+    raw: RawRows,
+    *,
+    train: np.ndarray,
+    memory: int,
+    scratch: Path,
+    edges: Mapping[str, np.ndarray] | None = None,
+) -> RawVocabulary:
+    """Read the columns of a vocabulary as ids of their distinct texts.
+
+    Args:
+        name: The vocabulary's name.
+        fields: Its fields.
+        raw: The rows.
+        train: Boolean `[N]`: training rows, which decide on bucket edges.
+        memory: Bytes that may be held.
+        scratch: A folder for what does not fit.
+        edges: Bucket edges that are known already; then nothing is fitted.
+    """
+    found: dict[str, np.ndarray] = dict(edges or {})
+    for f in fields:
+        if f.bucket == "quantile" and f.name not in found:
+            values = _numbers(raw, f.name)[train]
+            found[f.name] = quantile_edges(values[~np.isnan(values)], bins=f.bins or 2)
+    if len(fields) == 1 and fields[0].kind == "numeric":
+        return _bucketed(name, fields[0], raw, edges=found.get(fields[0].name))
+    columns: list[Callable[[], Iterator[pl.Series]]] = []
+    offsets: list[np.ndarray | None] = []
+    for f in fields:
+        if f.is_list:
+            offsets.append(_offsets(raw, f))
+            columns.append(partial(_items, raw, f))
+        else:
+            offsets.append(None)
+            columns.append(
+                partial(_bucket_chunks, raw, f, found.get(f.name)) if f.kind == "numeric" else partial(raw.chunks, f.name)
+            )
+    rows = [raw.n_rows if o is None else int(o[-1]) for o in offsets]
+    coded: Coded = code_columns(columns, rows=rows, memory=memory, scratch=scratch)
+    order = None
+    if any(f.kind == "numeric" for f in fields):
+        order = _order(raw, fields, found)
+    return RawVocabulary(
+        name=name,
+        fields=tuple(
+            CodedField(field=f, ids=ids, offsets=o) for f, ids, o in zip(fields, coded.ids, offsets, strict=True)
+        ),
+        places=coded.places,
+        texts=coded.texts,
+        edges=found,
+        order=order,
+    )
+
+
+def _bucketed(name: str, f: Field, raw: RawRows, *, edges: np.ndarray | None) -> RawVocabulary:
+    """Code a numeric field by bucket, without a text a row."""
+    buckets = np.empty(raw.n_rows, dtype=np.int64)
+    start = 0
+    for chunk in raw.chunks(f.name):
+        values = number_values(chunk).fill_null(float("nan")).to_numpy()
+        buckets[start : start + len(chunk)] = bucket_ids(values, edges=edges)
+        start += len(chunk)
+    known = buckets != NO_BUCKET
+    low = int(buckets[known].min()) if known.any() else 0
+    span = int(buckets[known].max()) - low + 1 if known.any() else 0
+    if span > 4 * len(buckets) + 1024:  # far apart, as a count of -1e15 is from one of 5
+        distinct, dense = np.unique(np.where(known, buckets, low), return_inverse=True)
+    else:
+        distinct, dense = np.arange(low, low + span), buckets - low
+    ids = np.where(known, dense, int(NONE)).astype(np.uint32)
+    used = np.zeros(len(distinct), dtype=bool)
+    used[ids[known]] = True
+    names = np.array(bucket_texts(distinct[used], edges=edges), dtype=object)
+    rank = np.argsort(np.argsort([n.encode() for n in names], kind="stable"), kind="stable") if len(names) else []
+    places = np.full(len(distinct), NONE, dtype=np.uint32)
+    places[used] = np.asarray(rank, dtype=np.uint32)
+    return RawVocabulary(
+        name=name,
+        fields=(CodedField(field=f, ids=ids),),
+        places=places,
+        texts=SortedTexts.of(pl.Series(names.tolist(), dtype=pl.String)),
+        edges={} if edges is None else {f.name: edges},
+        order={str(t): float(b) for t, b in zip(names, distinct[used], strict=True)},
+    )
+
+
+def _numbers(raw: RawRows, name: str) -> np.ndarray:
+    out = np.empty(raw.n_rows)
+    start = 0
+    for chunk in raw.chunks(name):
+        out[start : start + len(chunk)] = number_values(chunk).fill_null(float("nan")).to_numpy()
+        start += len(chunk)
+    return out
+
+
+def _bucket_chunks(raw: RawRows, f: Field, edges: np.ndarray | None) -> Iterator[pl.Series]:
+    """Yield the bucket's text of each row, for a numeric field that shares its vocabulary."""
+    for chunk in raw.chunks(f.name):
+        ids = bucket_ids(number_values(chunk).fill_null(float("nan")).to_numpy(), edges=edges)
+        found, where = np.unique(ids, return_inverse=True)
+        names = [None if b == NO_BUCKET else bucket_texts(np.array([b]), edges=edges)[0] for b in found]
+        yield pl.Series(f.name, names, dtype=pl.String).gather(pl.Series(where, dtype=pl.UInt32))
+
+
+def _order(raw: RawRows, fields: Sequence[Field], edges: Mapping[str, np.ndarray]) -> Mapping[str, float] | None:
+    if any(f.kind != "numeric" for f in fields):
+        return None
+    order: dict[str, float] = {}
+    for f in fields:
+        for chunk in raw.chunks(f.name):
+            ids = np.unique(bucket_ids(number_values(chunk).fill_null(float("nan")).to_numpy(), edges=edges.get(f.name)))
+            ids = ids[ids != NO_BUCKET]
+            order |= dict(zip(bucket_texts(ids, edges=edges.get(f.name)), ids.astype(float).tolist(), strict=True))
+    return order
+
+
+def _lists(chunk: pl.Series, f: Field) -> pl.Series:
+    lists = list_items(chunk)
+    return lists.list.tail(f.max_length) if f.max_length is not None else lists
+
+
+def _offsets(raw: RawRows, f: Field) -> np.ndarray:
+    lengths = [_lists(chunk, f).list.len().to_numpy() for chunk in raw.chunks(f.name)]
+    return np.concatenate([[0], *(np.asarray(x, dtype=np.int64) for x in lengths)]).cumsum()
+
+
+def _items(raw: RawRows, f: Field) -> Iterator[pl.Series]:
+    for chunk in raw.chunks(f.name):
+        lists = _lists(chunk, f)
+        items = lists.explode(empty_as_null=False, keep_nulls=False)
+        yield canonical_text(items) if len(items) else pl.Series(f.name, [], dtype=pl.String)
+
+
+def float_column(raw: RawRows, name: str) -> np.ndarray:
+    """Read a field that stays a float, float32 `[N]`; missing and infinite values are NaN."""
+    out = np.empty(raw.n_rows, dtype=np.float32)
+    start = 0
+    for chunk in raw.chunks(name):
+        with np.errstate(over="ignore"):
+            values = number_values(chunk).fill_null(float("nan")).to_numpy().astype(np.float32)
+        out[start : start + len(chunk)] = np.where(np.isinf(values), np.float32(np.nan), values)
+        start += len(chunk)
+    return out
+
+
+def float_moments(raw: RawRows, name: str, *, train: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of a float field's training values that float32 can hold."""
+    values = _numbers(raw, name)[train]
+    finite = values[np.abs(values) <= float(np.finfo(np.float32).max)]
+    spread = float(finite.std()) if len(finite) else 1.0
+    return (float(finite.mean()) if len(finite) else 0.0), (spread if spread > 0 else 1.0)

@@ -1,0 +1,60 @@
+"""Tally: what became of every row that was read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Tally"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Row counts of an ingest; what was read is stored, or it is told here why not.
+
+    Attributes:
+        read: Rows of the sources.
+        stored: Rows of the table.
+        rejected: Rows that break a rule; they are listed with their reasons.
+        young: Rows whose outcome may still come (label delay); they are left for a later increment.
+        future: Rows later than the time as of which the table is made.
+        known: Increments: rows not later than the newest stored one of a source that was read before.
+        late: Increments: such rows of a source that was not; they came too late and are not stored.
+    """
+
+    read: int
+    stored: int
+    rejected: int = 0
+    young: int = 0
+    future: int = 0
+    known: int = 0
+    late: int = 0
+
+    def __post_init__(self) -> None:
+        told = self.stored + self.rejected + self.young + self.future + self.known + self.late
+        if told != self.read:
+            raise AssertionError(f"{self.read} rows were read, but {told} are accounted for")
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(**{k: v + getattr(other, k) for k, v in asdict(self).items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """Say it in words.
+
+        Examples:
+            >>> Tally(read=100, stored=97, rejected=1, young=2).sentence()
+            '100 rows read, 97 stored, 1 rejected, 2 too young'
+        """
+        names = {
+            "rejected": "rejected",
+            "young": "too young",
+            "future": "in the future",
+            "known": "stored before",
+            "late": "too late",
+        }
+        rest = "".join(f", {n:,} {text}" for k, text in names.items() if (n := getattr(self, k)))
+        return f"{self.read:,} rows read, {self.stored:,} stored{rest}"
