@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import DataError
+from ctrsel.data._text_bytes import TextBytes, loops
+from ctrsel.data._text_search import lower
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +25,6 @@ __all__ = ["COLUMN", "PackedTexts", "packed_bytes", "write_packed"]
 
 COLUMN = "value"
 _ROWS = 1 << 20  # texts of a record batch
-_FEW = 20_000  # texts looked up at once; below, numpy takes milliseconds and nothing needs to be compiled or loaded
 
 
 def write_packed(parts: Iterable[pl.Series], sink: Any) -> None:
@@ -176,39 +177,21 @@ class PackedTexts:
     def lower(self, texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
         """Return how many texts stand before each of some others (no nulls), int64 `[n]`, and whether it is among them.
 
-        A few are looked up by numpy; many, sorted first, by a compiled loop that goes through the file once. Where
-        numba is not installed, as beside a registered model, numpy does both.
+        A few are looked up by numpy; many, sorted first, by a compiled loop that goes through the file once.
         """
         if not len(self) or not len(texts):
             return np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)
-        from ctrsel.data import _text_search as search
-
-        loops = search.compiled() if len(texts) > _FEW else None
-        if loops is None:
-            return search.lower(self, _Queries.of(texts))
+        compiled = loops(len(texts))
+        if compiled is None:
+            return lower(self, TextBytes.of(texts))
         order = texts.arg_sort().to_numpy() if not texts.is_sorted() else None
-        asked = _Queries.of(texts if order is None else texts.gather(order))
+        asked = TextBytes.of(texts if order is None else texts.gather(order))
         place, found = np.empty(len(texts), dtype=np.int64), np.empty(len(texts), dtype=np.bool_)
-        loops.lower((self.bytes, self.words, self.starts, self.ends, self.data), asked.bytes, asked.ends, place, found)
+        compiled.lower(
+            (self.bytes, self.words, self.starts, self.ends, self.data), asked.bytes, asked.ends, place, found
+        )
         if order is None:
             return place, found
         back = np.empty(len(order), dtype=np.int64)
         back[order] = np.arange(len(order))
         return place[back], found[back]
-
-
-class _Queries:
-    """Texts that are looked up: their bytes one after another, and int64 `[n + 1]` offsets."""
-
-    def __init__(self, data: np.ndarray, ends: np.ndarray) -> None:
-        self.bytes, self.ends = data, ends
-
-    @staticmethod
-    def of(texts: pl.Series) -> _Queries:
-        array = _arrow(texts)
-        _, ends, data = array.buffers()
-        offsets = np.frombuffer(ends, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-        return _Queries(np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else _NOTHING, offsets)
-
-
-_NOTHING = np.frombuffer(b"\0", dtype=np.uint8)

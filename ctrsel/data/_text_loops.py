@@ -8,7 +8,7 @@ import numpy as np
 
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["lower"]
+__all__ = ["hashes", "lower"]
 
 # Bytes of the file, the same as int64, first place of each batch, where its offsets begin, where its bytes begin.
 Packed: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -63,3 +63,62 @@ def lower(packed: Packed, asked: np.ndarray, asked_ends: np.ndarray, place: np.n
         low = left
         place[i] = left
         found[i] = left < size and _compare(packed, left, asked, begin, end) == 0
+
+
+_P1, _P2, _P3, _P4, _P5 = (
+    np.uint64(p)
+    for p in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
+)
+
+
+@kernel
+def _turn(x: np.uint64, by: np.uint64) -> np.uint64:
+    return np.uint64((x << by) | (x >> (np.uint64(64) - by)))
+
+
+@kernel
+def _lane(data: np.ndarray, at: int, size: int) -> np.uint64:
+    out = np.uint64(0)
+    for i in range(size):
+        out |= np.uint64(data[at + i]) << np.uint64(8 * i)
+    return out
+
+
+@kernel
+def _round(x: np.uint64, lane: np.uint64) -> np.uint64:
+    return np.uint64(_turn(np.uint64(x + lane * _P2), np.uint64(31)) * _P1)
+
+
+@kernel
+def hashes(data: np.ndarray, ends: np.ndarray, out: np.ndarray) -> None:
+    # XXH64 with seed 0; the formulas stand in `hashing`.
+    for t in range(len(out)):
+        at, end = ends[t], ends[t + 1]
+        if end - at >= 32:
+            a, b, c, d = np.uint64(_P1 + _P2), _P2, np.uint64(0), np.uint64(0) - _P1
+            while end - at >= 32:
+                a = _round(a, _lane(data, at, 8))
+                b = _round(b, _lane(data, at + 8, 8))
+                c = _round(c, _lane(data, at + 16, 8))
+                d = _round(d, _lane(data, at + 24, 8))
+                at += 32
+            h = np.uint64(
+                _turn(a, np.uint64(1)) + _turn(b, np.uint64(7)) + _turn(c, np.uint64(12)) + _turn(d, np.uint64(18))
+            )
+            for v in (a, b, c, d):
+                h = np.uint64((h ^ _round(np.uint64(0), v)) * _P1 + _P4)
+        else:
+            h = _P5
+        h = np.uint64(h + np.uint64(end - ends[t]))
+        while end - at >= 8:
+            h = np.uint64(_turn(h ^ _round(np.uint64(0), _lane(data, at, 8)), np.uint64(27)) * _P1 + _P4)
+            at += 8
+        if end - at >= 4:
+            h = np.uint64(_turn(h ^ np.uint64(_lane(data, at, 4) * _P1), np.uint64(23)) * _P2 + _P3)
+            at += 4
+        while at < end:
+            h = np.uint64(_turn(h ^ np.uint64(np.uint64(data[at]) * _P5), np.uint64(11)) * _P1)
+            at += 1
+        h = np.uint64((h ^ (h >> np.uint64(33))) * _P2)
+        h = np.uint64((h ^ (h >> np.uint64(29))) * _P3)
+        out[t] = h ^ (h >> np.uint64(32))

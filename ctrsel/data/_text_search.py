@@ -6,13 +6,13 @@ comes first, which is the order of UTF-8 bytes.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Packed", "Queries", "compiled", "lower"]
+from ctrsel.data._text_bytes import TextBytes
+
+__all__ = ["Packed", "lower"]
 
 
 class Packed(Protocol):
@@ -27,25 +27,7 @@ class Packed(Protocol):
         ...
 
 
-class Queries(Protocol):
-    """What is searched for: bytes, and int64 `[n + 1]` offsets."""
-
-    bytes: np.ndarray
-    ends: np.ndarray
-
-
-def compiled() -> Any:
-    """Return the module of compiled loops, or None where numba is not installed.
-
-    A registered model neither carries the module nor asks for numba: by numpy it gets the same places, more slowly for
-    many texts at once.
-    """
-    if importlib.util.find_spec("numba") is None or importlib.util.find_spec("ctrsel.data._text_loops") is None:
-        return None
-    return importlib.import_module("ctrsel.data._text_loops")
-
-
-def lower(packed: Packed, asked: Queries) -> tuple[np.ndarray, np.ndarray]:
+def lower(packed: Packed, asked: TextBytes) -> tuple[np.ndarray, np.ndarray]:
     """Return how many packed texts stand before each text, int64 `[n]`, and whether it is among them, bool `[n]`."""
     begin, lengths = asked.ends[:-1], np.diff(asked.ends)
     low, high = np.zeros(len(lengths), dtype=np.int64), np.full(len(lengths), len(packed), dtype=np.int64)
@@ -63,10 +45,12 @@ def lower(packed: Packed, asked: Queries) -> tuple[np.ndarray, np.ndarray]:
     return low, found
 
 
-def _compare(packed: Packed, places: np.ndarray, asked: Queries, begin: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _compare(
+    packed: Packed, places: np.ndarray, asked: TextBytes, begin: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
     """Return -1, 0 or 1 `[n]`: whether the packed text comes before, is, or comes after the one asked for."""
     start, size = packed.spans(places)
-    sign = np.sign(size - lengths)
+    sign: np.ndarray = np.sign(size - lengths)
     short = np.minimum(size, lengths)
     left = np.flatnonzero(short)
     done = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
+from ctrsel.core.artifact import (
+    atomic_folder,
+    digest_arrays,
+    digest_file,
+    digest_json,
+    read_array,
+    read_manifest,
+)
 from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
+from ctrsel.data.hashing import Collision, Hashed
 from ctrsel.data.text_rows import TextPlan
+from ctrsel.data.texts import SortedTexts
 from ctrsel.data.vocabulary import Vocabulary, fit_vocabulary, smallest_uint
-from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.feature_set import OTHER, FeatureSet
 from ctrsel.records.schema import Field, Schema
 
 if TYPE_CHECKING:
     from ctrsel.data.table import Ragged, Table
 
 __all__ = ["Encoder", "fit_encoder"]
+
+_MAPPED = 1 << 22  # bytes; larger arrays stay in their files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +46,14 @@ class Encoder:
         vocabularies: By name, in the order in which they are stacked in the one embedding table.
         edges: Inner quantile edges per bucketed field (absent for log-square fields).
         moments: Training mean and standard deviation per field that stays a float.
+        ancestors: Digests of the Encoders that it grew from, oldest first.
     """
 
     schema: Schema
     vocabularies: Mapping[str, Vocabulary]
     edges: Mapping[str, np.ndarray]
     moments: Mapping[str, tuple[float, float]]
+    ancestors: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -80,17 +93,11 @@ class Encoder:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the schema and everything fitted."""
-        arrays: dict[str, np.ndarray] = {
-            f"order/{k}": v.order for k, v in self.vocabularies.items() if v.order is not None
-        }
-        texts: dict[str, list[str]] = {}
-        for name, v in self.vocabularies.items():
-            arrays |= {f"codes/{name}": v.codes, f"counts/{name}": v.counts}
-            texts[name] = v.values.to_list()
-        arrays |= {f"edges/{k}": v for k, v in self.edges.items()}
+        """Digest of the schema, everything fitted, and what it grew from."""
+        fitted = {name: [v.values.digest, digest_arrays(_arrays(v)), _told(v)] for name, v in self.vocabularies.items()}
+        edges = digest_arrays(self.edges)
         return digest_json(
-            [self.schema.digest, digest_arrays(arrays), texts, {k: list(v) for k, v in self.moments.items()}]
+            [self.schema.digest, fitted, edges, {k: list(v) for k, v in self.moments.items()}, list(self.ancestors)]
         )
 
     @cached_property
@@ -144,25 +151,65 @@ class Encoder:
         codes[present] = vocabulary.encode(pl.Series(names, dtype=pl.String))
         return codes[places]
 
+    def grow(self, vocabularies: Mapping[str, Vocabulary]) -> Encoder:
+        """Return the Encoder after an increment; bucket edges and moments stay what they were.
+
+        Args:
+            vocabularies: Each vocabulary grown (`Vocabulary.grow`) or as it was.
+
+        Raises:
+            DataError: If a vocabulary is missing, or has become smaller.
+        """
+        if set(vocabularies) != set(self.vocabularies):
+            raise DataError(
+                f"encoder: expected the vocabularies {sorted(self.vocabularies)}, got {sorted(vocabularies)}"
+            )
+        for name, old in self.vocabularies.items():
+            if vocabularies[name].size < old.size:
+                raise DataError(
+                    f"vocabulary {name!r} has {old.size} codes and cannot shrink to {vocabularies[name].size}"
+                )
+        grown = replace(self, vocabularies={name: vocabularies[name] for name in self.vocabularies})
+        if grown.digest == self.digest:
+            return self
+        return replace(grown, ancestors=(*self.ancestors, self.digest))
+
+    def remaps(self, features: FeatureSet) -> Mapping[str, np.ndarray]:
+        """Return a FeatureSet's remap of each vocabulary's codes, uint32 `[V]`.
+
+        A decision about an ancestor says nothing about the values that came later: they are `OTHER`.
+
+        Raises:
+            DataError: If the FeatureSet decides on the codes of another Encoder, which this one did not grow from.
+        """
+        if not features.encoder or features.encoder == self.digest:
+            return features.remaps
+        if features.encoder not in self.ancestors:
+            raise DataError(f"the feature set is about encoder {features.encoder}, not about {self.digest}")
+        remaps = dict(features.remaps)
+        for name, vocabulary in self.vocabularies.items():
+            if name in remaps and (later := vocabulary.size - len(remaps[name])) > 0:
+                remaps[name] = np.concatenate([remaps[name], np.full(later, OTHER, dtype=np.uint32)])
+        return remaps
+
     def narrow(self, features: FeatureSet) -> Encoder:
         """Return the Encoder of a FeatureSet: fields and values that were dropped are forgotten.
 
         Raises:
-            DataError: If the FeatureSet decides on another Encoder's codes.
+            DataError: If the FeatureSet decides on the codes of another Encoder, which this one did not grow from.
         """
-        if features.encoder and features.encoder != self.digest:
-            raise DataError(f"the feature set is about encoder {features.encoder}, not about {self.digest}")
+        remaps = self.remaps(features)
         strange = [f for f in features.fields if f not in self.schema.names]
         if strange:
             raise DataError(f"the feature set keeps the field {strange[0]!r}, which the encoder has not")
         schema = self.schema.only(features.fields)
         used = {f.vocabulary for f in schema.fields if not f.is_float}
-        undecided = sorted(used - set(features.remaps))
+        undecided = sorted(used - set(remaps))
         if undecided:
             raise DataError(
                 f"the feature set keeps fields of the vocabulary {undecided[0]!r}, but does not map its codes"
             )
-        vocabularies = {k: v.narrow(features.remaps[k]) for k, v in self.vocabularies.items() if k in used}
+        vocabularies = {k: v.narrow(remaps[k]) for k, v in self.vocabularies.items() if k in used}
         names = set(schema.names)
         return Encoder(
             schema=schema,
@@ -172,59 +219,103 @@ class Encoder:
         )
 
     def save(self, path: Path) -> None:
-        """Save as a folder: the manifest, a parquet file of values per vocabulary, arrays as `.npy`."""
+        """Save as a folder: the manifest, and per vocabulary an Arrow file of its values and arrays as `.npy`."""
+        vocabularies: list[dict[str, Any]] = []
         manifest: dict[str, Any] = {
             "format": "ctrsel.encoder",
-            "version": 1,
+            "version": 2,
             "schema": self.schema.to_dict(),
-            "vocabularies": list(self.vocabularies),
+            "vocabularies": vocabularies,
             "edges": {k: v.tolist() for k, v in self.edges.items()},
             "moments": {k: list(v) for k, v in self.moments.items()},
+            "ancestors": list(self.ancestors),
             "digest": self.digest,
         }
         with atomic_folder(Path(path), manifest=manifest) as folder:
-            for i, v in enumerate(self.vocabularies.values()):
-                pl.DataFrame(
-                    {"value": v.values, "code": v.codes}, schema={"value": pl.String, "code": pl.UInt32}
-                ).write_parquet(folder / f"values_{i}.parquet")
-                np.save(folder / f"counts_{i}.npy", v.counts, allow_pickle=False)
-                if v.order is not None:
-                    np.save(folder / f"order_{i}.npy", v.order, allow_pickle=False)
+            for i, (name, v) in enumerate(self.vocabularies.items()):
+                file = folder / f"values_{i}.arrow"
+                v.values.save(file)
+                arrays = _arrays(v)
+                for kind, array in arrays.items():
+                    np.save(folder / f"{kind}_{i}.npy", array, allow_pickle=False)
+                # A damaged small file must not reach the reader, which takes it for sound; a large one is only mapped.
+                file_digest = digest_file(file) if file.stat().st_size <= _MAPPED else None
+                vocabularies.append({"name": name, "arrays": list(arrays), "file": file_digest, **_told(v)})
 
     @staticmethod
     def load(path: Path) -> Encoder:
-        """Load what `save` wrote.
+        """Load what `save` wrote; what is large stays in its files.
 
         Raises:
             DataError: If the content is not what was saved.
         """
         path = Path(path)
-        m = read_manifest(path, format="ctrsel.encoder", version=1)
-        vocabularies = {}
-        for i, name in enumerate(m["vocabularies"]):
-            try:
-                frame = pl.read_parquet(path / f"values_{i}.parquet")
-            except (pl.exceptions.PolarsError, OSError) as error:
-                raise DataError(f"{path}: the values of vocabulary {name!r} are missing or damaged") from error
-            order = path / f"order_{i}.npy"
-            vocabularies[name] = Vocabulary(
-                name=name,
-                values=frame["value"],
-                codes=frame["code"].to_numpy(),
-                counts=read_array(path / f"counts_{i}.npy"),
-                order=read_array(order) if order.exists() else None,
-            )
+        m = read_manifest(path, format="ctrsel.encoder", version=2)
         encoder = Encoder(
             schema=Schema.from_dict(m["schema"]),
-            vocabularies=vocabularies,
+            vocabularies={told["name"]: _loaded(path, i, told) for i, told in enumerate(m["vocabularies"])},
             edges={k: np.asarray(v, dtype=np.float64) for k, v in m["edges"].items()},
             moments={k: (v[0], v[1]) for k, v in m["moments"].items()},
+            ancestors=tuple(m["ancestors"]),
         )
         if encoder.digest != m["digest"]:
-            raise DataError(
-                f"{path}: the saved encoder was changed: expected digest {m['digest']}, got {encoder.digest}"
-            )
+            raise _changed(path, f"expected digest {m['digest']}, got {encoder.digest}")
         return encoder
+
+
+def _changed(path: Path, why: str) -> DataError:
+    return DataError(f"{path}: the saved encoder was changed: {why}")
+
+
+def _arrays(v: Vocabulary) -> dict[str, np.ndarray]:
+    """Return a vocabulary's arrays by the names that they are saved under."""
+    found: dict[str, np.ndarray | None] = {
+        "codes": v.codes.astype(smallest_uint(v.size), copy=False),
+        "counts": v.counts,
+        "order": v.order,
+        "remap": v.hashed.remap if v.hashed is not None else None,
+        "distinct": v.hashed.distinct if v.hashed is not None else None,
+    }
+    return {k: a for k, a in found.items() if a is not None}
+
+
+def _told(v: Vocabulary) -> dict[str, Any]:
+    """Return what the manifest says of a hashed vocabulary."""
+    if v.hashed is None:
+        return {}
+    return {"buckets": v.hashed.buckets, "heaviest": [asdict(c) for c in v.hashed.heaviest]}
+
+
+def _loaded(path: Path, number: int, told: Mapping[str, Any]) -> Vocabulary:
+    file = path / f"values_{number}.arrow"
+    try:
+        if told["file"] is not None and digest_file(file) != told["file"]:
+            raise _changed(path, f"{file.name} is not the file that was saved")
+    except OSError as error:
+        raise DataError(f"{file}: this part of the saved folder is missing") from error
+    arrays = {}
+    for kind in told["arrays"]:
+        at = path / f"{kind}_{number}.npy"
+        arrays[kind] = np.asarray(read_array(at, mapped=at.exists() and at.stat().st_size > _MAPPED))
+    hashed = None
+    if "buckets" in told:
+        heaviest = [
+            Collision(bucket=c["bucket"], texts=tuple(c["texts"]), counts=tuple(c["counts"])) for c in told["heaviest"]
+        ]
+        hashed = Hashed(
+            buckets=told["buckets"],
+            remap=arrays.get("remap"),
+            distinct=arrays["distinct"],
+            heaviest=tuple(heaviest),
+        )
+    return Vocabulary(
+        name=told["name"],
+        values=SortedTexts.load(file),
+        codes=arrays["codes"],
+        counts=arrays["counts"],
+        order=arrays.get("order"),
+        hashed=hashed,
+    )
 
 
 def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
@@ -239,6 +330,7 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
     edges: dict[str, np.ndarray] = {}
     moments: dict[str, tuple[float, float]] = {}
     minimum: dict[str, int] = {}
+    buckets: dict[str, int | None] = {}
     for field in schema.fields:
         raw = frame[field.name]
         if field.is_float:
@@ -266,8 +358,12 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
         else:
             text = canonical_text(raw)
         texts.setdefault(field.vocabulary, []).append(text)
+        buckets.setdefault(field.vocabulary, field.hash_buckets)
         minimum[field.vocabulary] = max(minimum.get(field.vocabulary, 1), field.min_count)
-    vocabularies = {n: fit_vocabulary(n, t, min_count=minimum[n], order=orders.get(n)) for n, t in texts.items()}
+    vocabularies = {
+        n: fit_vocabulary(n, t, min_count=minimum[n], order=orders.get(n), hash_buckets=buckets[n])
+        for n, t in texts.items()
+    }
     return Encoder(schema=schema, vocabularies=vocabularies, edges=edges, moments=moments)
 
 

@@ -34,39 +34,43 @@ def _column(field: Field, encoder: Encoder, rows: int, rng: np.random.Generator,
         mean, spread = encoder.moments[field.name]
         return pl.Series(field.name, [f"{x:.4g}" for x in rng.normal(mean, spread, rows)], dtype=pl.String)
     vocabulary = encoder.vocabularies[field.vocabulary]
-    texts = _texts(field, vocabulary, encoder)
-    counts = np.where(vocabulary.counts >= minimum_rows, vocabulary.counts, 0).astype(np.float64)
-    counts[1:RESERVED] = 0  # `other` and `hidden` have no text
+    wanted = vocabulary.counts >= minimum_rows
+    wanted[1:RESERVED] = False  # `other` and `hidden` have no text
     if field.sensitive:
-        counts[RESERVED:] = 0
-    if counts.sum() == 0:
-        counts[MISSING] = 1
-    share = counts / counts.sum()
-    if field.is_list:
-        lists = [
-            [t for t in (texts[c] for c in rng.choice(len(share), rng.integers(0, 4), p=share)) if t is not None]
-            for _ in range(rows)
-        ]
-        return pl.Series(field.name, lists, dtype=pl.List(pl.String))
-    return pl.Series(field.name, [texts[c] for c in rng.choice(len(share), rows, p=share)], dtype=pl.String)
+        wanted[RESERVED:] = False
+    if vocabulary.hashed is not None:  # a bucket that no known value is in has no text either
+        named = np.zeros(len(wanted), dtype=bool)
+        named[vocabulary.codes] = True
+        wanted[RESERVED:] &= named[RESERVED:]
+    codes = np.flatnonzero(wanted) if wanted.any() else np.array([MISSING])
+    reached = np.cumsum(np.maximum(vocabulary.counts[codes], 1), dtype=np.float64)
+
+    def drawn(n: int) -> np.ndarray:
+        return np.asarray(codes[np.searchsorted(reached / reached[-1], rng.random(n), side="right")])
+
+    if not field.is_list:
+        return _texts(field, vocabulary, encoder, drawn(rows))
+    lists = [drawn(int(rng.integers(0, 4))) for _ in range(rows)]
+    texts = iter(_texts(field, vocabulary, encoder, np.concatenate(lists) if rows else np.zeros(0, np.int64)))
+    kept = [[t for _ in codes if (t := next(texts)) is not None] for codes in lists]
+    return pl.Series(field.name, kept, dtype=pl.List(pl.String))
 
 
-def _texts(field: Field, vocabulary: Vocabulary, encoder: Encoder) -> list[str | None]:
-    """Return one text per code that the Encoder reads back to this code; None for reserved codes."""
-    texts: list[str | None] = [None] * vocabulary.size
+def _texts(field: Field, vocabulary: Vocabulary, encoder: Encoder, codes: np.ndarray) -> pl.Series:
+    """Return one text per code `[n]` that the Encoder reads back to this code; null for reserved codes."""
     if field.kind != "numeric":
-        for code, value in zip(vocabulary.codes.tolist(), vocabulary.values.to_list(), strict=True):
-            texts[code] = value
-        return texts
+        return vocabulary.one_text(codes).rename(field.name)
+    assert vocabulary.order is not None
     edges = encoder.edges.get(field.name)
-    for code in range(RESERVED, vocabulary.size):
-        assert vocabulary.order is not None
-        bucket = int(vocabulary.order[code])
-        if edges is None:
-            number = float(bucket) if bucket <= 2 else float(np.exp(np.sqrt(bucket - 2 + 0.5)))
-        elif len(edges) == 0:
-            number = 0.0
-        else:
-            number = float(edges[bucket - 1]) if bucket else float(edges[0]) - 1.0
-        texts[code] = repr(number)
-    return texts
+    order = vocabulary.order
+    texts = [None if c < RESERVED else repr(_number(int(order[c]), edges)) for c in codes.tolist()]
+    return pl.Series(field.name, texts, dtype=pl.String)
+
+
+def _number(bucket: int, edges: np.ndarray | None) -> float:
+    """Return a number in a bucket."""
+    if edges is None:
+        return float(bucket) if bucket <= 2 else float(np.exp(np.sqrt(bucket - 2 + 0.5)))
+    if len(edges) == 0:
+        return 0.0
+    return float(edges[bucket - 1]) if bucket else float(edges[0]) - 1.0

@@ -183,7 +183,7 @@ class Table:
         Columns of a memory-mapped table that would fill more than a quarter of the memory that is left are written to
         a nameless file in `scratch` (None for the folder for temporary files) and mapped; it is gone with the table.
         """
-        encoder = self.encoder.narrow(features)
+        encoder, remaps = self.encoder.narrow(features), self.encoder.remaps(features)
         coded = [f for f in encoder.fields if not f.is_float]
         sizes = {f.name: smallest_uint(encoder.vocabularies[f.vocabulary].size) for f in coded}
         old = {f.name: c.codes if isinstance(c := self.columns[f.name], Ragged) else c for f in coded}
@@ -200,7 +200,7 @@ class Table:
             if f.is_float:
                 columns[f.name] = column
                 continue
-            remap = features.remaps[f.vocabulary].astype(sizes[f.name])
+            remap = remaps[f.vocabulary].astype(sizes[f.name])
             codes = old[f.name]
             for start in range(0, len(codes), _PIECE):
                 out[f.name][start : start + _PIECE] = remap[codes[start : start + _PIECE]]

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts
-from ctrsel.data.vocabulary import smallest_uint
+from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.records.feature_set import MISSING, OTHER
 
 if TYPE_CHECKING:
@@ -30,14 +30,17 @@ class TextPlan:
     """What is looked up per field, made once per Encoder.
 
     Attributes:
-        places: Per categorical field the query for the place of a row's value: v = unknown, v + 1 = missing.
-        codes: Per categorical field the code of each place `[v + 2]`.
+        places: Per categorical field of few values the query for the place of a row's value: v = unknown,
+            v + 1 = missing.
+        codes: Per such field the code of each place `[v + 2]`.
+        texts: Per other categorical field the query for its text, and the vocabulary that encodes it.
         numbers: Per bucketed field the query for its number and whether the text is none.
         buckets: Per bucketed field the inner edges and the code of each bucket, the last one that of a missing value.
     """
 
     places: Mapping[str, pl.Expr]
     codes: Mapping[str, np.ndarray]
+    texts: Mapping[str, tuple[pl.Expr, Vocabulary]]
     numbers: Mapping[str, tuple[pl.Expr, pl.Expr]]
     buckets: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -46,6 +49,7 @@ class TextPlan:
         """Make the plan of an Encoder."""
         places: dict[str, pl.Expr] = {}
         codes: dict[str, np.ndarray] = {}
+        texts: dict[str, tuple[pl.Expr, Vocabulary]] = {}
         numbers: dict[str, tuple[pl.Expr, pl.Expr]] = {}
         buckets: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for field in encoder.fields:
@@ -56,7 +60,11 @@ class TextPlan:
             if field.kind == "categorical":
                 v = len(vocabulary.values)
                 text = pl.when(column != "").then(column.str.replace(r"^(-?\d+)\.0$", "${1}"))
-                place = text.cast(pl.Enum(vocabulary.values), strict=False).to_physical().cast(pl.Int64).fill_null(v)
+                enum = vocabulary.values.enum if vocabulary.hashed is None else None
+                if enum is None:
+                    texts[field.name] = (text, vocabulary)
+                    continue
+                place = text.cast(enum, strict=False).to_physical().cast(pl.Int64).fill_null(v)
                 places[field.name] = pl.when(text.is_null()).then(v + 1).otherwise(place)
                 kind = smallest_uint(vocabulary.size)
                 codes[field.name] = np.concatenate([vocabulary.codes, [OTHER, MISSING]]).astype(kind)
@@ -69,7 +77,7 @@ class TextPlan:
                 names = pl.Series(bucket_texts(np.arange(len(edges) + 1), edges=edges), dtype=pl.String)
                 known = vocabulary.encode(names)
                 buckets[field.name] = (edges, np.append(known, known.dtype.type(MISSING)))
-        return TextPlan(places=places, codes=codes, numbers=numbers, buckets=buckets)
+        return TextPlan(places=places, codes=codes, texts=texts, numbers=numbers, buckets=buckets)
 
     def encode(self, frame: pl.DataFrame) -> dict[str, np.ndarray]:
         """Return the codes of the fields whose columns are texts; the others, and any that need an error, are left out."""
@@ -77,19 +85,22 @@ class TextPlan:
             return {}
         texts = {name for name, kind in frame.schema.items() if kind == pl.String}
         categorical = [n for n in self.places if n in texts]
+        large = [n for n in self.texts if n in texts]
         numeric = [n for n in self.numbers if n in texts]
         found = (
             frame.lazy()
             .select(
                 *(self.places[n].alias(f"p{i}") for i, n in enumerate(categorical)),
+                *(self.texts[n][0].alias(f"t{i}") for i, n in enumerate(large)),
                 *(self.numbers[n][0].alias(f"n{i}") for i, n in enumerate(numeric)),
                 *(self.numbers[n][1].any().alias(f"b{i}") for i, n in enumerate(numeric)),
             )
             .collect()
-            if categorical or numeric
+            if categorical or large or numeric
             else frame
         )
         out = {name: self.codes[name][found[f"p{i}"].to_numpy()] for i, name in enumerate(categorical)}
+        out |= {name: self.texts[name][1].encode(found[f"t{i}"]) for i, name in enumerate(large)}
         for i, name in enumerate(numeric):
             if found[f"b{i}"][0]:
                 continue

@@ -227,6 +227,29 @@ class SortedTexts:
 
         return SortedTexts.join(kept(), scratch=scratch)
 
+    def union(self, others: SortedTexts, *, scratch: Path | None = None) -> tuple[SortedTexts, np.ndarray]:
+        """Return these texts and other ones, all distinct, and how many of these stand before each other one.
+
+        Args:
+            others: Texts that are not among these.
+            scratch: As in `join`.
+
+        Returns:
+            The union, and int64 `[w]`, the places for `numpy.insert`.
+        """
+        before = [self.before(part) for part in others.chunks()]
+        at = np.concatenate(before) if before else np.zeros(0, dtype=np.int64)
+
+        def merged() -> Iterator[pl.Series]:
+            start = done = 0
+            for part in self.chunks():
+                start += len(part)
+                until = int(np.searchsorted(at, start)) if start < len(self) else len(at)
+                yield pl.concat([part, others.take(np.arange(done, until))]).sort()
+                done = until
+
+        return SortedTexts.join(merged() if len(self) else others.chunks(), scratch=scratch), at
+
     def chunks(self, rows: int = 1 << 20) -> Iterator[pl.Series]:
         """Yield the texts in order, at most so many at once."""
         if self._series is None:

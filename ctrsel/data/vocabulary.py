@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import DataError
+from ctrsel.data.hashing import NAMED_FROM, Hashed, collisions
+from ctrsel.data.texts import SortedTexts
 from ctrsel.records.feature_set import HIDDEN, MISSING, OTHER, RESERVED
 
-__all__ = ["Vocabulary", "fit_vocabulary", "smallest_uint"]
+__all__ = ["Vocabulary", "fit_vocabulary", "smallest_uint", "vocabulary_of"]
+
+_KNOWN_BY_NAME = 1_000  # most frequent values of a hashed vocabulary, kept for people and examples
 
 
 def smallest_uint(size: int) -> np.dtype[np.unsignedinteger]:
@@ -27,17 +33,24 @@ class Vocabulary:
 
     Attributes:
         name: The vocabulary's name: its first field's.
-        values: Text `[v]`, values that have a code of their own, by falling training count, ties by text.
-        codes: uint32 `[v]`, the code of each value, at least `RESERVED`; merged values share one.
-        counts: int64 `[V]`, occurrences in the training split of each code; V = 3 reserved codes + values.
+        values: Texts `[v]` in ascending order; those that have a code of their own. Of a hashed vocabulary its most
+            frequent ones (at least 20 training rows), for people and examples: every text has a code there.
+        codes: Unsigned `[v]`, the code of each value, at least `RESERVED`; merged values share one. The smallest type
+            that holds all codes.
+        counts: int64 `[V]`, occurrences in the training split of each code; V = 3 reserved codes + values or buckets.
         order: float64 `[V]` or None: the place of each code on its number line, for bucketed fields; NaN for reserved codes.
+        hashed: How a hashed vocabulary's texts get their codes.
+
+    Shape:
+        v: values, V: codes.
     """
 
     name: str
-    values: pl.Series
+    values: SortedTexts
     codes: np.ndarray
     counts: np.ndarray
     order: np.ndarray | None = None
+    hashed: Hashed | None = None
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.codes):
@@ -58,69 +71,306 @@ class Vocabulary:
             >>> v.encode(pl.Series(["b", "a", None, "z"])).tolist()
             [3, 4, 0, 1]
         """
-        lookup = np.full(len(self.values) + 1, OTHER, dtype=smallest_uint(self.size))
-        lookup[:-1] = self.codes
-        if not len(self.values):
-            places = np.full(len(texts), len(self.values), dtype=np.int64)
-        else:
-            enum = texts.cast(pl.Enum(self.values), strict=False)
-            places = enum.to_physical().fill_null(len(self.values)).to_numpy().astype(np.int64)
-        codes = lookup[places]
-        codes[texts.is_null().to_numpy()] = MISSING
+        if not texts.null_count():
+            return self._encode(texts)
+        present = texts.is_not_null().to_numpy()
+        codes = np.full(len(texts), MISSING, dtype=smallest_uint(self.size))
+        codes[present] = self._encode(texts.drop_nulls())
         return codes
 
+    def _encode(self, texts: pl.Series) -> np.ndarray:
+        kind = smallest_uint(self.size)
+        if self.hashed is not None:
+            return self.hashed.codes(texts.cast(pl.String)).astype(kind)
+        return self._at(self.values.find(texts)).astype(kind, copy=False)
+
+    def _at(self, places: np.ndarray) -> np.ndarray:
+        """Return the codes of values by place; OTHER where the place is -1."""
+        if not len(self.codes):
+            return np.full(len(places), OTHER, dtype=smallest_uint(self.size))
+        codes: np.ndarray = self.codes[places]  # -1 is the last one, for a moment
+        codes[places < 0] = OTHER
+        return codes
+
+    def codes_for(self, texts: SortedTexts) -> np.ndarray:
+        """Return the code of each of some texts, unsigned `[v']`; `OTHER` where it is unknown.
+
+        Examples:
+            >>> v = fit_vocabulary("ad", [pl.Series(["a", "b", "b"])])
+            >>> v.codes_for(SortedTexts.of(pl.Series(["b", "c"]))).tolist()
+            [3, 1]
+        """
+        out = np.empty(len(texts), dtype=smallest_uint(self.size))
+        start = 0
+        for part in texts.chunks():
+            out[start : start + len(part)] = self._encode(part)
+            start += len(part)
+        return out
+
     def texts(self, codes: np.ndarray) -> list[str]:
-        """Return the text of each code; merged values are joined, reserved ones are named in parentheses."""
-        names: dict[int, list[str]] = {MISSING: ["(missing)"], OTHER: ["(other)"], HIDDEN: ["(hidden)"]}
-        wanted = np.isin(self.codes, codes)
-        for code, value in zip(self.codes[wanted].tolist(), self.values.filter(wanted).to_list(), strict=True):
+        """Return the text of each code; merged values are joined, reserved ones are named in parentheses.
+
+        A bucket of a hashed vocabulary is named by its number, and by the values that are known to be in it.
+        """
+        names: dict[int, list[str]] = {}
+        for value, code in zip(*self._values_of(codes), strict=True):
             names.setdefault(code, []).append(value)
-        return [" | ".join(names[int(c)]) for c in codes]
+        known = {code: " | ".join(values) for code, values in names.items()}
+        if self.hashed is not None:
+            known = {c: f"{b}: {known[c]}" if c in known else b for c, b in self._buckets_of(codes).items()}
+        known |= {MISSING: "(missing)", OTHER: "(other)", HIDDEN: "(hidden)"}
+        return [known[c] for c in np.asarray(codes).tolist()]
+
+    def one_text(self, codes: np.ndarray) -> pl.Series:
+        """Return one text for each code that is encoded to it; null for reserved codes and for buckets without a name."""
+        values, own = self._values_of(codes)
+        wanted, back = np.unique(codes, return_inverse=True)
+        found = pl.DataFrame({"code": own, "value": values}, schema={"code": pl.Int64, "value": pl.String})
+        first = pl.DataFrame({"code": wanted.astype(np.int64)}).join(
+            found.unique("code", keep="first", maintain_order=True), on="code", how="left", maintain_order="left"
+        )
+        return first["value"].gather(back)
+
+    def _values_of(self, codes: np.ndarray) -> tuple[list[str], list[int]]:
+        """Return the values that have one of some codes, in text order, and their codes."""
+        wanted = np.zeros(self.size, dtype=bool)
+        wanted[codes] = True
+        places = np.flatnonzero(wanted[self.codes])
+        return self.values.take(places).to_list(), self.codes[places].tolist()
+
+    def _buckets_of(self, codes: np.ndarray) -> dict[int, str]:
+        """Return the names of the codes of a hashed vocabulary's buckets."""
+        assert self.hashed is not None
+        remap = self.hashed.remap
+        numbers: dict[int, list[int]] = {}
+        if remap is None:
+            numbers = {c: [c - RESERVED] for c in np.unique(codes).tolist()}
+        else:
+            for place in np.flatnonzero(np.isin(remap, codes)).tolist():
+                numbers.setdefault(int(remap[place]), []).append(place - RESERVED)
+        return {c: f"(bucket {', '.join(map(str, b[:3]))}{', ...' if len(b) > 3 else ''})" for c, b in numbers.items()}
 
     def narrow(self, remap: np.ndarray) -> Vocabulary:
         """Map codes by a FeatureSet's `remap` `[V]` and forget the values that no longer have a code of their own."""
         if len(remap) != self.size:
             raise DataError(f"vocabulary {self.name!r} has {self.size} codes, but the feature set maps {len(remap)}")
-        new = remap[self.codes] if len(self.codes) else self.codes
-        keep = new != OTHER
         size = max(int(remap.max()) + 1, RESERVED)
+        new = remap[self.codes]
+        keep = new != OTHER
         counts = np.zeros(size, dtype=np.int64)
-        np.add.at(counts, remap.astype(np.int64), self.counts)
+        np.add.at(counts, remap, self.counts)
         order = None
         if self.order is not None:
             order = np.full(size, np.nan)
             first = np.flatnonzero(remap >= RESERVED)[::-1]
             order[remap[first]] = self.order[first]
         return replace(
-            self, values=self.values.filter(keep), codes=new[keep].astype(np.uint32), counts=counts, order=order
+            self,
+            values=self.values.keep(keep),
+            codes=new[keep].astype(smallest_uint(size)),
+            counts=counts,
+            order=order,
+            hashed=None if self.hashed is None else self.hashed.narrow(remap),
         )
+
+    def grow(
+        self,
+        texts: SortedTexts,
+        counts: np.ndarray,
+        *,
+        missing: int,
+        min_count: int = 1,
+        limit: int | None = None,
+        order: Mapping[str, float] | None = None,
+        scratch: Path | None = None,
+    ) -> Vocabulary:
+        """Return the vocabulary after an increment: every code means what it meant, and new values come after the last.
+
+        Args:
+            texts: Distinct texts of the increment.
+            counts: int64 `[v']`, how often each occurs in its training rows.
+            missing: How many of its training rows have none.
+            min_count: New values that are rarer stay `OTHER`; what was rare before is not remembered.
+            limit: At most so many new values, the most frequent ones.
+            order: Place of each text on its number line, for bucketed fields.
+            scratch: A folder for many texts (see `SortedTexts.join`).
+
+        Examples:
+            >>> v = fit_vocabulary("ad", [pl.Series(["a", "b", "b"])])
+            >>> grown = v.grow(SortedTexts.of(pl.Series(["b", "c", "d"])), np.array([1, 2, 7]), missing=0, limit=1)
+            >>> grown.encode(pl.Series(["b", "a", "d", "c"])).tolist(), grown.counts.tolist()
+            ([3, 4, 5, 1], [0, 2, 0, 3, 1, 7])
+        """
+        counts = _checked(self.name, texts, counts)
+        codes = self.codes_for(texts)
+        known = codes != OTHER
+        total = np.asarray(self.counts).copy()
+        np.add.at(total, codes, counts)  # unknown ones to OTHER, for now
+        total[MISSING] += missing
+        if self.hashed is not None:
+            return replace(self, counts=total)
+        places = np.flatnonzero(~known & (counts >= max(min_count, 1)))
+        chosen = places[_by_falling_count(counts[places])[:limit]]
+        if not len(chosen):
+            return replace(self, counts=total)
+        total[OTHER] -= counts[chosen].sum()
+        code = np.zeros(len(texts), dtype=smallest_uint(self.size + len(chosen)))
+        code[chosen] = np.arange(self.size, self.size + len(chosen))
+        fresh = texts.keep(code > 0, scratch=scratch)
+        own = None
+        if self.order is not None:
+            placed = np.full(len(chosen), np.nan)
+            placed[code[code > 0] - self.size] = _order(self.name, fresh, order or {})
+            own = np.concatenate([self.order, placed])
+        values, at = self.values.union(fresh, scratch=scratch)
+        codes = np.insert(self.codes.astype(code.dtype, copy=False), at, code[code > 0])
+        return replace(self, values=values, codes=codes, counts=np.concatenate([total, counts[chosen]]), order=own)
+
+
+def vocabulary_of(
+    name: str,
+    texts: SortedTexts,
+    counts: np.ndarray,
+    *,
+    missing: int,
+    min_count: int = 1,
+    order: Mapping[str, float] | None = None,
+    hash_buckets: int | None = None,
+    scratch: Path | None = None,
+) -> Vocabulary:
+    """Make a vocabulary of counted texts: codes by falling count, ties by text.
+
+    Args:
+        name: Its name.
+        texts: Distinct texts; those that occur outside training only have the count 0 and are dropped.
+        counts: int64 `[v]`, how often each occurs in the training rows.
+        missing: How many training rows have none.
+        min_count: Values that are rarer are `OTHER`; with `hash_buckets`, buckets.
+        order: Place of each text on its number line, for bucketed fields.
+        hash_buckets: Codes are those of so many hash buckets; the texts are not kept.
+        scratch: A folder for many texts (see `SortedTexts.join`).
+
+    Examples:
+        >>> texts = SortedTexts.of(pl.Series(["a", "b", "c", "d"]))
+        >>> v = vocabulary_of("ad", texts, np.array([1, 2, 2, 0]), missing=1)
+        >>> v.values.to_list(), v.codes.tolist(), v.counts.tolist()
+        (['a', 'b', 'c'], [5, 3, 4], [1, 0, 0, 2, 2, 1])
+    """
+    counts = _checked(name, texts, counts)
+    if hash_buckets is not None:
+        return _hashed(name, texts, counts, missing=missing, min_count=min_count, buckets=hash_buckets)
+    keep = counts >= max(min_count, 1)
+    own = counts[keep]
+    ranked = _by_falling_count(own)
+    size = RESERVED + len(own)
+    codes = np.empty(len(own), dtype=smallest_uint(size))
+    codes[ranked] = np.arange(RESERVED, size, dtype=codes.dtype)
+    values = texts.keep(keep, scratch=scratch)
+    places = None
+    if order is not None:
+        places = np.full(size, np.nan)
+        places[codes] = _order(name, values, order)
+    rare = int(counts.sum()) - int(own.sum())
+    return Vocabulary(
+        name=name,
+        values=values,
+        codes=codes,
+        counts=np.concatenate([[missing, rare, 0], own[ranked]]).astype(np.int64),
+        order=places,
+    )
+
+
+def _hashed(
+    name: str, texts: SortedTexts, counts: np.ndarray, *, missing: int, min_count: int, buckets: int
+) -> Vocabulary:
+    plain = Hashed(buckets=buckets, distinct=np.zeros(buckets, dtype=np.int64))
+    own = np.empty(len(texts), dtype=smallest_uint(RESERVED + buckets))
+    start = 0
+    for part in texts.chunks():
+        own[start : start + len(part)] = plain.codes(part)
+        start += len(part)
+    total = np.zeros(RESERVED + buckets, dtype=np.int64)
+    np.add.at(total, own, counts)
+    total[MISSING] = missing
+    named = np.flatnonzero(counts >= NAMED_FROM)
+    named = np.sort(named[_by_falling_count(counts[named])[:_KNOWN_BY_NAME]])
+    vocabulary = Vocabulary(
+        name=name,
+        values=SortedTexts.of(texts.take(named)),
+        codes=own[named],
+        counts=total,
+        hashed=Hashed(
+            buckets=buckets,
+            distinct=np.bincount(own[counts > 0].astype(np.int64) - RESERVED, minlength=buckets),
+            heaviest=collisions(own.astype(np.int64) - RESERVED, counts, texts.take),
+        ),
+    )
+    if min_count <= 1:
+        return vocabulary
+    keep = total >= min_count
+    keep[:RESERVED] = True
+    remap = np.where(keep, np.cumsum(keep) - 1, OTHER).astype(np.uint32)
+    return vocabulary.narrow(remap)
+
+
+def _checked(name: str, texts: SortedTexts, counts: np.ndarray) -> np.ndarray:
+    if len(counts) != len(texts):
+        raise DataError(f"vocabulary {name!r}: {len(texts)} texts, but {len(counts)} counts")
+    return np.asarray(counts, dtype=np.int64)
+
+
+def _by_falling_count(counts: np.ndarray) -> np.ndarray:
+    """Return places by falling count, ties by place: a radix sort of 16 bits, since nearly all counts are small."""
+    top = 2**16 - 1
+    order = np.argsort((top - np.minimum(counts, top)).astype(np.uint16), kind="stable")
+    many = int((counts >= top).sum())
+    order[:many] = order[:many][np.argsort(-counts[order[:many]], kind="stable")]
+    return order
+
+
+def _order(name: str, values: SortedTexts, order: Mapping[str, float]) -> np.ndarray:
+    """Return the place of each value on its number line, float64 `[v]`."""
+    places = values.find(pl.Series(list(order), dtype=pl.String))
+    out = np.full(len(values), np.nan)
+    out[places[places >= 0]] = np.array(list(order.values()), dtype=np.float64)[places >= 0]
+    if np.isnan(out).any():
+        first = values.take(np.flatnonzero(np.isnan(out))[:1])[0]
+        raise DataError(f"vocabulary {name!r}: the bucket {first!r} has no place on the number line")
+    return out
 
 
 def fit_vocabulary(
-    name: str, texts: list[pl.Series], *, min_count: int = 1, order: dict[str, float] | None = None
+    name: str,
+    texts: list[pl.Series],
+    *,
+    min_count: int = 1,
+    order: Mapping[str, float] | None = None,
+    hash_buckets: int | None = None,
 ) -> Vocabulary:
-    """Fit a vocabulary on the training texts of the fields that share it.
+    """Fit a vocabulary on the training texts of the fields that share it, all in memory.
 
     Args:
         name: Its name.
         texts: One series of canonical texts per field, null where missing.
         min_count: Values with fewer training occurrences are `other`.
         order: Place of each text on its number line, for bucketed fields.
+        hash_buckets: Codes are those of so many hash buckets.
 
     Examples:
         >>> v = fit_vocabulary("ad", [pl.Series(["a", "b", "b", "c", None])], min_count=1)
-        >>> v.values.to_list(), v.counts.tolist()
-        (['b', 'a', 'c'], [1, 0, 0, 2, 1, 1])
+        >>> v.values.to_list(), v.codes.tolist(), v.counts.tolist()
+        (['a', 'b', 'c'], [4, 3, 5], [1, 0, 0, 2, 1, 1])
     """
     column = pl.concat([t.rename("value") for t in texts]) if len(texts) > 1 else texts[0].rename("value")
-    found = pl.DataFrame({"value": column}).group_by("value").len().sort(["len", "value"], descending=[True, False])
+    found = pl.DataFrame({"value": column.cast(pl.String)}).group_by("value").len().sort("value")
     missing = int(found.filter(pl.col("value").is_null())["len"].sum())
     found = found.drop_nulls("value")
-    kept = found.filter(pl.col("len") >= min_count)
-    rare = int(found["len"].sum()) - int(kept["len"].sum())
-    counts = np.concatenate([[missing, rare, 0], kept["len"].to_numpy()]).astype(np.int64)
-    places = None
-    if order is not None:
-        places = np.concatenate([[np.nan] * RESERVED, [order[v] for v in kept["value"].to_list()]]).astype(np.float64)
-    codes = np.arange(RESERVED, RESERVED + kept.height, dtype=np.uint32)
-    return Vocabulary(name=name, values=kept["value"], codes=codes, counts=counts, order=places)
+    return vocabulary_of(
+        name,
+        SortedTexts.of(found["value"]),
+        found["len"].to_numpy(),
+        missing=missing,
+        min_count=min_count,
+        order=order,
+        hash_buckets=hash_buckets,
+    )

@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 
 from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import DataError
+from ctrsel.data import encoder as encoder_module
+from ctrsel.data import texts as texts_module
 from ctrsel.data.encoder import Encoder, fit_encoder
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Ragged, Table
+from ctrsel.data.texts import SortedTexts
+from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
 from ctrsel.records.schema import Field, Label, Schema
 from ctrsel.testing.tables import sequence_frame, sequence_table, tiny_frame, tiny_table
@@ -177,8 +181,9 @@ def test_save_load_and_tampering(name: str, tmp_path: Path, any_features) -> Non
         assert back.digest == encoder.digest
         assert back.schema == encoder.schema
         for k, v in encoder.vocabularies.items():
-            assert back.vocabularies[k].values.equals(v.values)
+            assert back.vocabularies[k].values.to_list() == v.values.to_list()
             assert np.array_equal(back.vocabularies[k].codes, v.codes)
+            assert back.vocabularies[k].codes.dtype == v.codes.dtype == smallest_uint(v.size)
             assert (back.vocabularies[k].order is None) == (v.order is None)
     path = tmp_path / "0"
     counts = np.load(path / "counts_0.npy")
@@ -186,15 +191,13 @@ def test_save_load_and_tampering(name: str, tmp_path: Path, any_features) -> Non
     with pytest.raises(DataError, match="the saved encoder was changed"):
         Encoder.load(path)
     np.save(path / "counts_0.npy", counts)
-    values = pl.read_parquet(path / "values_0.parquet")
-    values.with_columns(value=pl.col("value") + "!").write_parquet(path / "values_0.parquet")
+    values = path / "values_0.arrow"
+    frame = pl.read_ipc(values.read_bytes())
+    frame.with_columns(value=pl.col("value") + "!").write_ipc(values)
     with pytest.raises(DataError, match="was changed"):
         Encoder.load(path)
-    (path / "values_0.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="missing or damaged"):
-        Encoder.load(path)
-    (path / "values_0.parquet").unlink()
-    with pytest.raises(DataError, match="missing or damaged"):
+    values.unlink()
+    with pytest.raises(DataError, match="is missing"):
         Encoder.load(path)
 
 
@@ -228,3 +231,101 @@ def test_digest_depends_on_everything_fitted() -> None:
     }
     assert len(digests) == 6
     assert tiny_table().encoder.digest == tiny_table().encoder.digest
+
+
+def hashed_frame(rows: int = 3000) -> tuple[pl.DataFrame, Encoder]:
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame(
+        {
+            "a": [f"a{i}" for i in rng.integers(0, 60, rows)],
+            "b": [f"b{i}" for i in rng.integers(0, 5, rows)],
+            "l": [[f"t{i}" for i in rng.integers(0, 30, k)] for k in rng.integers(0, 4, rows)],
+        }
+    )
+    fields = (
+        Field(name="a", kind="categorical", vocabulary="a", hash_buckets=16),
+        Field(name="b", kind="categorical", vocabulary="b"),
+        Field(name="l", kind="multivalued", vocabulary="l", hash_buckets=300, min_count=2),
+    )
+    return frame, fit_encoder(frame, schema(*fields))
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 22], ids=["mapped", "held"])
+def test_hashed_and_mapped_vocabularies_are_saved_whole(limit: int, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(texts_module, "SMALL", limit)
+    monkeypatch.setattr(encoder_module, "_MAPPED", limit)
+    frame, encoder = hashed_frame()
+    encoder.save(tmp_path / "e")
+    back = Encoder.load(tmp_path / "e")
+    assert back.digest == encoder.digest
+    assert back.vocabulary("b").values.mapped == (limit == 0)
+    same(back.encode(frame), encoder.encode(frame))
+    for name, v in encoder.vocabularies.items():
+        held = back.vocabularies[name].hashed
+        assert (held is None) == (v.hashed is None)
+        if held is not None:
+            assert held.heaviest == v.hashed.heaviest
+            assert np.array_equal(held.distinct, v.hashed.distinct)
+    assert any(v.hashed.heaviest for v in encoder.vocabularies.values() if v.hashed)
+    narrow = back.narrow(
+        FeatureSet.from_keep(
+            {n: np.arange(v.size) % 2 == 1 for n, v in encoder.vocabularies.items()},
+            fields=("a", "b"),
+            method="m",
+            params={},
+            encoder=encoder.digest,
+        )
+    )
+    narrow.save(tmp_path / "n")
+    same(Encoder.load(tmp_path / "n").encode(frame), narrow.encode(frame))
+    # The bytes of a mapped file are part of the digest.
+    file = tmp_path / "e" / "values_1.arrow"
+    data = bytearray(file.read_bytes())
+    data[data.index(b"b3")] += 1
+    file.write_bytes(data)
+    with pytest.raises(DataError, match="was changed"):
+        Encoder.load(tmp_path / "e")
+
+
+def test_growing_keeps_codes_and_decisions(tmp_path: Path) -> None:
+    frame, table = TABLES["tiny"]
+    base = table.encoder
+    old = base.vocabulary("ad")
+    features = FeatureSet.from_keep(
+        {n: np.arange(v.size) % 3 != 1 for n, v in base.vocabularies.items()},
+        fields=("site", "ad"),
+        method="m",
+        params={},
+        encoder=base.digest,
+    )
+    texts = SortedTexts.of(pl.Series(["ad01", "ad99", "new"]))
+    ad = old.grow(texts, np.array([3, 5, 9]), missing=2)
+    grown = base.grow({**base.vocabularies, "ad": ad})
+    assert grown.ancestors == (base.digest,)
+    assert grown.digest != base.digest
+    assert (grown.edges, grown.moments) == (base.edges, base.moments)
+    again = grown.grow({**grown.vocabularies, "site": base.vocabulary("site").grow(texts, np.ones(3, int), missing=0)})
+    assert again.ancestors == (base.digest, grown.digest)
+    assert base.grow(base.vocabularies) is base
+    again.save(tmp_path / "e")
+    back = Encoder.load(tmp_path / "e")
+    assert (back.digest, back.ancestors) == (again.digest, again.ancestors)
+    before = base.encode(frame)
+    after = back.encode(frame)
+    for name in ("site", "ad"):
+        assert np.array_equal(before.columns[name], after.columns[name])
+        remap = back.remaps(features)[name]
+        assert remap[: base.size(name)].tolist() == features.remaps[name].tolist()
+        assert (remap[base.size(name) :] == OTHER).all()
+    for encoder in (grown, back):
+        narrow = encoder.narrow(features)
+        same(narrow.encode(frame), base.narrow(features).encode(frame))
+        strange = narrow.encode(pl.DataFrame({"ad": ["new", "ad99"], "site": ["new", None]}))
+        assert strange.columns["ad"].tolist() == [OTHER, OTHER]
+        assert narrow.vocabulary("ad").counts.sum() == encoder.vocabulary("ad").counts.sum()
+    with pytest.raises(DataError, match="the feature set is about encoder"):
+        base.narrow(FeatureSet(fields=("ad",), remaps={}, method="m", params={}, encoder=grown.digest))
+    with pytest.raises(DataError, match="expected the vocabularies"):
+        base.grow({"ad": ad})
+    with pytest.raises(DataError, match="cannot shrink"):
+        grown.grow(base.vocabularies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import importlib.util
 import io
 import itertools
 import pickle
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctrsel.core.errors import DataError
-from ctrsel.data import _packed_texts, _text_search, texts
+from ctrsel.data import _packed_texts, _text_bytes, texts
 from ctrsel.data._packed_texts import PackedTexts, packed_bytes
 from ctrsel.data.texts import SortedTexts
 
@@ -55,7 +56,7 @@ def test_find_is_bisection(form, loops: bool, values, more) -> None:
     held = form(series(values))
     asked = [*values, *more]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_packed_texts, "_FEW", 0 if loops else 10**9)
+        patch.setattr(_text_bytes, "FEW", 0 if loops else 10**9)
         assert held.find(series(asked)).tolist() == by_bisection(values, asked)
         present = [q for q in asked if q is not None]
         keys = [v.encode() for v in ascending(values)]
@@ -136,9 +137,10 @@ def test_many_texts_are_packed_and_may_lie_in_a_scratch_folder(tmp_path: Path, m
 
 def test_numpy_takes_over_where_numba_is_not_installed(monkeypatch) -> None:
     held = packed([f"v{i}" for i in range(50)])
-    monkeypatch.setattr(_packed_texts, "_FEW", 0)
+    monkeypatch.setattr(_text_bytes, "FEW", 0)
     compiled = held.find(series(["v7", "w"])).tolist()
-    monkeypatch.setattr(_text_search, "compiled", lambda: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert _text_bytes.loops(10**9) is None
     assert held.find(series(["v7", "w"])).tolist() == compiled
 
 
