@@ -19,6 +19,7 @@ from ctrsel.models.boosted import BoostedPredictor
 from ctrsel.models.model import Model
 from ctrsel.models.tree_columns import TreeColumns
 from ctrsel.train._contract import Fit, Learner
+from ctrsel.train.boosted_memory import check_boosted_memory
 from ctrsel.train.validation import validate
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class BoostedLearner(Learner):
             seed: Of the row and column shares.
 
         Raises:
-            ConfigError: If a gate or a start is given.
+            ConfigError: If a gate or a start is given, or the trees would not fit in memory.
             DataError: If a split lacks rows, labels or a class.
         """
         began = time.perf_counter()
@@ -107,6 +108,7 @@ class BoostedLearner(Learner):
             table = table.narrow(features)
         train, valid = table.part("train"), table.part("valid")
         columns = TreeColumns(table.encoder)
+        check_boosted_memory(table, columns, leaves=self.leaves)
         x, x_valid = columns.matrix(train), columns.matrix(valid)
         boosters, history = [], []
         for t, label in enumerate(table.schema.labels):
