@@ -11,7 +11,7 @@ from ctrsel.data.canonical import canonical_text
 __all__ = ["NONE", "Dictionary", "text_cost"]
 
 NONE = np.uint32(2**32 - 1)
-_ENTRY = 200  # bytes of one text in a dictionary, beside the text itself (measured: benchmarks/coding.py)
+_ENTRY = 160  # bytes of one text in a dictionary, beside the text itself (measured: benchmarks/coding.py)
 _COPIES = 3  # of each text while a dictionary is sorted
 
 

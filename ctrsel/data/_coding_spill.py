@@ -30,6 +30,9 @@ Rows: TypeAlias = Callable[[], Iterator[tuple[slice | np.ndarray, pl.Series]]]
 _SAMPLE = 65_536  # distinct texts
 _RANGES = 256  # at most, since each is an open file; a range that is too large is partitioned again
 _FILL = 0.6  # of the memory: how full a range is expected to be; the sample's error is a few per cent
+_RANGE = (
+    64 * 2**20
+)  # bytes that a range need not exceed: smaller dictionaries are faster, since caches hold more of them
 _BATCH = 131_072  # rows read together
 
 
@@ -132,7 +135,7 @@ class Spill:
         if len(sample) < 2:
             return sample.clear()
         cost = np.cumsum(text_cost(sample)) * (2**64 / bound)
-        ranges = min(max(math.ceil(cost[-1] / (_FILL * self._memory)), 2), _RANGES)
+        ranges = min(max(math.ceil(cost[-1] / min(_FILL * self._memory, _RANGE)), 2), _RANGES)
         at = np.searchsorted(cost, cost[-1] * np.arange(1, ranges) / ranges)
         # The least text of the sample is in the first range, so that no range is all there is.
         return sample.gather(np.unique(np.clip(at, 1, len(sample) - 1)))

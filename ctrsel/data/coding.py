@@ -44,7 +44,7 @@ def code_columns(
     """Number the values of the columns that share one vocabulary.
 
     In memory each value is hashed once, and what makes "3.0" and "3" one value is done per distinct text. As soon as
-    the dictionary's estimated cost (200 bytes and three times its length per distinct text) and the ids exceed
+    the dictionary's estimated cost (160 bytes and three times its length per distinct text) and the ids exceed
     `memory`, it is forgotten: the columns are read twice more, once for a sample and once to partition the rows on disk
     by ranges of texts that each fit. `texts` and `places[ids]` are the same either way.
 
