@@ -29,13 +29,12 @@ import polars as pl
 from ctrsel.core.errors import DataError
 from ctrsel.data import _delimited_loops as loops
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.text_blocks import Piece, RowFaults, encoding_name, text_blocks, undecodable
+from ctrsel.data.text_blocks import HEAD, Piece, RowFaults, encoding_name, longest_line, text_blocks, undecodable
 
 __all__ = ["delimited_pieces", "read_delimited"]
 
 _MARK = b"\xef\xbb\xbf"
-_HEAD = 1 << 16  # bytes in which the file's line end is looked for
-_CELL, _ROW = 1 << 16, 1 << 24  # bytes that a cell and a row may have, however few characters are allowed
+_CELL = 1 << 16  # bytes that a quote may stay open, however few characters are allowed
 
 
 def read_delimited(path: str, *, separator: str, rows: int | None = None) -> pl.DataFrame:
@@ -108,7 +107,7 @@ class _Reader:
             len(self.names),
             self.max_cell,
             max(4 * self.max_cell, _CELL) + 2,
-            max(64 * self.max_cell, _ROW),
+            longest_line(self.max_cell),
         )
 
     def refuse(self, reason: str) -> NoReturn:
@@ -170,8 +169,8 @@ class _Reader:
 
     def header(self) -> None:
         """Read the header, and find out what ends a line."""
-        self.fill(_HEAD)
-        head = self.buf[:_HEAD]
+        self.fill(HEAD)
+        head = self.buf[:HEAD]
         if not head:
             self.refuse("the file is empty")
         if b"\n" not in head.removesuffix(b"\n") and b"\r" in head.removesuffix(b"\n").removesuffix(b"\r"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from ctrsel.core.errors import unknown_name
 from ctrsel.data.delimited import delimited_pieces
+from ctrsel.data.libsvm import LibsvmReader
+from ctrsel.data.ndjson import NdjsonReader
 from ctrsel.data.raw import Shard
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.text_blocks import Piece, RowFaults
+from ctrsel.data.text_blocks import Piece, RowFaults, encoding_name
 
 __all__ = ["stage_text"]
 
@@ -68,55 +71,116 @@ def stage_text(
         (2, ["must have the header's 2 cells, got 1"])
     """
     faults = RowFaults(rejects=rejects, part=part, file=path)
+    codec = encoding_name(encoding)
     size = min(max(memory // 64, _BLOCK[0]), _BLOCK[1])
+    shards = _Shards(part=part, name=path, scratch=scratch, memory=memory)
     if kind in ("csv", "tsv"):
-        pieces = delimited_pieces(
-            path,
-            separator="," if kind == "csv" else "\t",
-            encoding=encoding,
-            faults=faults,
-            rows=rows,
-            max_cell=max_cell,
-            size=size,
-        )
-    else:
-        raise unknown_name("format", kind, ("csv", "tsv", "ndjson", "libsvm", "libfm"), place="data.format")
-    return _shards(pieces, part=part, name=path, scratch=scratch, memory=memory)
+        separator = "," if kind == "csv" else "\t"
+        for piece in delimited_pieces(
+            path, separator=separator, encoding=codec, faults=faults, rows=rows, max_cell=max_cell, size=size
+        ):
+            shards.add(piece)
+        return shards.end(None)
+    if kind not in _READERS:
+        raise unknown_name("format", kind, ("csv", "tsv", *_READERS), place="data.format")
+    reader = _READERS[kind](path=path, faults=faults, encoding=codec, max_cell=max_cell, size=size)
+    for piece in reader.pieces(rows=rows):
+        shards.add(piece)
+    return shards.end(reader.columns)
 
 
-def _shards(pieces: Iterator[Piece], *, part: str, name: str, scratch: Path, memory: int) -> list[Shard]:
-    shards: list[Shard] = []
-    waiting: list[pl.DataFrame] = []
-    held = rows = 0  # bytes and rows that wait
-    first = read = 0  # rows of the file before those that wait, and up to here
+_READERS: Mapping[str, type[LibsvmReader] | type[NdjsonReader]] = {
+    "ndjson": NdjsonReader,
+    "libsvm": LibsvmReader,
+    "libfm": LibsvmReader,
+}
 
-    def write() -> None:
-        nonlocal waiting, held, rows, first
-        scratch.mkdir(parents=True, exist_ok=True)
-        file = scratch / f"{len(shards):05d}.parquet"
-        pl.concat(waiting).write_parquet(file, compression="lz4", statistics=False)
-        source = pl.scan_parquet(file, glob=False)
-        shards.append(Shard(part=part, name=name, source=source, rows=rows, first=first, untyped=True))
-        waiting, held, rows, first = [], 0, 0, read
 
-    for piece in pieces:
+def _bytes(frame: pl.DataFrame) -> int:
+    """Return what a frame takes; polars counts the texts of its cells, but not their 16 bytes of place."""
+    return int(frame.estimated_size()) + 16 * frame.height * frame.width
+
+
+@dataclass(slots=True, kw_only=True)
+class _Shards:
+    """Gathers pieces into shards: a frame in memory if there is little, else parquet files."""
+
+    part: str
+    name: str
+    scratch: Path
+    memory: int
+    done: list[Shard] = field(default_factory=list)
+    waiting: list[pl.DataFrame] = field(default_factory=list)
+    held: int = 0  # bytes that wait
+    rows: int = 0  # rows that wait
+    first: int = 0  # rows of the file before those that wait, rejected ones not counted
+    kinds: dict[str, pl.DataType] = field(default_factory=dict)  # of the columns that wait
+    spilt: bool = False
+
+    def add(self, piece: Piece) -> None:
         frame = piece.frame
-        while rows + frame.height > _ROWS:
-            cut = _ROWS - rows
-            waiting.append(frame.head(cut))
-            rows += cut
-            read += cut
+        if self.rows and frame.height and not self.fits(frame):
+            self.close()
+        while self.rows + frame.height > _ROWS:
+            cut = _ROWS - self.rows
+            self.take(frame.head(cut))
             frame = frame.slice(cut)
-            write()
-        waiting.append(frame)
-        rows += frame.height
-        held += int(frame.estimated_size())
-        read += frame.height
-        if held > memory // _SHARD:
-            write()
-    if not shards and held <= memory // _SMALL:
-        frame = pl.concat(waiting, rechunk=True)
-        return [Shard(part=part, name=name, source=frame, rows=rows, untyped=True)]
-    if rows or not shards:
-        write()
-    return shards
+            self.spill()
+        self.take(frame)
+        if self.held > self.memory // _SHARD:
+            self.spill()
+
+    def fits(self, frame: pl.DataFrame) -> bool:
+        """Whether a frame can join those that wait without a change of any value."""
+        return all(pl.Null in (k, self.kinds.get(n, k)) or k == self.kinds.get(n, k) for n, k in frame.schema.items())
+
+    def take(self, frame: pl.DataFrame) -> None:
+        if frame.height or not (self.waiting or self.done):
+            self.waiting.append(frame)
+            self.kinds |= {n: k for n, k in frame.schema.items() if k != pl.Null or n not in self.kinds}
+            self.rows += frame.height
+            self.held += _bytes(frame)
+
+    def close(self) -> None:
+        """End a shard: keep it in memory if there is little so far, else write it."""
+        if not self.rows and self.done:
+            self.waiting = []
+            return
+        if (
+            self.spilt
+            or self.held + sum(_bytes(s.source) for s in self.done if isinstance(s.source, pl.DataFrame))
+            > self.memory // _SMALL
+        ):
+            self.spill()
+            return
+        self._end(pl.concat(self.waiting, how="diagonal_relaxed", rechunk=True))
+
+    def spill(self) -> None:
+        """Write what waits to parquet."""
+        self.spilt = True
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        file = self.scratch / f"{len(self.done):05d}.parquet"
+        pl.concat(self.waiting, how="diagonal_relaxed").write_parquet(file, compression="lz4", statistics=False)
+        self._end(pl.scan_parquet(file, glob=False))
+
+    def _end(self, source: pl.DataFrame | pl.LazyFrame) -> None:
+        self.done.append(
+            Shard(part=self.part, name=self.name, source=source, rows=self.rows, first=self.first, untyped=True)
+        )
+        self.first += self.rows
+        self.waiting, self.kinds, self.held, self.rows = [], {}, 0, 0
+
+    def end(self, columns: Callable[[list[str]], list[pl.Expr]] | None) -> list[Shard]:
+        if self.rows or not self.done:
+            self.close()
+        if columns is None:
+            return self.done
+        return [
+            replace(
+                s,
+                source=s.source.with_columns(*(made := columns(list(s.schema)))).select(
+                    e.meta.output_name() for e in made
+                ),
+            )
+            for s in self.done
+        ]

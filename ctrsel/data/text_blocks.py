@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,21 @@ import polars as pl
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.rejects import Rejects
 
-__all__ = ["Piece", "RowFaults", "encoding_name", "quoted", "text_blocks", "undecodable"]
+__all__ = [
+    "HEAD",
+    "LineBlock",
+    "Piece",
+    "RowFaults",
+    "encoding_name",
+    "line_blocks",
+    "longest_line",
+    "quoted",
+    "text_blocks",
+    "undecodable",
+]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+HEAD = 1 << 16  # bytes in which a file's line end is looked for
 _QUOTED = 40  # characters of a cell that a message may hold
 _UTF8 = "utf-8"
 # Codecs that Python calls text encodings, but that no file is written in.
@@ -53,6 +66,7 @@ class RowFaults:
         part: "train", "valid" or "test".
         file: For people.
         limit: Give up when so many rows of the file are faulty, and they are more than the tolerated share of it.
+        total: Rows written to the rejects so far.
     """
 
     rejects: Rejects
@@ -62,7 +76,7 @@ class RowFaults:
     _rows: list[int] = field(default_factory=list)
     _lines: list[int] = field(default_factory=list)
     _reasons: list[str] = field(default_factory=list)
-    _count: int = 0
+    total: int = 0
 
     def add(self, *, row: int, line: int, reason: str) -> None:
         """Note one row.
@@ -105,15 +119,30 @@ class RowFaults:
                 }
             )
         )
-        self._count += len(gaps)
+        self.total += len(gaps)
         self._rows, self._lines, self._reasons = [], [], []
-        if self._count >= self.limit and self._count > self.rejects.tolerance * read:
+        if self.total >= self.limit and self.total > self.rejects.tolerance * read:
             self.rejects.check(read)
             raise DataError(
-                f"{self.file}: {self._count} of the first {read} rows had to be rejected, more than the "
+                f"{self.file}: {self.total} of the first {read} rows had to be rejected, more than the "
                 f"{self.rejects.tolerance:.2%} of ingest.tolerance"
             )
         return gaps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineBlock:
+    """Whole lines of a file.
+
+    Attributes:
+        data: UTF-8, or what cannot be decoded; every line ends with LF.
+        line: Number of the first line, counted from 1.
+        cut: Whether this is the start of one line that is too long to be held.
+    """
+
+    data: bytes
+    line: int
+    cut: bool = False
 
 
 def quoted(text: str) -> str:
@@ -259,3 +288,50 @@ def undecodable(row: bytes, *, encoding: str) -> tuple[int, str] | None:
             "set data.encoding, or convert the file first"
         )
     return None
+
+
+def line_blocks(path: str, *, encoding: str, size: int, longest: int) -> Iterator[LineBlock]:
+    """Yield whole lines, about so many bytes at once; LF, CRLF, or CR alone where the file's first 64 KiB hold no LF.
+
+    A line of more than `longest` bytes is cut to its first bytes and marked, never held as a whole.
+
+    Raises:
+        DataError: As `text_blocks` does.
+    """
+    wait, line, cr = b"", 1, None
+    blocks = text_blocks(path, encoding=encoding, size=max(size, HEAD))
+    cut = False  # whether the start of the waiting line has been passed on
+    for block in itertools.chain(blocks, (None,)):
+        if cr is None:
+            wait += block or b""
+            if block is not None and len(wait) < HEAD:
+                continue
+            cr = b"\n" not in wait[:HEAD] and b"\r" in wait[:HEAD]
+            wait = wait.replace(b"\r", b"\n") if cr else wait
+        elif block is not None:
+            wait += block.replace(b"\r", b"\n") if cr else block
+        if block is None and wait and not wait.endswith(b"\n"):
+            wait += b"\n"
+        if cut:
+            end = wait.find(b"\n") + 1
+            wait = wait[end:] if end else b""
+            cut = not end
+            line += bool(end)
+        end = wait.rfind(b"\n") + 1
+        if end:
+            yield LineBlock(data=wait[:end], line=line)
+            line += wait.count(b"\n")
+            wait = wait[end:]
+        if len(wait) > longest:
+            yield LineBlock(data=wait[:_QUOTED] + b"\n", line=line, cut=True)
+            wait, cut = b"", True
+
+
+def longest_line(max_cell: int) -> int:
+    """Return how many bytes a row of text may have, so that no row is held that is no row.
+
+    Examples:
+        >>> longest_line(1_000_000)
+        64000000
+    """
+    return max(64 * max_cell, 1 << 24)
