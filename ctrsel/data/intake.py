@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from ctrsel.core.artifact import digest_file
+from ctrsel.core.artifact import digest_file, digest_json
 from ctrsel.core.config import DataConfig
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
+from ctrsel.data import layouts
 from ctrsel.data.frames import alike, first_line, read_frame
 from ctrsel.data.paths import TEXT_FORMATS, dataset_files, guess_format, is_delta, is_uri, source_paths
 from ctrsel.data.raw import PARTS, RawRows, Shard
 from ctrsel.data.rejects import Rejects
+from ctrsel.data.staging import stage_text
 
 __all__ = ["GROUP_ROWS", "Intake", "open_raw", "source_files"]
 
@@ -152,9 +152,8 @@ class Intake:
             from ctrsel.data.sql import open_sql
 
             return [open_sql(pattern, intake=self, part=part)]
-        layout = _layouts().get(kind)
-        if layout is not None:
-            return [layout(pattern, intake=self, part=part)]
+        if kind in layouts.CATALOG.names():
+            return self._layout(layouts.CATALOG.load(kind)(), pattern, part)
         if kind == "auto" and is_uri(pattern):
             kind = guess_format(pattern)
         if kind == "delta" or (kind == "auto" and is_delta(pattern)):
@@ -163,7 +162,7 @@ class Intake:
             return [open_delta(pattern, intake=self, part=part)]
         known = ("auto", *TEXT_FORMATS, *_SCANS)
         if kind not in known:
-            raise unknown_name("format", kind, (*known, "delta", "sql", *_layouts()), place="data.format")
+            raise unknown_name("format", kind, (*known, "delta", "sql", *layouts.CATALOG.names()), place="data.format")
         if is_uri(pattern):
             from ctrsel.data.remote import open_remote
 
@@ -191,12 +190,35 @@ class Intake:
                     break
         return shards
 
+    def _layout(self, layout: layouts.Layout, pattern: str, part: str) -> list[Shard]:
+        if is_uri(pattern):
+            raise ConfigError(f"{pattern}: an original layout is read from files of this machine; copy them here first")
+        shards: list[Shard] = []
+        left = self.rows
+        for path in layout.files(pattern):
+            folder = self.folder(part)
+            reader = layouts.LayoutReader(
+                part=part,
+                rejects=self.rejects,
+                memory=self.memory,
+                max_cell=self.max_cell,
+                rows=left,
+                scratch=folder,
+            )
+            files = _written(layout.frames(path, reader), folder, left)
+            digest = digest_json([digest_file(p) for p in (path, *layout.beside(path))]) if self.digests else ""
+            lazy = pl.scan_parquet(files, glob=False)
+            rows = int(lazy.select(pl.len()).collect().item())
+            shards.append(Shard(part=part, name=str(path), source=lazy, rows=rows, digest=digest))
+            if left is not None:
+                left -= rows
+                if left <= 0:
+                    break
+        return shards
+
     def text(self, path: str, *, kind: str, part: str, rows: int | None) -> list[Shard]:
         """Stage one text file of this machine."""
-        if importlib.util.find_spec("ctrsel.data.staging") is None:
-            return [_read_text(path, kind, part, rows)]
-        stage_text = importlib.import_module("ctrsel.data.staging").stage_text
-        shards: list[Shard] = stage_text(
+        return stage_text(
             path,
             kind=kind,
             part=part,
@@ -207,7 +229,6 @@ class Intake:
             rows=rows,
             max_cell=self.max_cell,
         )
-        return shards
 
     def _scan(self, path: Path, kind: str, part: str, rows: int | None) -> Shard:
         scan, name = _SCANS[kind]
@@ -259,21 +280,31 @@ _SCANS: Mapping[str, tuple[Callable[[Path], pl.LazyFrame], str]] = {
 }
 
 
-def _read_text(path: str, kind: str, part: str, rows: int | None) -> Shard:
-    from ctrsel.data.delimited import read_delimited
-    from ctrsel.data.libsvm import read_libsvm
+def _written(frames: Iterator[pl.DataFrame], folder: Path, rows: int | None) -> list[Path]:
+    """Write frames to parquet files in order, at most so many rows."""
+    files: list[Path] = []
+    waiting: list[pl.DataFrame] = []
+    held, left = 0, rows
 
-    if kind == "ndjson":
-        frame = pl.read_ndjson(path, n_rows=rows)
-    elif kind in ("csv", "tsv"):
-        frame = read_delimited(path, separator="," if kind == "csv" else "\t", rows=rows)
-    else:
-        frame = read_libsvm(path, rows=rows)
-    return Shard(part=part, name=path, source=frame, rows=frame.height, untyped=True)
+    def write() -> None:
+        files.append(folder / f"rows-{len(files):05d}.parquet")
+        pl.concat(waiting).write_parquet(files[-1], row_group_size=GROUP_ROWS)
+        waiting.clear()
 
-
-def _layouts() -> Mapping[str, Any]:
-    return {}
+    for each in frames:
+        frame = each if left is None else each.head(left)
+        waiting.append(frame)
+        held += frame.height
+        if left is not None:
+            left -= frame.height
+        if held >= GROUP_ROWS:
+            write()
+            held = 0
+        if left == 0:
+            break
+    if waiting:
+        write()
+    return files
 
 
 def _same_columns(shards: list[Shard]) -> None:

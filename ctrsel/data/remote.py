@@ -96,4 +96,5 @@ def _stage(lazy: pl.LazyFrame, uri: str, whole: str, intake: Intake, part: str) 
         text = first_line(cause) if cause is not None else str(error)
         if isinstance(cause, FileNotFoundError) or "404" in text or "expanded paths were empty" in text:
             raise DataError(f"{uri}: no file is found there") from None
-        raise DataError(f"{uri}: cannot be read: {_UNSIGNED.sub('?...', text.replace(whole, uri))}") from None
+        said = _UNSIGNED.sub("?...", text.replace(whole, uri))
+        raise DataError(f"{uri}: cannot be read: {said}") from None
