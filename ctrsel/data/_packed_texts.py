@@ -177,21 +177,24 @@ class PackedTexts:
     def lower(self, texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
         """Return how many texts stand before each of some others (no nulls), int64 `[n]`, and whether it is among them.
 
-        A few are looked up by numpy; many, sorted first, by a compiled loop that goes through the file once.
+        A few are looked up by numpy; many, nearly sorted first, by a compiled loop that goes through the file once.
         """
         if not len(self) or not len(texts):
             return np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)
-        compiled = loops(len(texts))
+        compiled, asked = loops(len(texts)), TextBytes.of(texts)
         if compiled is None:
-            return lower(self, TextBytes.of(texts))
-        order = texts.arg_sort().to_numpy() if not texts.is_sorted() else None
-        asked = TextBytes.of(texts if order is None else texts.gather(order))
+            return lower(self, asked)
+        near = np.empty(len(texts), dtype=np.uint64)
+        compiled.keys(asked.bytes, asked.ends, self._common, near)
         place, found = np.empty(len(texts), dtype=np.int64), np.empty(len(texts), dtype=np.bool_)
-        compiled.lower(
-            (self.bytes, self.words, self.starts, self.ends, self.data), asked.bytes, asked.ends, place, found
-        )
-        if order is None:
-            return place, found
-        back = np.empty(len(order), dtype=np.int64)
-        back[order] = np.arange(len(order))
-        return place[back], found[back]
+        packed = (self.bytes, self.words, self.starts, self.ends, self.data)
+        compiled.lower(packed, (asked.bytes, asked.ends), np.argsort(near), place, found)
+        return place, found
+
+    @property
+    def _common(self) -> int:
+        """Bytes that all texts begin with."""
+        begin, lengths = self.spans(np.array([0, len(self) - 1]))
+        size = int(lengths.min())
+        first, last = (self.bytes[b : b + size] for b in begin.tolist())
+        return int(np.argmin(np.append(first == last, False)))

@@ -8,10 +8,12 @@ import numpy as np
 
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["hashes", "lower"]
+__all__ = ["hashes", "keys", "lower"]
 
 # Bytes of the file, the same as int64, first place of each batch, where its offsets begin, where its bytes begin.
 Packed: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+# Bytes, and where each text ends.
+TextBytes: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
 @kernel
@@ -37,32 +39,47 @@ def _compare(packed: Packed, place: int, asked: np.ndarray, begin: int, end: int
 
 
 @kernel
-def lower(packed: Packed, asked: np.ndarray, asked_ends: np.ndarray, place: np.ndarray, found: np.ndarray) -> None:
-    # Each search starts where the last one ended, in steps that double: ascending texts go through the file once.
+def keys(asked: np.ndarray, ends: np.ndarray, skip: int, out: np.ndarray) -> None:
+    # Eight bytes of each text after the first `skip`, as a number: sorting them nearly sorts the texts.
+    for i in range(len(out)):
+        key = np.uint64(0)
+        for j in range(8):
+            key <<= np.uint64(8)
+            at = ends[i] + skip + j
+            if at < ends[i + 1]:
+                key |= np.uint64(asked[at])
+        out[i] = key
+
+
+@kernel
+def lower(packed: Packed, asked: TextBytes, order: np.ndarray, place: np.ndarray, found: np.ndarray) -> None:
+    # Each search starts where the last one ended, in steps that double: ascending texts go through the file once,
+    # and an order that only nearly ascends costs little more.
     size = packed[2][-1]
+    texts, ends = asked
     low = 0
-    for i in range(len(place)):
-        begin, end = asked_ends[i], asked_ends[i + 1]
+    for i in order:
+        begin, end = ends[i], ends[i + 1]
         left, right = low, size
-        if low > 0 and _compare(packed, low - 1, asked, begin, end) >= 0:
+        if low > 0 and _compare(packed, low - 1, texts, begin, end) >= 0:
             left, right = 0, low
         else:
             step = 1
             while left + step < size:
-                if _compare(packed, left + step, asked, begin, end) >= 0:
+                if _compare(packed, left + step, texts, begin, end) >= 0:
                     right = left + step
                     break
                 left += step
                 step *= 2
         while left < right:
             middle = (left + right) // 2
-            if _compare(packed, middle, asked, begin, end) < 0:
+            if _compare(packed, middle, texts, begin, end) < 0:
                 left = middle + 1
             else:
                 right = middle
         low = left
         place[i] = left
-        found[i] = left < size and _compare(packed, left, asked, begin, end) == 0
+        found[i] = left < size and _compare(packed, left, texts, begin, end) == 0
 
 
 _P1, _P2, _P3, _P4, _P5 = (
