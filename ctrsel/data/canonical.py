@@ -33,8 +33,10 @@ def canonical_text(series: pl.Series) -> pl.Series:
     kind = series.dtype
     if kind.is_float():
         whole = (series == series.floor()) & (series.abs() < 2**53)
+        # Floats from 2**53 on are written "9007199254740992.0", which is "9007199254740992" where it comes as text.
+        other = series.cast(pl.String).str.strip_suffix(".0")
         text = pl.select(
-            pl.when(whole).then(series.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(series.cast(pl.String))
+            pl.when(whole).then(series.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(other)
         ).to_series()
         missing = series.is_nan().fill_null(value=True)
         return pl.select(pl.when(missing).then(None).otherwise(text)).to_series().rename(series.name)

@@ -99,6 +99,13 @@ def test_a_range_that_is_too_large_is_divided_again(tmp_path: Path, monkeypatch:
     assert rows_of(found) == [values.to_list()]
 
 
+def test_a_large_float_is_the_value_that_its_text_is(tmp_path: Path) -> None:
+    floats = pl.Series("x", [2.0**53, -(2.0**53), 2.0**60])
+    found = coded([[floats, floats.cast(pl.String), pl.Series("x", [2**53])]], memory=MUCH, scratch=tmp_path)
+    assert rows_of(found)[0][:3] == rows_of(found)[0][3:6]
+    assert rows_of(found)[0][0] == rows_of(found)[0][6] == str(2**53)
+
+
 def test_one_text_larger_than_memory_is_held(tmp_path: Path) -> None:
     values = pl.Series("x", ["a" * 9_000, None, "a" * 9_000])
     assert rows_of(coded([[values]], memory=1_000, scratch=tmp_path)) == [values.to_list()]
