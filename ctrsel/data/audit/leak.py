@@ -108,16 +108,18 @@ class Leak(Check):
         eligible = (n >= 1) & (k >= self.share * max(positives, 1))
         precise = np.flatnonzero(eligible & (k >= self.precision * n) & (train_k >= self.precision * train_n))
         base = (view.positives("train") + positives) / (view.rows("train") + view.rows("valid"))
+        # Every value that could have held so many positives was tried, whether or not it does.
+        tried = int(((n >= 1) & (n >= self.share * positives)).sum())
         honest = base * self.odds / (1 - base + base * self.odds)
         best: tuple[bool, float, int] | None = None
         for i in precise.tolist():
             both_k, both_n = int(k[i] + train_k[i]), int(n[i] + train_n[i])
-            # P(at least both_k of both_n positive) for an honest value, over all eligible ones.
-            chance = float(special.bdtrc(both_k - 1, both_n, honest)) * int(eligible.sum())
+            # P(at least both_k of both_n positive) for an honest value, over all that were tried.
+            chance = float(special.bdtrc(both_k - 1, both_n, honest)) * tried
             clear = both_k == both_n or (wilson(both_k, both_n).low or 0.0) >= self.sure
             stop = bool(clear and chance <= self.luck and n[i] >= self.held_out and both_n >= self.rows)
             # What could be luck at the base rate itself is not worth a word.
-            told = stop or float(special.bdtrc(both_k - 1, both_n, base)) * int(eligible.sum()) <= self.luck
+            told = stop or float(special.bdtrc(both_k - 1, both_n, base)) * tried <= self.luck
             if told and (best is None or (stop, k[i]) > best[:2]):
                 best = (stop, float(k[i]), i)
         if best is None:

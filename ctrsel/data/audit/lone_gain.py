@@ -30,12 +30,14 @@ class LoneGain(Check):
         fold: How many times the next largest gain it must be.
         alone: Least held-out AUC of the field alone; the one informative field of a weak table is no suspect.
         rows: At most this many validation rows are scored.
+        chance: Largest probability of the AUC alone for a field of noise, on so few rows of the rarer label.
     """
 
     gain: float = 0.05
     fold: float = 3.0
     alone: float = 0.7
     rows: int = 100_000
+    chance: float = 1e-4
 
     def check(self, view: AuditView) -> list[Finding]:
         """Compare the AUC of the additive score with and without each field."""
@@ -53,6 +55,8 @@ class LoneGain(Check):
         (gain, name), (second, _) = gains[:2]
         alone = view.auc(name)
         if gain < self.gain or gain < self.fold * second or alone is None or alone < self.alone:
+            return []
+        if view.auc_luck(alone) > self.chance:
             return []
         return [
             Finding(

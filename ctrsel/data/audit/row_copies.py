@@ -1,9 +1,10 @@
 """Copies: validation or test rows that are training rows, and rows that were written more than once.
 
 Equal rows are natural where fields have few values. What chance gives is read from training itself: a held-out row of the
-same source equals a training row as often as a training row equals another one. And draws that are independent, however
-unequal their cells, have 1! f1, 2! f2, 3! f3 rows that are alone, in pairs and in threes with (2 f2)^2 <= f1 * 6 f3 on
-average, as moments of a Poisson mixture (Good and Toulmin, 1956, for the mixture; the inequality is Cauchy's and Schwarz's).
+same source equals a training row as often as a training row equals another one. Rows with a rare or unseen value are set
+against training rows with one: values without a code of their own look alike, and held-out rows have more of them.
+Draws that are independent, however unequal their cells, leave f1 rows alone, f2 pairs and f3 threes with (2 f2)^2 <= f1 * 6 f3
+on average, as moments of a mixture of Poisson laws (Good and Toulmin, 1956); more pairs than that were written twice.
 """
 
 from __future__ import annotations
@@ -48,22 +49,21 @@ class RowCopies(Check):
 
     def _between(self, view: AuditView, groups: RowGroups) -> Finding | None:
         train, rows = groups.rows[:, 0].astype(np.float64), view.rows("train")
-        within = float(train[train > 1].sum()) / rows
-        told, worst = [], 0.0
+        twins = np.where(train > 1, train, 0.0)
+        pooled = float(twins[groups.pooled].sum()) / max(groups.pooled_rows[0], 1)
+        told, worst, natural = [], 0.0, 0.0
         for place, split in ((1, "valid"), (2, "test")):
             if split not in view.splits or not view.rows(split):
                 continue
-            held = groups.rows[:, place] * (train > 0)
-            share = float(held.sum()) / view.rows(split)
+            held, n = groups.rows[:, place] * (train > 0).astype(np.float64), view.rows(split)
+            share = float(held.sum()) / n
+            chance = float(twins[~groups.pooled].sum()) / rows + pooled * groups.pooled_rows[place] / n
             # Rows of one group come and go together, so a group is the unit of luck.
-            error = math.sqrt(
-                float(np.square(held, dtype=np.float64).sum()) / view.rows(split) ** 2
-                + float(np.square(train[train > 1]).sum()) / rows**2
-            )
-            excess = (share - within) / (1 - within) if within < 1 else 0.0
-            if excess >= self.note and share - within >= -float(special.ndtri(self.chance)) * error:
-                worst = max(worst, excess)
+            error = math.sqrt(float(np.square(held).sum()) / n**2 + float(np.square(twins).sum()) / rows**2)
+            excess = (share - chance) / (1 - chance) if chance < 1 else 0.0
+            if excess >= self.note and share - chance >= -float(special.ndtri(self.chance)) * error:
                 told.append(f"{share:.1%} of the {split} rows" + (self._labels(groups) if split == "valid" else ""))
+                worst, natural = max((worst, natural), (excess, chance))
         if not told:
             return None
         return Finding(
@@ -72,8 +72,8 @@ class RowCopies(Check):
             severity="warn" if worst >= self.warn else "note",
             number=worst,
             evidence=(
-                f"{' and '.join(told)} equal a training row in all {groups.fields} fields, but only {within:.1%} of the training "
-                f"rows equal another one: {worst:.1%} beyond what chance gives (warning from {self.warn:.0%})."
+                f"{' and '.join(told)} equal a training row in all {groups.fields} fields; as often as training rows equal "
+                f"each other it would be {natural:.1%}: {worst:.1%} of the rest are copies (warning from {self.warn:.0%})."
             ),
             advice="Make the splits anew from rows without copies: held-out figures on rows that were trained on flatter.",
         )

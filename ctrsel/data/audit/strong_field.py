@@ -16,17 +16,24 @@ __all__ = ["StrongField"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrongField(Check):
-    """Warn of a field whose held-out AUC alone is from `auc` up to `leak`, where the leak check stops."""
+    """Warn of a field whose held-out AUC alone is from `auc` up to `leak`, where the leak check stops.
+
+    Attributes:
+        auc: Where suspicion begins.
+        leak: Where the leak check takes over.
+        chance: Largest probability of such an AUC for a field of noise, on so few rows of the rarer label.
+    """
 
     auc: float = 0.90
     leak: float = 0.995
+    chance: float = 1e-4
 
     def check(self, view: AuditView) -> list[Finding]:
         """Compare each field's validation AUC with the threshold."""
         found = []
         for name in view.table.schema.names:
             value = view.auc(name)
-            if value is None or not self.auc <= value < self.leak:
+            if value is None or not self.auc <= value < self.leak or view.auc_luck(value) > self.chance:
                 continue
             found.append(
                 Finding(

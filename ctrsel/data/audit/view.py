@@ -8,10 +8,12 @@ whose list holds a value, and by the list's length. Rates are smoothed towards t
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import special
 
 from ctrsel.core.artifact import digest_arrays
 from ctrsel.core.errors import DataError
@@ -186,6 +188,12 @@ class AuditView:
         if field not in self._auc:
             self._auc[field] = auc(self.labels[self.table.span("valid")], self.scores(field))
         return self._auc[field]
+
+    def auc_luck(self, value: float) -> float:
+        """Probability of at least this validation AUC for a score of noise (Mann and Whitney, 1947, normal limit)."""
+        m = self.positives("valid")
+        n = self.rows("valid") - m
+        return float(special.ndtr((0.5 - value) / math.sqrt((m + n + 1) / (12 * m * n)))) if m and n else 1.0
 
     def missing_share(self, field: str, split: str) -> float:
         """Share of a split's rows where the field is missing (a list: empty)."""
