@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.data.synthetic.block import Block, Floats
+from ctrsel.data.synthetic.block import Block, Counts, Floats
+from ctrsel.data.synthetic.lattice import Lattice
 from ctrsel.data.synthetic.truth import LeakTruth
 from ctrsel.records.schema import Kind
 
@@ -26,12 +27,14 @@ class Drift:
 
     Attributes:
         popularity: Share of the rows that, at the end, are drawn from the same popularity given to other values.
+        new: Those other values are new ones, as many again, that do not occur at the beginning.
         effect: What the effect is multiplied by at the end; 0 fades away, -1 turns round.
         since: The field is missing before this moment.
         until: The field is missing from this moment on.
     """
 
     popularity: float = 0.0
+    new: bool = False
     effect: float = 1.0
     since: float = 0.0
     until: float = 1.0
@@ -55,12 +58,14 @@ class Column:
         kind: As in a schema.
         values: V, how many different values it can have; None for numbers and row numbers.
         vocabulary: Name of the column whose texts it shares; its own for most.
+        max_length: Of a sequence, its longest list.
     """
 
     name: str
     kind: Kind = "categorical"
     values: int | None = None
     vocabulary: str
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,7 @@ class Claim:
         column: Its name.
         kind: "strong", "weak", "redundant", "xor", "noise" and so on.
         effect: Standard deviation of what it adds to the log-odds of the first label.
+        conversion: The same for the second label.
         informative: Whether anything about the label can be learned from it, alone or beside other fields.
         redundant_with: A field that tells the same.
         partner: A field without which it tells nothing.
@@ -78,12 +84,15 @@ class Claim:
         effects: What each value does, if its values do something by themselves.
         shares: Probability of each value, if the field has a limited number of them.
         drift: What changes about it.
+        shift: How far its numbers move, in standard deviations.
+        recent: How many of the last items of a sequence count; None = all.
         leak: How it gives the label away, if it does.
     """
 
     column: str
     kind: str
     effect: float = 0.0
+    conversion: float = 0.0
     informative: bool
     redundant_with: str | None = None
     partner: str | None = None
@@ -91,6 +100,8 @@ class Claim:
     effects: Effects | None = None
     shares: Floats | None = None
     drift: Drift | None = None
+    shift: float = 0.0
+    recent: int | None = None
     leak: LeakTruth | None = None
 
 
@@ -113,16 +124,16 @@ class Moment:
 
     Attributes:
         t: The moment, between 0 and 1.
+        lattice: For sums of effects.
         rate: Rate of the label, given what the part itself adds to the log-odds.
         base_rate: Rate of the label.
-        own: Distribution of what the part adds: log-odds and their masses, `[M]` each.
         joints: What the parts before it told, by column or pair of columns.
     """
 
     t: float
+    lattice: Lattice
     rate: Callable[[Floats], Floats]
     base_rate: float
-    own: tuple[Floats, Floats]
     joints: Mapping[str | tuple[str, str], Floats]
 
     def joint(self, mass: Floats, log_odds: Floats) -> Floats:
@@ -141,6 +152,8 @@ class World:
         label: The first label.
         conversion: The second one, if there is one.
         sources: The parts before it, by column.
+        count: Returns positive rows and all rows of the whole table by code of a column, missing cells last, or by
+            block if there is no column; only to be called while rows are drawn.
     """
 
     seed: int
@@ -148,6 +161,17 @@ class World:
     label: str
     conversion: str | None
     sources: Mapping[str, Prepared]
+    count: Callable[[str | None], tuple[Counts, Counts]]
+
+    def second(self, name: str) -> str:
+        """Return the second label.
+
+        Raises:
+            ConfigError: If there is none, but a field acts on it.
+        """
+        if self.conversion is None:
+            raise ConfigError(f"{name}.conversion: needs a table with a second label, got none")
+        return self.conversion
 
     def source(self, part: str, name: str) -> Prepared:
         """Return the part that makes a column.
@@ -196,6 +220,11 @@ class Prepared(ABC):
     @abstractmethod
     def draw(self, block: Block) -> None:
         """Put the cells of its columns into the block, and what they do into the block's log-odds."""
+
+    def value_joints(self, moment: Moment) -> dict[str, Floats]:
+        """Return masses `[V, 2]` of rows that hold a value, for lists; other columns' values are in `joints`."""
+        del moment
+        return {}
 
     @abstractmethod
     def claims(self) -> tuple[Claim, ...]:

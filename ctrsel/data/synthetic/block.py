@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from ctrsel.core.seeds import generator
 
-__all__ = ["BLOCK_ROWS", "Block", "Bools", "Codes", "Floats"]
+__all__ = ["BLOCK_ROWS", "Block", "Bools", "Codes", "Counts", "Floats"]
 
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 BLOCK_ROWS = 65_536  # part of what a seed means: another number draws another table
@@ -38,6 +39,7 @@ class Block:
             codes `[B, items]` (-1 = no item).
         logits: Log-odds `[B]` by label, without the base.
         labels: Outcomes `[B]` by label, once they are drawn.
+        unseen: What no log shows `[B]`: log-odds, what sessions add, final conversions and their delays.
     """
 
     seed: int
@@ -49,6 +51,7 @@ class Block:
     cells: dict[str, np.ndarray] = field(default_factory=dict)
     logits: dict[str, Floats] = field(default_factory=dict)
     labels: dict[str, Bools] = field(default_factory=dict)
+    unseen: dict[str, np.ndarray] = field(default_factory=dict)
 
     def rng(self, *names: str) -> np.random.Generator:
         """Return the stream of a field in this block."""

@@ -56,16 +56,17 @@ class Signal(Part):
     def prepare(self, world: World) -> Categories:
         """Draw what each value does."""
         popularity = Popularity(values=self.values, skew=self.skew)
+        shares = popularity.shares
+        if self.drift is not None and self.drift.new:
+            shares = np.append(shares, shares) / 2
 
         def planted(effect: float, stage: str) -> Effects:
             rng = generator(world.seed, "synthetic", self.name, stage)
-            return plant_effects(rng, popularity.shares, effect=effect, active=self.active, groups=self.groups)
+            return plant_effects(rng, shares, effect=effect, active=self.active, groups=self.groups)
 
         effects = {world.label: planted(self.effect, "effects")} if self.effect != 0.0 else {}
         if self.conversion != 0.0:
-            if world.conversion is None:
-                raise ConfigError(f"{self.name}.conversion: needs a table with a second label, got {self.conversion:g}")
-            effects[world.conversion] = planted(self.conversion, "conversion effects")
+            effects[world.second(self.name)] = planted(self.conversion, "conversion effects")
         return Categories(self, popularity=popularity, effects=effects, world=world)
 
 
@@ -127,14 +128,21 @@ class Categories(Prepared):
         self, spec: Signal | Noise, *, popularity: Popularity, effects: dict[str, Effects], world: World
     ) -> None:
         self.spec, self.popularity, self.effects, self.world = spec, popularity, effects, world
-        self.columns = (Column(name=spec.name, values=spec.values, vocabulary=spec.name),)
+        drift = spec.drift
+        # V, with the values that are new.
+        self.values = 2 * spec.values if drift is not None and drift.new else spec.values
+        self.columns = (Column(name=spec.name, values=self.values, vocabulary=spec.name),)
         # The last entry is what a missing cell (code -1) adds.
         self.log_odds = {label: np.append(e.log_odds, 0.0) for label, e in effects.items()}
-        drift = spec.drift
         self.moved: Codes | None = None
         if drift is not None and drift.popularity > 0.0:
             rng = generator(world.seed, "synthetic", spec.name, "drift")
-            self.moved = rng.permutation(spec.values).astype(np.int32)
+            self.moved = rng.permutation(spec.values).astype(np.int32) + np.int32(self.values - spec.values)
+
+    @property
+    def fresh(self) -> Floats:
+        """Probability of each value at the beginning, among rows that have one; a missing cell (last) has 0."""
+        return np.append(self.popularity.shares, np.zeros(self.values + 1 - self.spec.values))
 
     def draw(self, block: Block) -> None:
         """Draw codes and add what they do."""
@@ -161,12 +169,13 @@ class Categories(Prepared):
 
     def shares(self, t: float) -> Floats:
         """Probability of each value and of a missing cell at a moment, `[V + 1]`."""
-        drift, shares = self.spec.drift, self.popularity.shares
+        drift = self.spec.drift
+        shares = self.fresh[:-1]
         missing = self.spec.missing
         if drift is not None:
             if self.moved is not None:
-                other = np.empty_like(shares)
-                other[self.moved] = shares
+                other = np.zeros_like(shares)
+                other[self.moved] = self.popularity.shares
                 shares = shares + drift.popularity * t * (other - shares)
             if not drift.since <= t < drift.until:
                 missing = 1.0
@@ -187,7 +196,7 @@ class Categories(Prepared):
             return {self.spec.name: moment.joint(roots[0].mass, roots[0].log_odds[label])}
         if self.spec.drift is None:
             return {}
-        return {self.spec.name: moment.joint(self.shares(moment.t), np.zeros(self.spec.values + 1))}
+        return {self.spec.name: moment.joint(self.shares(moment.t), np.zeros(self.values + 1))}
 
     def claims(self) -> tuple[Claim, ...]:
         """What was planted."""
@@ -197,9 +206,10 @@ class Categories(Prepared):
                 column=spec.name,
                 kind=spec.kind if isinstance(spec, Signal) else "noise",
                 effect=spec.effect if isinstance(spec, Signal) else 0.0,
-                informative=effects is not None and spec.values > 1,
+                conversion=spec.conversion if isinstance(spec, Signal) else 0.0,
+                informative=effects is not None and self.values > 1,
                 effects=effects,
-                shares=self.popularity.shares,
+                shares=self.fresh[:-1],
                 drift=spec.drift,
             ),
         )

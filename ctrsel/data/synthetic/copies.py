@@ -36,7 +36,7 @@ class Copy(Part):
         """Draw the new names."""
         source = _categories(self.name, world, self.source)
         rng = generator(world.seed, "synthetic", self.name, "names")
-        names = rng.permutation(source.spec.values).astype(np.int32)
+        names = rng.permutation(source.values).astype(np.int32)
         return _Mapped(self.name, source, names, noise=self.noise, kind="redundant")
 
 
@@ -58,7 +58,7 @@ class Derived(Part):
     def prepare(self, world: World) -> Prepared:
         """Draw which value goes where."""
         source = _categories(self.name, world, self.source)
-        size = source.spec.values
+        size = source.values
         if self.values is None:
             effects = source.effects.get(world.label)
             if effects is None:
@@ -102,7 +102,7 @@ class _Mapped(Prepared):
         if of is None:
             return {}
         rates = of.sum(axis=0)
-        fresh = np.append(self.source.popularity.shares, 0.0)[:, None] * rates
+        fresh = self.source.fresh[:, None] * rates
         mixed = (1.0 - self.noise) * of + self.noise * fresh
         to = np.where(self.to < 0, self.values, self.to)
         return {
@@ -115,7 +115,7 @@ class _Mapped(Prepared):
         (of,) = self.source.claims()
         name = self.source.spec.name
         shares: Floats = np.zeros(self.values)
-        np.add.at(shares, self.to[:-1], self.source.popularity.shares)
+        np.add.at(shares, self.to[:-1], self.source.fresh[:-1])
         return (
             Claim(
                 column=self.name,

@@ -7,14 +7,14 @@ transforms. What follows from it has no sampling error: rates, mutual informatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from ctrsel.data.synthetic.block import Floats
+from ctrsel.data.synthetic.block import Counts, Floats
 
 __all__ = ["Lattice", "area", "expit", "information", "log_loss_of"]
 
@@ -47,7 +47,7 @@ class Lattice:
     @staticmethod
     def spanning(spread: float, largest: float, *, step: float = 0.01) -> Lattice:
         """Return a lattice that is wide enough for a sum of that standard deviation and a single part that large."""
-        half = max(8.0, 12.0 * spread + 2.0 * largest + 1.0)
+        half = max(6.0, 8.0 * spread + largest + 1.0)
         return Lattice(step=step, points=1 << int(np.ceil(np.log2(2.0 * half / step))))
 
     @cached_property
@@ -57,14 +57,26 @@ class Lattice:
 
     def place(self, values: Floats, mass: Floats) -> Floats:
         """Put masses on the lattice, `[V]`, `[V]` to `[M]`; mean and variance are kept."""
+        found = np.zeros(self.points)
+        for where, weight in self._near(values):
+            found += np.bincount(where, weights=mass * weight, minlength=self.points)
+        return found
+
+    def place_pairs(self, rows: Floats, columns: Floats, mass: Floats) -> Floats:
+        """Put masses of pairs on a lattice of two directions, three times `[V]` to `[M, M]`."""
+        found = np.zeros(self.points**2)
+        for row, a in self._near(rows):
+            for column, b in self._near(columns):
+                found += np.bincount(row * self.points + column, weights=mass * a * b, minlength=len(found))
+        return found.reshape(self.points, self.points)
+
+    def _near(self, values: Floats) -> list[tuple[Counts, Floats]]:
+        """The three nearest points of each value, and the share that each of them gets."""
         at = values / self.step
         near = np.rint(at)
         off = at - near
         where = near.astype(np.int64) + self.points // 2
-        found = np.zeros(self.points)
-        for shift, weight in ((-1, off * (off - 1) / 2), (0, 1 - off * off), (1, off * (off + 1) / 2)):
-            found += np.bincount(where + shift, weights=mass * weight, minlength=self.points)[: self.points]
-        return found
+        return [(where - 1, off * (off - 1) / 2), (where, 1 - off * off), (where + 1, off * (off + 1) / 2)]
 
     def transform(self, density: Floats) -> Complexes:
         """Return the transform of masses `[M]`; products of transforms are sums of independent parts."""
@@ -80,6 +92,16 @@ class Lattice:
         for one in transforms:
             found = found * one
         return found
+
+    def all_but_one(self, transforms: Sequence[Complexes]) -> Iterator[Complexes]:
+        """Return, for each part, the transform of the sum of all others."""
+        behind = [np.ones(self.points // 2 + 1, dtype=np.complex128)]
+        for one in reversed(transforms):
+            behind.append(behind[-1] * one)
+        before = behind[0]
+        for one, rest in zip(transforms, behind[-2::-1], strict=True):
+            yield before * rest
+            before = before * one
 
     def rate(self, density: Floats, base: float) -> Callable[[Floats], Floats]:
         """Return the function `w -> E[expit(base + w + rest)]` of a rest with these masses `[M]`."""

@@ -40,19 +40,27 @@ def column_series(column: Column, cells: np.ndarray, texts: Texts) -> pl.Series:
     """Return drawn cells `[B]`, or `[B, items]` of a list, as a column."""
     if column.kind == "numeric":
         return pl.Series(column.name, cells, nan_to_null=True)
-    flat = cells.reshape(-1)
-    if texts == "names":
-        if column.values is not None and column.values <= _KEPT:
-            known = _texts(column.vocabulary, column.values)
-            series = known.gather(pl.Series(np.where(flat < 0, column.values, flat).astype(np.uint32)))
-        else:
-            series = _named(column.vocabulary, _nullable(flat))
-    else:
-        series = _nullable(flat)
     if cells.ndim == 2:
-        # A width of 1 is no list of rows for polars, so rows are told apart by their ends.
-        series = series.reshape(cells.shape).arr.to_list().list.drop_nulls()
-    return series.alias(column.name)
+        return _lists(column, cells, texts)
+    return _values(column, cells, texts).alias(column.name)
+
+
+def _values(column: Column, codes: np.ndarray, texts: Texts) -> pl.Series:
+    if texts == "integers":
+        return _nullable(codes)
+    if column.values is None or column.values > _KEPT:
+        return _named(column.vocabulary, _nullable(codes))
+    known = _texts(column.vocabulary, column.values)
+    return known.gather(pl.Series(np.where(codes < 0, column.values, codes).astype(np.uint32)))
+
+
+def _lists(column: Column, cells: np.ndarray, texts: Texts) -> pl.Series:
+    held = cells >= 0
+    rows = pl.Series("row", np.repeat(np.arange(len(cells)), held.sum(axis=1))).set_sorted()
+    values = _values(column, cells[held], texts).alias(column.name)
+    lists = pl.DataFrame([rows, values]).group_by("row", maintain_order=True).agg(column.name)
+    every = pl.DataFrame({"row": np.arange(len(cells))}).join(lists, on="row", how="left", maintain_order="left")
+    return every[column.name].fill_null([])
 
 
 def _nullable(codes: np.ndarray) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,9 +13,7 @@ from ctrsel.data.synthetic.block import Floats
 from ctrsel.data.synthetic.lattice import Complexes, Lattice, area, expit, information, log_loss_of
 from ctrsel.data.synthetic.truth import FieldTruth, PairTruth, ValueTruth
 
-__all__ = ["MOMENTS", "Solution", "own_spread", "solve", "solve_base"]
-
-MOMENTS = 32  # a table in which something changes is solved at so many moments
+__all__ = ["Solution", "moments", "own_spread", "solve", "solve_base"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +40,21 @@ def own_spread(part: Prepared, label: str, t: float) -> tuple[float, float]:
     return variance, largest
 
 
-def _lattice(parts: Sequence[Prepared], label: str, hidden: float, times: Floats) -> Lattice:
-    found = [[own_spread(p, label, float(t)) for p in parts] for t in (times[0], times[-1])]
+def _lattice(parts: Sequence[Prepared], label: str, hidden: float, times: Sequence[float]) -> Lattice:
+    found = [[own_spread(p, label, t) for p in parts] for t in times]
     variance = max(sum(v for v, _ in at) for at in found) + hidden**2
     largest = max(max((m for _, m in at), default=0.0) for at in found)
     return Lattice.spanning(float(np.sqrt(variance)), largest)
 
 
-def _moments(drifts: bool) -> Floats:
-    return (np.arange(MOMENTS) + 0.5) / MOMENTS if drifts else np.array([0.5])
+def moments(edges: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the middle of each span of time, and its length.
+
+    Examples:
+        >>> moments([0.0, 0.5, 1.0])
+        [(0.25, 0.5), (0.75, 0.5)]
+    """
+    return [((a + b) / 2, b - a) for a, b in itertools.pairwise(edges)]
 
 
 def _transform(lattice: Lattice, part: Prepared, label: str, t: float) -> Complexes:
@@ -69,7 +74,7 @@ def _normal(lattice: Lattice, spread: float) -> Complexes:
 
 
 def solve_base(
-    parts: Sequence[Prepared], *, label: str, rate: float, slope: float, hidden: float, drifts: bool
+    parts: Sequence[Prepared], *, label: str, rate: float, slope: float, hidden: float, edges: Sequence[float]
 ) -> float:
     """Return the log-odds of a row to which nothing is added that make the label's rate what it shall be.
 
@@ -79,23 +84,25 @@ def solve_base(
         rate: Its rate.
         slope: Log-odds added at the end of the time.
         hidden: Standard deviation of what a session adds.
-        drifts: Whether anything changes over time.
+        edges: Spans of time in which nothing changes by much, from 0 to 1.
     """
-    times = _moments(drifts)
-    lattice = _lattice(parts, label, hidden, times)
+    times = moments(edges)
+    lattice = _lattice(parts, label, hidden, [t for t, _ in times])
     low, high = -40.0, 40.0
     at = []
-    for t in times:
-        total = lattice.total(_transform(lattice, p, label, float(t)) for p in parts)
-        at.append((lattice.density(total * _normal(lattice, hidden)), slope * t))
+    for t, length in times:
+        total = lattice.total(_transform(lattice, p, label, t) for p in parts)
+        at.append((lattice.density(total * _normal(lattice, hidden)) * length, slope * t))
     for _ in range(60):
         middle = (low + high) / 2
-        found = np.mean([float(d @ expit(middle + s + lattice.log_odds)) for d, s in at])
+        found = sum(float(d @ expit(middle + s + lattice.log_odds)) for d, s in at)
         low, high = (middle, high) if found < rate else (low, middle)
     return (low + high) / 2
 
 
-def solve(parts: Sequence[Prepared], *, label: str, base: float, slope: float, hidden: float, drifts: bool) -> Solution:
+def solve(
+    parts: Sequence[Prepared], *, label: str, base: float, slope: float, hidden: float, edges: Sequence[float]
+) -> Solution:
     """Return what is so about the first label.
 
     Args:
@@ -104,49 +111,44 @@ def solve(parts: Sequence[Prepared], *, label: str, base: float, slope: float, h
         base: Log-odds of a row to which nothing is added.
         slope: Log-odds added at the end of the time.
         hidden: Standard deviation of what a session adds; no field tells it.
-        drifts: Whether anything changes over time.
+        edges: Spans of time in which nothing changes by much, from 0 to 1.
     """
-    times = _moments(drifts)
-    lattice = _lattice(parts, label, hidden, times)
+    times = moments(edges)
+    lattice = _lattice(parts, label, hidden, [t for t, _ in times])
     session = _normal(lattice, hidden)
     masses: list[Floats] = []
     rates: list[Floats] = []
     without = np.zeros(len(parts))  # log-loss of the best model without a part
     sums: dict[str | tuple[str, str], Floats] = {}
-    for t in times.tolist():
+    by_value: dict[str, Floats] = {}
+    for t, length in times:
         own = [_transform(lattice, p, label, t) for p in parts]
-        # Products of all but one: of those before it and of those behind it.
-        one = np.ones_like(session)
-        before, behind = [one], [one]
-        for left, right in zip(own, reversed(own), strict=True):
-            before.append(before[-1] * left)
-            behind.append(behind[-1] * right)
-        density = lattice.density(before[-1])
+        density = lattice.density(lattice.total(own))
         known = lattice.rate(lattice.density(session), base + slope * t)(lattice.log_odds)
-        masses.append(density / len(times))
+        masses.append(density * length)
         rates.append(known)
         joints: dict[str | tuple[str, str], Floats] = {}
-        for i, part in enumerate(parts):
-            rest = before[i] * behind[len(parts) - 1 - i]
+        for i, (part, rest) in enumerate(zip(parts, lattice.all_but_one(own), strict=True)):
             has_roots = part.acts
             if has_roots:
                 seen = lattice.density(rest)
                 unseen = lattice.rate(lattice.density(own[i] * session), base + slope * t)(lattice.log_odds)
-                without[i] += log_loss_of(seen, unseen) / len(times)
-            joints |= part.joints(
-                Moment(
-                    t=t,
-                    rate=lattice.rate(lattice.density(rest * session), base + slope * t),
-                    base_rate=float(density @ known),
-                    own=(lattice.log_odds, lattice.density(own[i])) if has_roots else (np.zeros(1), np.ones(1)),
-                    joints=joints,
-                )
+                without[i] += log_loss_of(seen, unseen) * length
+            moment = Moment(
+                t=t,
+                lattice=lattice,
+                rate=lattice.rate(lattice.density(rest * session), base + slope * t),
+                base_rate=float(density @ known),
+                joints=joints,
             )
+            joints |= part.joints(moment)
+            for name, joint in part.value_joints(moment).items():
+                by_value[name] = by_value.get(name, 0.0) + joint * length
         for key, joint in joints.items():
-            sums[key] = sums[key] + joint / len(times) if key in sums else joint / len(times)
+            sums[key] = sums.get(key, 0.0) + joint * length
     mass, rate = np.concatenate(masses), np.concatenate(rates)
     best = log_loss_of(mass, rate)
-    fields, values = _fields(parts, sums, without - best)
+    fields, values = _fields(parts, sums, by_value, without - best)
     return Solution(
         rate=float(mass @ rate),
         bayes_auc=area(np.stack([mass * (1 - rate), mass * rate], axis=1)),
@@ -164,7 +166,10 @@ def _pair(a: str, b: str, sums: dict[str | tuple[str, str], Floats], fields: dic
 
 
 def _fields(
-    parts: Sequence[Prepared], sums: dict[str | tuple[str, str], Floats], lost: Floats
+    parts: Sequence[Prepared],
+    sums: dict[str | tuple[str, str], Floats],
+    by_value: dict[str, Floats],
+    lost: Floats,
 ) -> tuple[dict[str, FieldTruth], dict[str, ValueTruth]]:
     claims: dict[str, Claim] = {}
     adds: dict[str, float] = {}
@@ -191,10 +196,12 @@ def _fields(
             adds=adds[name] if claim.leak is None else None,
             redundant_with=tuple(n for n in families[name] if n != name),
             partner=claim.partner,
+            recent=claim.recent,
             determined_by=claim.determined_by,
         )
         if claim.effects is not None and claim.shares is not None and joint is not None:
             v = len(claim.shares)
+            joint = by_value.get(name, joint)
             known = joint[:v].sum(axis=1)
             values[name] = ValueTruth(
                 share=claim.shares,

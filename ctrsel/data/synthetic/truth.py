@@ -40,6 +40,7 @@ class FieldTruth:
         redundant_with: All fields that say the same, wholly or in part.
         partner: The field without which it tells nothing.
         determined_by: A field whose value fixes this one's.
+        recent: Of a sequence, how many of its last items count, so that order matters; None = all count alike.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class FieldTruth:
     redundant_with: tuple[str, ...] = ()
     partner: str | None = None
     determined_by: str | None = None
+    recent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +111,9 @@ class DriftTruth:
 
     Attributes:
         column: A field, or the label.
-        what: "popularity" (share of rows moved at the end), "effect" (factor at the end), "appears" or "vanishes" (the
-            moment, from 0 to 1), or "rate" (log-odds added at the end).
+        what: "popularity" (share of rows moved at the end), "new values" (the same, to values that are new), "effect"
+            (factor at the end), "appears" or "vanishes" (the moment, from 0 to 1), "shift" (of numbers, in standard
+            deviations at the end), or "rate" (log-odds added at the end).
         size: In the unit of `what`.
     """
 
