@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from ctrsel.core.artifact import digest_file, digest_json
+from ctrsel.core.artifact import digest_file
 from ctrsel.core.config import DataConfig
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data import layouts
-from ctrsel.data.frames import alike, first_line, read_frame
-from ctrsel.data.paths import TEXT_FORMATS, dataset_files, guess_format, is_delta, is_uri, source_paths
+from ctrsel.data.delta import delta_digest, open_delta
+from ctrsel.data.frames import first_line, read_frame
+from ctrsel.data.paths import GROUP_ROWS, TEXT_FORMATS, dataset_files, guess_format, is_delta, is_uri, source_paths
 from ctrsel.data.raw import PARTS, RawRows, Shard
 from ctrsel.data.rejects import Rejects
+from ctrsel.data.remote import open_remote
+from ctrsel.data.shard_columns import like_training, same_columns
+from ctrsel.data.sql import open_sql
 from ctrsel.data.staging import stage_text
 
-__all__ = ["GROUP_ROWS", "Intake", "open_raw", "source_files"]
+__all__ = ["Intake", "open_raw", "source_digests", "source_files"]
 
-GROUP_ROWS = 1 << 17  # of a copy in parquet: a chunk of a column is read by whole groups
 _SMALL = 1 << 22  # bytes of a parquet or Arrow file that is rather kept than opened anew for each column
 _KEPT = 8  # small files take at most this part of the memory
 
@@ -76,7 +80,7 @@ def open_raw(
     for part in (p for p in PARTS if p in given):
         found = intake.open(given[part], part=part)
         if part != "train":
-            _like_training([s for s in shards if s.part == "train"], found, part)
+            like_training([s for s in shards if s.part == "train"], found, part)
         shards += found
     return RawRows(shards=tuple(shards), columns=tuple(shards[0].schema))
 
@@ -99,6 +103,27 @@ def source_files(data: DataConfig) -> dict[str, str]:
             "data.train: name the training file, or a dataset that ships with the package in data.dataset"
         )
     return {k: files[k] for k in PARTS if k in files}
+
+
+def source_digests(data: DataConfig) -> dict[str, list[str]] | None:
+    """Digest what a config names, by part, without opening it; None if only reading it tells (queries, URIs).
+
+    Raises:
+        ConfigError, DataError: If there is no such source.
+    """
+    given = source_files(data)
+    if data.format == "sql" or any(is_uri(v) for v in given.values()):
+        return None
+    found = {}
+    for part, pattern in given.items():
+        if data.format in layouts.CATALOG.names():
+            layout = layouts.CATALOG.create(data.format)
+            found[part] = [layout.digest(path) for path in layout.files(pattern)]
+        elif data.format == "delta" or (data.format == "auto" and is_delta(pattern)):
+            found[part] = [delta_digest(pattern)]
+        else:
+            found[part] = [digest_file(path) for path in source_paths(pattern)]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +154,7 @@ class Intake:
             return shards
         pattern = os.fspath(given)
         shards = self._named(pattern, part)
-        _same_columns(shards)
+        same_columns(shards)
         full = [s for s in shards if s.rows]
         if not full and self.rejects.rows > rejected:
             raise DataError(f"{pattern}: every row had to be rejected; {self.rejects.frames[-1]['reason'][0]}")
@@ -149,23 +174,17 @@ class Intake:
     def _named(self, pattern: str, part: str) -> list[Shard]:
         kind = self.format
         if kind == "sql":
-            from ctrsel.data.sql import open_sql
-
             return [open_sql(pattern, intake=self, part=part)]
         if kind in layouts.CATALOG.names():
-            return self._layout(layouts.CATALOG.load(kind)(), pattern, part)
+            return layouts.open_layout(pattern, intake=self, part=part)
         if kind == "auto" and is_uri(pattern):
             kind = guess_format(pattern)
         if kind == "delta" or (kind == "auto" and is_delta(pattern)):
-            from ctrsel.data.delta import open_delta
-
             return [open_delta(pattern, intake=self, part=part)]
         known = ("auto", *TEXT_FORMATS, *_SCANS)
         if kind not in known:
             raise unknown_name("format", kind, (*known, "delta", "sql", *layouts.CATALOG.names()), place="data.format")
         if is_uri(pattern):
-            from ctrsel.data.remote import open_remote
-
             return open_remote(pattern, kind=kind, intake=self, part=part)
         return self._files(pattern, kind, part)
 
@@ -186,32 +205,6 @@ class Intake:
             shards += [replace(s, digest=digest) for s in found]
             if left is not None:
                 left -= sum(s.rows for s in found)
-                if left <= 0:
-                    break
-        return shards
-
-    def _layout(self, layout: layouts.Layout, pattern: str, part: str) -> list[Shard]:
-        if is_uri(pattern):
-            raise ConfigError(f"{pattern}: an original layout is read from files of this machine; copy them here first")
-        shards: list[Shard] = []
-        left = self.rows
-        for path in layout.files(pattern):
-            folder = self.folder(part)
-            reader = layouts.LayoutReader(
-                part=part,
-                rejects=self.rejects,
-                memory=self.memory,
-                max_cell=self.max_cell,
-                rows=left,
-                scratch=folder,
-            )
-            files = _written(layout.frames(path, reader), folder, left)
-            digest = digest_json([digest_file(p) for p in (path, *layout.beside(path))]) if self.digests else ""
-            lazy = pl.scan_parquet(files, glob=False)
-            rows = int(lazy.select(pl.len()).collect().item())
-            shards.append(Shard(part=part, name=str(path), source=lazy, rows=rows, digest=digest))
-            if left is not None:
-                left -= rows
                 if left <= 0:
                     break
         return shards
@@ -263,6 +256,8 @@ class Intake:
         try:
             (lazy if self.rows is None else lazy.head(self.rows)).sink_parquet(file, row_group_size=GROUP_ROWS)
         except (pl.exceptions.PolarsError, OSError) as error:
+            if f"os error {errno.ENOSPC}" in str(error):
+                raise DataError(f"{self.scratch}: no space is left on the disk for a copy of {name}") from error
             raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
         if self.digests and not digest:
             digest = digest_file(file)
@@ -278,69 +273,3 @@ _SCANS: Mapping[str, tuple[Callable[[Path], pl.LazyFrame], str]] = {
     "parquet": (lambda path: pl.scan_parquet(path, glob=False), "parquet"),
     "ipc": (lambda path: pl.scan_ipc(path, glob=False), "Arrow IPC"),
 }
-
-
-def _written(frames: Iterator[pl.DataFrame], folder: Path, rows: int | None) -> list[Path]:
-    """Write frames to parquet files in order, at most so many rows."""
-    files: list[Path] = []
-    waiting: list[pl.DataFrame] = []
-    held, left = 0, rows
-
-    def write() -> None:
-        files.append(folder / f"rows-{len(files):05d}.parquet")
-        pl.concat(waiting).write_parquet(files[-1], row_group_size=GROUP_ROWS)
-        waiting.clear()
-
-    for each in frames:
-        frame = each if left is None else each.head(left)
-        waiting.append(frame)
-        held += frame.height
-        if left is not None:
-            left -= frame.height
-        if held >= GROUP_ROWS:
-            write()
-            held = 0
-        if left == 0:
-            break
-    if waiting:
-        write()
-    return files
-
-
-def _same_columns(shards: list[Shard]) -> None:
-    """Refuse shards that lack a column of each other, or where lists stand in one and single values in another."""
-    first = shards[0]
-    for shard in shards[1:]:
-        odd = sorted(set(first.schema) ^ set(shard.schema))
-        if odd:
-            has, lacks = (first.name, shard.name) if odd[0] in first.schema else (shard.name, first.name)
-            raise DataError(
-                f"{shard.name}: all shards must have the same columns, but {odd[0]!r} stands in {has} and not in {lacks}"
-            )
-        for column in first.schema:
-            _same_shape(column, first, shard)
-
-
-def _same_shape(column: str, first: Shard, shard: Shard) -> None:
-    a, b = first.schema[column], shard.schema[column]
-    if pl.Null not in (a, b) and isinstance(a, pl.List | pl.Array) != isinstance(b, pl.List | pl.Array):
-        raise DataError(
-            f"{shard.name}: column {column!r} must hold lists in all shards or in none, got {b} here and {a} in {first.name}"
-        )
-
-
-def _like_training(train: list[Shard], found: list[Shard], part: str) -> None:
-    """Refuse a part without a training column, or with a column of another type than any training shard has.
-
-    Texts of a text file may stand for anything that is no list, since the schema decides what they are.
-    """
-    for column in train[0].schema:
-        for shard in found:
-            if column not in shard.schema:
-                raise DataError(f"data.{part}: must have the training columns, but {column!r} is missing")
-            kind = shard.schema[column]
-            known = [s.schema[column] for s in train]
-            texts = shard.untyped or any(s.untyped for s in train)
-            nested = isinstance(kind, pl.List | pl.Array) or any(isinstance(k, pl.List | pl.Array) for k in known)
-            if not any(alike(kind, k) for k in known) and (nested or not texts):
-                raise DataError(f"data.{part}: column {column!r} must have the training type {known[0]}, got {kind}")

@@ -10,6 +10,7 @@ from ctrsel.core.errors import ConfigError, DataError, unknown_name
 
 __all__ = [
     "DATASETS",
+    "GROUP_ROWS",
     "TEXT_FORMATS",
     "dataset_files",
     "expand",
@@ -19,6 +20,7 @@ __all__ = [
     "source_paths",
 ]
 
+GROUP_ROWS = 1 << 17  # of a copy in parquet: a chunk of a column is read by whole groups
 DATASETS = Path(__file__).parent / "datasets"
 TEXT_FORMATS = ("csv", "tsv", "ndjson", "libsvm", "libfm")
 _BY_SUFFIX = {

@@ -21,6 +21,7 @@ from ctrsel.core.artifact import digest_file
 from ctrsel.core.errors import ConfigError, DataError, MissingExtraError, unknown_name
 from ctrsel.core.log import logger
 from ctrsel.data.frames import first_line
+from ctrsel.data.paths import GROUP_ROWS
 from ctrsel.data.raw import Shard
 
 if TYPE_CHECKING:
@@ -97,8 +98,6 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from ctrsel.data.intake import GROUP_ROWS
-
     with _cursor(uri, place=place, connection=connection) as cursor:
         read = 0
         try:
@@ -128,8 +127,6 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
 def _groups(reader: Any, schema: Any, rows: int | None) -> Iterator[Any]:
     """Yield tables of `GROUP_ROWS` rows, the last one shorter, so that the copy does not depend on the driver's batches."""
     import pyarrow as pa
-
-    from ctrsel.data.intake import GROUP_ROWS
 
     held: list[Any] = []
     n, left = 0, rows

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ctrsel.core.catalog import Catalog
 from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
 from ctrsel.data.layouts._contract import Layout
+from ctrsel.data.layouts._opening import open_with
 from ctrsel.data.layouts._reading import LayoutReader, Rule
 
-__all__ = ["CATALOG", "Layout", "LayoutReader", "Rule", "layout_schema"]
+if TYPE_CHECKING:
+    from ctrsel.data.intake import Intake
+    from ctrsel.data.raw import Shard
+
+__all__ = ["CATALOG", "Layout", "LayoutReader", "Rule", "layout_schema", "open_layout"]
 
 T = TypeVar("T", LabelConfig, FieldConfig)
 CATALOG: Catalog[Layout] = Catalog(__name__, Layout, "layout")
+
+
+def open_layout(pattern: str, *, intake: Intake, part: str) -> list[Shard]:
+    """Open the rows of the layout that the intake's format names."""
+    return open_with(CATALOG.create(intake.format), pattern, intake=intake, part=part)
 
 
 def layout_schema(format: str, columns: Sequence[str], given: SchemaConfig | None = None) -> SchemaConfig | None:

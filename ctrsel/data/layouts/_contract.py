@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from ctrsel.core.artifact import digest_file, digest_json
 from ctrsel.core.errors import DataError
 from ctrsel.data.paths import expand, source_paths
 
@@ -63,3 +64,7 @@ class Layout(ABC):
     def beside(self, path: Path) -> list[Path]:
         """Return the other files that are read with this one, for digests."""
         return []
+
+    def digest(self, path: Path) -> str:
+        """Digest the bytes of a file with rows and of all that is read with it."""
+        return digest_json([digest_file(p) for p in (path, *self.beside(path))])
