@@ -245,7 +245,7 @@ def vocabulary_of(
         texts: Distinct texts; those that occur outside training only have the count 0 and are dropped.
         counts: int64 `[v]`, how often each occurs in the training rows.
         missing: How many training rows have none.
-        min_count: Values that are rarer are `OTHER`; with `hash_buckets`, buckets.
+        min_count: Values that are rarer are `OTHER`; without effect on hash buckets, which hold what is rare and unseen.
         order: Place of each text on its number line, for bucketed fields.
         hash_buckets: Codes are those of so many hash buckets; the texts are not kept.
         scratch: A folder for many texts (see `SortedTexts.join`).
@@ -258,7 +258,7 @@ def vocabulary_of(
     """
     counts = _checked(name, texts, counts)
     if hash_buckets is not None:
-        return _hashed(name, texts, counts, missing=missing, min_count=min_count, buckets=hash_buckets)
+        return _hashed(name, texts, counts, missing=missing, buckets=hash_buckets)
     keep = counts >= max(min_count, 1)
     own = counts[keep]
     ranked = _by_falling_count(own)
@@ -280,9 +280,7 @@ def vocabulary_of(
     )
 
 
-def _hashed(
-    name: str, texts: SortedTexts, counts: np.ndarray, *, missing: int, min_count: int, buckets: int
-) -> Vocabulary:
+def _hashed(name: str, texts: SortedTexts, counts: np.ndarray, *, missing: int, buckets: int) -> Vocabulary:
     plain = Hashed(buckets=buckets, distinct=np.zeros(buckets, dtype=np.int64))
     own = np.empty(len(texts), dtype=smallest_uint(RESERVED + buckets))
     start = 0
@@ -294,7 +292,7 @@ def _hashed(
     total[MISSING] = missing
     named = np.flatnonzero(counts >= NAMED_FROM)
     named = np.sort(named[_by_falling_count(counts[named])[:_KNOWN_BY_NAME]])
-    vocabulary = Vocabulary(
+    return Vocabulary(
         name=name,
         values=SortedTexts.of(texts.take(named)),
         codes=own[named],
@@ -305,12 +303,6 @@ def _hashed(
             heaviest=collisions(own.astype(np.int64) - RESERVED, counts, texts.take),
         ),
     )
-    if min_count <= 1:
-        return vocabulary
-    keep = total >= min_count
-    keep[:RESERVED] = True
-    remap = np.where(keep, np.cumsum(keep) - 1, OTHER).astype(np.uint32)
-    return vocabulary.narrow(remap)
 
 
 def _checked(name: str, texts: SortedTexts, counts: np.ndarray) -> np.ndarray:
@@ -352,7 +344,7 @@ def fit_vocabulary(
     Args:
         name: Its name.
         texts: One series of canonical texts per field, null where missing.
-        min_count: Values with fewer training occurrences are `other`.
+        min_count: Values with fewer training occurrences are `OTHER`.
         order: Place of each text on its number line, for bucketed fields.
         hash_buckets: Codes are those of so many hash buckets.
 

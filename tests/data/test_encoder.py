@@ -245,7 +245,7 @@ def hashed_frame(rows: int = 3000) -> tuple[pl.DataFrame, Encoder]:
     fields = (
         Field(name="a", kind="categorical", vocabulary="a", hash_buckets=16),
         Field(name="b", kind="categorical", vocabulary="b"),
-        Field(name="l", kind="multivalued", vocabulary="l", hash_buckets=300, min_count=2),
+        Field(name="l", kind="multivalued", vocabulary="l", hash_buckets=300),
     )
     return frame, fit_encoder(frame, schema(*fields))
 

@@ -27,7 +27,7 @@ KINDS = {
     "shared": Field(name="shared", kind="categorical", vocabulary="plain"),
     "rare": Field(name="rare", kind="categorical", vocabulary="rare", min_count=2),
     "hashed": Field(name="hashed", kind="categorical", vocabulary="hashed", hash_buckets=5),
-    "sparse": Field(name="sparse", kind="categorical", vocabulary="sparse", hash_buckets=400, min_count=2),
+    "sparse": Field(name="sparse", kind="categorical", vocabulary="sparse", hash_buckets=400),
     "tags": Field(name="tags", kind="multivalued", vocabulary="tags"),
     "past": Field(name="past", kind="sequence", vocabulary="plain", max_length=2),
     "hashed_tags": Field(name="hashed_tags", kind="multivalued", vocabulary="hashed_tags", hash_buckets=3),

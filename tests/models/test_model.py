@@ -89,7 +89,7 @@ def test_a_saved_net_scores_exactly_the_same(cls, table, tmp_path):
     np.testing.assert_array_equal(back.logits(table), model.logits(table))
     assert (back.digest, back.n_parameters, back.offset) == (model.digest, model.n_parameters, -1.5)
     names = {f.suffix for f in (tmp_path / "m").rglob("*") if f.is_file()}
-    assert names <= {".json", ".safetensors", ".npy", ".parquet"}
+    assert names <= {".json", ".safetensors", ".npy", ".arrow"}
     assert model.bytes_on_disk == sum(f.stat().st_size for f in (tmp_path / "m").rglob("*") if f.is_file())
 
 
