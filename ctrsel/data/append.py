@@ -7,11 +7,8 @@ moments stay those of the first ingest. The folder is the old one or the new one
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,21 +22,14 @@ from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.faults import Faults
 from ctrsel.data.fit import RawVocabulary, float_column, lookup, raw_vocabulary, vocabulary_fields
-from ctrsel.data.ingest import (
-    STORE,
-    Roles,
-    check_fields,
-    memory_bytes,
-    scratch_folder,
-    file_digests,
-    store_facts,
-    window,
-)
 from ctrsel.data.intake import open_raw
+from ctrsel.data.numbers import check_fields
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.roles import Moment, read_group, read_label, read_time, read_weight
+from ctrsel.data.row_roles import Roles, window
 from ctrsel.data.split import assign
+from ctrsel.data.store import STORE, file_digests, locked, memory_bytes, scratch_folder, store_facts
 from ctrsel.data.table import Ragged, Table
 from ctrsel.data.tail import Tail, TailField
 from ctrsel.data.tally import Tally
@@ -49,14 +39,12 @@ from ctrsel.data.writer import Writer, expand
 from ctrsel.records.feature_set import OTHER
 from ctrsel.records.schema import Field
 
-__all__ = ["append", "locked"]
+__all__ = ["append"]
 
 _PIECE = 1_000_000  # rows
 
 
-def append(
-    store: str | Path, data: Any, *, settings: IngestConfig | None = None, as_of: str | None = None
-) -> Table:
+def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None, as_of: str | None = None) -> Table:
     """Add rows to a stored table.
 
     With a time column, rows not later than the newest stored one are left out, so that the same files may be given
@@ -145,26 +133,6 @@ def append(
         return Table.load(store)
 
 
-@contextmanager
-def locked(store: Path) -> Iterator[None]:
-    """Hold a store alone for writing; the lock ends with the process, however it ends.
-
-    Raises:
-        ConfigError: If another process holds it.
-    """
-    store = store.absolute()
-    store.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(store.parent / f".{store.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"{store}: another process is writing this table; wait for it") from error
-        yield
-    finally:
-        os.close(handle)
-
-
 def _facts(store: Path) -> dict[str, Any]:
     file = store / STORE
     if not file.is_file():
@@ -226,9 +194,7 @@ def _roles(
     )
 
 
-def _known(
-    raw: RawRows, roles: Roles, facts: Mapping[str, Any], usable: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _known(raw: RawRows, roles: Roles, facts: Mapping[str, Any], usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the usable rows that are stored already, and those that come too late to be."""
     seen = set(facts["files"].values()) - {""}
     again = np.concatenate([np.full(s.rows, s.digest in seen) for s in raw.shards] or [np.zeros(0, dtype=bool)])
@@ -288,13 +254,13 @@ class _Increment:
             )
             old = base.encoder.vocabularies[name]
             tail = Tail.load(self.store, number, fields) if Tail.wanted(fields) else None
-            grown = old if tail is None else self._grow(old, fields, coded, tail, train, rows_of)
+            grown = old if tail is None else self._grow(old, fields, coded, tail=tail, train=train, rows_of=rows_of)
             kind = smallest_uint(grown.size)
             codes = grown.codes_for(coded.texts).astype(kind, copy=False)
             lut = lookup(coded, codes)
-            for f in coded.fields:
-                of = f.field.name
-                columns[of] = writer.codes(f"column_{place[of]}", base.columns[of], f.ids, f.offsets, lut)
+            for c in coded.fields:
+                of = c.field.name
+                columns[of] = writer.codes(f"column_{place[of]}", base.columns[of], c.ids, c.offsets, lut)
             if tail is not None:
                 fixed = grown.codes_for(tail.texts).astype(kind, copy=False)
                 for of, cells in tail.fields.items():
@@ -304,7 +270,9 @@ class _Increment:
             vocabularies[name] = replace(grown, counts=_recount(columns, fields, grown.size, train[order]))
         for f in base.schema.fields:
             if f.is_float:
-                columns[f.name] = writer.plain(f"column_{place[f.name]}", base.columns[f.name], float_column(raw, f.name))
+                columns[f.name] = writer.plain(
+                    f"column_{place[f.name]}", base.columns[f.name], float_column(raw, f.name)
+                )
         bounds, start = {}, 0
         for name, rows in splits.items():
             bounds[name] = (start, start + len(rows))
@@ -374,7 +342,9 @@ class _Increment:
             out = {k: np.concatenate([old[k], new[k] + n]) for k in ("train", "valid", "test")}
         for name, rows in out.items():
             if not len(rows) or positive[rows].all() or not positive[rows].any():
-                raise DataError(f"split {name!r} must hold rows of both labels after the increment, got {len(rows)} rows")
+                raise DataError(
+                    f"split {name!r} must hold rows of both labels after the increment, got {len(rows)} rows"
+                )
         return out
 
     def _grow(
@@ -382,6 +352,7 @@ class _Increment:
         old: Vocabulary,
         fields: tuple[Field, ...],
         coded: RawVocabulary,
+        *,
         tail: Tail,
         train: np.ndarray,
         rows_of: _RowPlaces,
@@ -530,5 +501,3 @@ def _recount(
         for start in range(0, len(codes), _PIECE):
             counts += np.bincount(codes[start : start + _PIECE][inside[start : start + _PIECE]], minlength=size)
     return counts
-
-

@@ -48,7 +48,9 @@ class Faults:
         if self.rejects.tolerance == 0:
             raise DataError(refuse())
         fresh = ~self.bad[rows]
-        reasons = pl.Series([reason], dtype=pl.String).new_from_index(0, len(rows)) if isinstance(reason, str) else reason()
+        reasons = (
+            pl.Series([reason], dtype=pl.String).new_from_index(0, len(rows)) if isinstance(reason, str) else reason()
+        )
         where = self.locate(rows[fresh])
         self.rejects.add_many(where.with_columns(reasons.filter(fresh).alias("reason")))
         self.bad[rows] = True

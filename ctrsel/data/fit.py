@@ -19,7 +19,16 @@ from ctrsel.data.texts import SortedTexts
 from ctrsel.records.feature_set import MISSING
 from ctrsel.records.schema import Field, Schema
 
-__all__ = ["CHUNK", "CodedField", "RawVocabulary", "float_column", "float_moments", "lookup", "raw_vocabulary", "vocabulary_fields"]
+__all__ = [
+    "CHUNK",
+    "CodedField",
+    "RawVocabulary",
+    "float_column",
+    "float_moments",
+    "lookup",
+    "raw_vocabulary",
+    "vocabulary_fields",
+]
 
 CHUNK = 1_000_000  # rows
 
@@ -141,7 +150,9 @@ def raw_vocabulary(
         else:
             offsets.append(None)
             columns.append(
-                partial(_bucket_chunks, raw, f, found.get(f.name)) if f.kind == "numeric" else partial(raw.chunks, f.name)
+                partial(_bucket_chunks, raw, f, found.get(f.name))
+                if f.kind == "numeric"
+                else partial(raw.chunks, f.name)
             )
     rows = [raw.n_rows if o is None else int(o[-1]) for o in offsets]
     coded: Coded = code_columns(columns, rows=rows, memory=memory, scratch=scratch)
@@ -179,14 +190,14 @@ def _bucketed(name: str, f: Field, raw: RawRows, *, edges: np.ndarray | None) ->
     used = np.zeros(len(distinct), dtype=bool)
     used[ids[known]] = True
     names = np.array(bucket_texts(distinct[used], edges=edges), dtype=object)
-    rank = np.argsort(np.argsort([n.encode() for n in names], kind="stable"), kind="stable") if len(names) else []
+    texts = SortedTexts.of(pl.Series(names.tolist(), dtype=pl.String))
     places = np.full(len(distinct), NONE, dtype=np.uint32)
-    places[used] = np.asarray(rank, dtype=np.uint32)
+    places[used] = texts.find(pl.Series(names.tolist(), dtype=pl.String))
     return RawVocabulary(
         name=name,
         fields=(CodedField(field=f, ids=ids),),
         places=places,
-        texts=SortedTexts.of(pl.Series(names.tolist(), dtype=pl.String)),
+        texts=texts,
         edges={} if edges is None else {f.name: edges},
         order={str(t): float(b) for t, b in zip(names, distinct[used], strict=True)},
     )
@@ -216,7 +227,9 @@ def _order(raw: RawRows, fields: Sequence[Field], edges: Mapping[str, np.ndarray
     order: dict[str, float] = {}
     for f in fields:
         for chunk in raw.chunks(f.name):
-            ids = np.unique(bucket_ids(number_values(chunk).fill_null(float("nan")).to_numpy(), edges=edges.get(f.name)))
+            ids = np.unique(
+                bucket_ids(number_values(chunk).fill_null(float("nan")).to_numpy(), edges=edges.get(f.name))
+            )
             ids = ids[ids != NO_BUCKET]
             order |= dict(zip(bucket_texts(ids, edges=edges.get(f.name)), ids.astype(float).tolist(), strict=True))
     return order

@@ -20,7 +20,17 @@ from ctrsel.data.hashing import stable_hash
 from ctrsel.data.raw import RawRows
 from ctrsel.records.schema import Label
 
-__all__ = ["Moment", "as_moment", "coded_places", "duration", "find_label", "read_group", "read_label", "read_time", "read_weight"]
+__all__ = [
+    "Moment",
+    "as_moment",
+    "coded_places",
+    "duration",
+    "find_label",
+    "read_group",
+    "read_label",
+    "read_time",
+    "read_weight",
+]
 
 _POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
 _NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
@@ -205,7 +215,13 @@ def _parse(texts: pl.Series) -> pl.Series:
     """Read ISO 8601 texts as microseconds in UTC; what has an offset or `Z` is moved, what has none is UTC."""
     zoned = texts.str.contains(r"(?:[zZ]|[+-]\d{2}:?\d{2})$") & texts.str.contains("[T ]")
     plain = pl.Series(texts.name, [None] * len(texts), dtype=pl.Datetime("us"))
-    for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S"):
+    for form in (
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+        "%Y/%m/%d %H:%M:%S",
+    ):
         plain = plain.fill_null(texts.str.to_datetime(form, strict=False, time_unit="us"))
     for form in ("%Y-%m-%d", "%Y/%m/%d"):
         plain = plain.fill_null(texts.str.to_date(form, strict=False).cast(pl.Datetime("us")))
@@ -245,7 +261,9 @@ def as_moment(text: str, moment: Moment, *, place: str) -> int:
         try:
             found = int(datetime.fromisoformat(text).timestamp() * 1_000_000)
         except ValueError:
-            raise ConfigError(f"{place}: must be a date or a time such as 2026-01-31 or 2026-01-31T12:00, got {text!r}") from None
+            raise ConfigError(
+                f"{place}: must be a date or a time such as 2026-01-31 or 2026-01-31T12:00, got {text!r}"
+            ) from None
     return int(found)
 
 
@@ -279,7 +297,8 @@ def read_group(raw: RawRows, name: str, *, memory: int, scratch: Path) -> np.nda
     hashes = np.concatenate(
         [stable_hash(part).view(np.int64) for part in coded.texts.chunks(1_000_000)] or [np.zeros(0, dtype=np.int64)]
     )
-    return np.append(hashes, 0)[coded_places(coded)]
+    groups: np.ndarray = np.append(hashes, 0)[coded_places(coded)]
+    return groups
 
 
 def read_weight(raw: RawRows, name: str, faults: Faults) -> np.ndarray:

@@ -101,9 +101,7 @@ class Tail:
             used[f.places] = True
         into = (np.cumsum(used) - 1).astype(np.uint32)
         return Tail(
-            fields={
-                k: TailField(rows=f.rows, items=f.items, places=into[f.places]) for k, f in self.fields.items()
-            },
+            fields={k: TailField(rows=f.rows, items=f.items, places=into[f.places]) for k, f in self.fields.items()},
             texts=self.texts.keep(used),
         )
 

@@ -56,7 +56,9 @@ class Writer:
             out[start : start + _PIECE] = some if lut is None else np.take(lut, some, mode="clip")
         return out
 
-    def ragged(self, name: str, offsets: np.ndarray, values: np.ndarray, rows: np.ndarray, *, lut: np.ndarray) -> Ragged:
+    def ragged(
+        self, name: str, offsets: np.ndarray, values: np.ndarray, rows: np.ndarray, *, lut: np.ndarray
+    ) -> Ragged:
         """Write the lists of some rows in their order, through a lookup."""
         lengths = np.diff(offsets)[rows]
         into = self.array(f"{name}.offsets", len(rows) + 1, np.int64)
@@ -79,4 +81,5 @@ def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) - np.repeat(ends - lengths - starts, lengths)
+    places: np.ndarray = np.arange(total) - np.repeat(ends - lengths - starts, lengths)
+    return places

@@ -1,0 +1,157 @@
+"""Row encoder: raw rows whose places are decided become a Table, a vocabulary at a time, several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from ctrsel.data.encoder import Encoder
+from ctrsel.data.fit import float_column, float_moments, lookup, raw_vocabulary, vocabulary_fields
+from ctrsel.data.raw import RawRows
+from ctrsel.data.row_roles import Roles
+from ctrsel.data.table import Ragged, Table
+from ctrsel.data.tail import Tail
+from ctrsel.data.vocabulary import Vocabulary, smallest_uint, vocabulary_of
+from ctrsel.data.writer import Writer
+from ctrsel.records.feature_set import OTHER
+from ctrsel.records.schema import Field, Schema
+
+__all__ = ["RowEncoder"]
+
+T = TypeVar("T")
+_MOST = 8  # vocabularies encoded at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowEncoder:
+    """Everything that is decided about rows, and the columns still to be encoded.
+
+    Attributes:
+        raw: The rows.
+        schema: What their columns are.
+        roles: Labels, times, groups, weights.
+        rows: Raw rows of each split.
+        memory: Bytes that dictionaries may hold.
+        scratch: A folder for what does not fit.
+        writer: Where the arrays go.
+    """
+
+    raw: RawRows
+    schema: Schema
+    roles: Roles
+    rows: Mapping[str, np.ndarray]
+    memory: int
+    scratch: Path
+    writer: Writer
+
+    def table(self, *, source: str) -> Table:
+        """Encode every column, a vocabulary at a time, several at once."""
+        order, roles, writer = self.order, self.roles, self.writer
+        columns: dict[str, np.ndarray | Ragged] = {}
+        vocabularies: dict[str, Vocabulary] = {}
+        edges: dict[str, np.ndarray] = {}
+        moments: dict[str, tuple[float, float]] = {}
+        groups = vocabulary_fields(self.schema)
+        many = max(min(pl.thread_pool_size(), _MOST, len(groups)), 1)
+        for vocabulary, found, made in _in_threads(many, partial(self._vocabulary, memory=self.memory // many), groups):
+            vocabularies[vocabulary.name] = vocabulary
+            edges |= found
+            columns |= made
+        for i, f in enumerate(self.schema.fields):
+            if f.is_float:
+                moments[f.name] = float_moments(self.raw, f.name, train=self.train)
+                columns[f.name] = writer.plain(f"column_{i}", float_column(self.raw, f.name), order)
+        names = [f.name for f in self.schema.fields]
+        splits, start = {}, 0
+        for name, of in self.rows.items():
+            splits[name] = (start, start + len(of))
+            start += len(of)
+        return Table(
+            encoder=Encoder(
+                schema=self.schema,
+                vocabularies={k: vocabularies[k] for k in groups},
+                edges={k: edges[k] for k in names if k in edges},
+                moments={k: moments[k] for k in names if k in moments},
+            ),
+            columns={k: columns[k] for k in names},
+            labels=writer.keep("labels", roles.positive[order].astype(np.float32)[:, None]),
+            row=writer.keep("row", order.astype(np.int64)),
+            weight=None if roles.weight is None else writer.keep("weight", roles.weight[order]),
+            group=None if roles.group is None else writer.keep("group", roles.group[order]),
+            time=None if roles.time is None else writer.keep("time", roles.time[order]),
+            splits=splits,
+            source=source,
+        )
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Raw row of each row of the table, int64 `[n]`."""
+        return np.concatenate(list(self.rows.values()))
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        """Whether a raw row is a training row, boolean `[N]`."""
+        return _mask(self.rows["train"], self.raw.n_rows)
+
+    def _vocabulary(
+        self, fields: tuple[Field, ...], *, memory: int
+    ) -> tuple[Vocabulary, Mapping[str, np.ndarray], dict[str, np.ndarray | Ragged]]:
+        """Fit a vocabulary on the training rows and encode its fields; the ids are forgotten."""
+        place = {f.name: i for i, f in enumerate(self.schema.fields)}
+        name, number = fields[0].vocabulary, place[fields[0].name]
+        scratch = self.scratch / f"vocabulary_{number}"
+        scratch.mkdir()
+        raw = raw_vocabulary(name, fields, self.raw, train=self.train, memory=memory, scratch=scratch)
+        counts, missing = raw.counts(self.train)
+        minimum = max(f.min_count for f in fields)
+        vocabulary = vocabulary_of(
+            name,
+            raw.texts,
+            counts,
+            missing=missing,
+            min_count=minimum,
+            order=raw.order,
+            hash_buckets=fields[0].hash_buckets,
+            scratch=scratch,
+        )
+        if vocabulary.hashed is not None:
+            codes = vocabulary.codes_for(raw.texts)
+        else:  # its values are the frequent texts, in their order
+            codes = np.full(len(raw.texts), OTHER, dtype=smallest_uint(vocabulary.size))
+            codes[counts >= minimum] = vocabulary.codes
+        lut = lookup(raw, codes)
+        made: dict[str, np.ndarray | Ragged] = {}
+        for f in raw.fields:
+            at = f"column_{place[f.field.name]}"
+            made[f.field.name] = (
+                self.writer.plain(at, f.ids, self.order, lut=lut)
+                if f.offsets is None
+                else self.writer.ragged(at, f.offsets, f.ids, self.order, lut=lut)
+            )
+        if self.writer.folder is not None and Tail.wanted(fields):
+            stored = _mask(self.order, self.raw.n_rows)
+            Tail.of(raw, codes, stored=stored, first_row=0).trimmed().save(self.writer.folder, number)
+        return vocabulary, raw.edges, made
+
+
+def _mask(rows: np.ndarray, n: int) -> np.ndarray:
+    mask = np.zeros(n, dtype=bool)
+    mask[rows] = True
+    return mask
+
+
+def _in_threads(
+    many: int, work: Callable[[tuple[Field, ...]], T], groups: Mapping[str, tuple[Field, ...]]
+) -> Iterator[T]:
+    if many == 1:
+        yield from map(work, groups.values())
+        return
+    with ThreadPoolExecutor(max_workers=many) as pool:
+        yield from pool.map(work, groups.values())

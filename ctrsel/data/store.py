@@ -1,0 +1,93 @@
+"""Store: what lies beside a stored table for increments (facts, rejected rows), its lock, and scratch space for ingest."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ctrsel.core.artifact import to_json
+from ctrsel.core.config import IngestConfig
+from ctrsel.core.errors import ConfigError
+from ctrsel.data.raw import RawRows
+from ctrsel.data.rejects import Rejects
+
+__all__ = ["REJECTS", "STORE", "file_digests", "locked", "memory_bytes", "scratch_folder", "store_facts"]
+
+STORE = "ingest.json"  # what an increment needs to know of a stored table
+REJECTS = "rejects.csv"
+
+
+def memory_bytes(settings: IngestConfig) -> int:
+    """Return the bytes that the dictionaries may hold: the setting, else a quarter of the memory that is free."""
+    if settings.memory_gb is not None:
+        if settings.memory_gb <= 0:
+            raise ConfigError(f"ingest.memory_gb: must be above 0, got {settings.memory_gb}")
+        return int(settings.memory_gb * 2**30)
+    import psutil
+
+    return int(psutil.virtual_memory().available) // 4
+
+
+@contextmanager
+def scratch_folder(out: str | Path | None) -> Iterator[Path]:
+    """Hold a folder for what does not fit in memory: beside the result, else where temporary files go."""
+    beside = None
+    if out is not None:
+        target = Path(out).absolute()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for stale in target.parent.glob(f".{target.name}.scratch-*"):
+            _sweep(stale)
+        beside = target.parent
+        prefix = f".{target.name}.scratch-{os.getpid()}-"
+    else:
+        prefix = "ctrsel-ingest-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=beside, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _sweep(stale: Path) -> None:
+    """Remove the scratch folder of a process that is gone."""
+    owner = stale.name.split(".scratch-")[1].split("-")[0]
+    if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def store_facts(folder: Path, facts: dict[str, Any], rejects: Rejects, *, before: Path | None = None) -> None:
+    """Write beside a table what an increment needs, and the rejected rows, after those of the store as it was before."""
+    (folder / STORE).write_text(to_json(facts, indent=1) + "\n", encoding="utf-8")
+    earlier = None if before is None else before / REJECTS
+    if earlier is not None and earlier.is_file():
+        shutil.copyfile(earlier, folder / REJECTS)
+    if rejects.rows:
+        rejects.save(folder / REJECTS)
+
+
+def file_digests(raw: RawRows) -> dict[str, str]:
+    """Return the digests of the files that rows came from, by name."""
+    return {s.name: s.digest for s in raw.shards if s.name != "frame"}
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Hold a store alone for writing; the lock ends with the process, however it ends.
+
+    Raises:
+        ConfigError: If another process holds it.
+    """
+    store = store.absolute()
+    store.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(store.parent / f".{store.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"{store}: another process is writing this table; wait for it") from error
+        yield
+    finally:
+        os.close(handle)
