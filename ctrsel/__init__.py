@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "append": "ctrsel.api.functions",
     "audit": "ctrsel.api.functions",
     "evaluate": "ctrsel.api.evaluate",
     "explain_model": "ctrsel.api.functions",
@@ -27,6 +28,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "append",
     "audit",
     "evaluate",
     "explain_model",
@@ -44,6 +46,7 @@ __all__ = [
 if TYPE_CHECKING:
     from ctrsel.api.evaluate import evaluate
     from ctrsel.api.functions import (
+        append,
         audit,
         explain_model,
         ingest,

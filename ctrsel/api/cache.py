@@ -47,6 +47,7 @@ class StageCache:
         compute: Callable[[], T],
         save: Callable[[T, Path], None],
         load: Callable[[Path], T],
+        fresh: bool = False,
     ) -> T:
         """Return a stage's result: loaded if it is there for exactly these inputs, else computed and saved.
 
@@ -59,11 +60,12 @@ class StageCache:
             compute: Makes the result.
             save: Writes it to a path, whole or not at all.
             load: Reads what `save` wrote.
+            fresh: Compute it in any case, since `inputs` cannot say whether what it depends on has changed.
         """
         started = time.perf_counter()
         key = digest_json([name, version, self.version, dict(inputs)])
         path = self.folder / f"{name.replace('/', '.')}-{key}"
-        reused = (path / MANIFEST).is_file()
+        reused = (path / MANIFEST).is_file() and not fresh
         if reused:
             try:
                 result = load(path)

@@ -18,10 +18,9 @@ from ctrsel.api.costs import ASSUMED, COSTS, MEMORY, NetShape, tree_rounds, tree
 from ctrsel.api.plan import Plan, component_key, plan, selection_name
 from ctrsel.api.sample import Sample, is_untyped, sample_source
 from ctrsel.core.config import DataConfig, RunConfig
-from ctrsel.core.errors import ConfigError
 from ctrsel.data.encoder import Encoder, fit_encoder
 from ctrsel.data.infer import infer_schema
-from ctrsel.data.sources import dataset_files
+from ctrsel.data.intake import source_files
 from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.models.cost import backbone_cost
 from ctrsel.models.layout import Layout
@@ -112,7 +111,7 @@ def estimate(config: RunConfig) -> Estimate:
     import psutil
 
     made = plan(config)
-    samples = {name: _sample(config.data, name, pattern) for name, pattern in _files(config.data).items()}
+    samples = {name: _sample(config.data, name, pattern) for name, pattern in source_files(config.data).items()}
     rows = _rows(samples, config)
     schema = _schema(samples["train"], config)
     sampled = samples["train"]
@@ -185,17 +184,6 @@ class _Size:
     raw: int
     table: int
     untyped: bool
-
-
-def _files(data: DataConfig) -> dict[str, str]:
-    given = {k: v for k in ("train", "valid", "test") if (v := getattr(data, k)) is not None}
-    if data.dataset is not None:
-        given = dataset_files(data.dataset)
-    if "train" not in given:
-        raise ConfigError(
-            "data.train: name the training file, or a dataset that ships with the package in data.dataset"
-        )
-    return {k: given[k] for k in ("train", "valid", "test") if k in given}
 
 
 def _sample(data: DataConfig, name: str, pattern: str) -> Sample:

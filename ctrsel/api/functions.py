@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.data.append import append
 from ctrsel.data.audit import audit as _audit
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Table
@@ -25,6 +26,7 @@ from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Fit, Learner
 
 __all__ = [
+    "append",
     "as_table",
     "audit",
     "explain_model",

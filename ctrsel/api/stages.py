@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 from ctrsel.api.cache import StageCache
 from ctrsel.api.evaluate import evaluate
@@ -12,11 +13,12 @@ from ctrsel.api.plan import Plan, component_key, selection_name
 from ctrsel.api.saved import load_fit, load_selection, save_fit, save_selection
 from ctrsel.core.artifact import digest_file
 from ctrsel.core.catalog import describe
-from ctrsel.core.config import DataConfig
-from ctrsel.core.errors import LeakError
+from ctrsel.core.config import DataConfig, RunConfig
+from ctrsel.core.errors import ConfigError, LeakError
 from ctrsel.data.audit import audit
 from ctrsel.data.ingest import ingest
-from ctrsel.data.sources import dataset_files, source_paths
+from ctrsel.data.intake import source_files
+from ctrsel.data.paths import expand, is_uri, source_paths
 from ctrsel.data.table import Table
 from ctrsel.explain import explain, explainer_for
 from ctrsel.explain.permutation_shap import PermutationShap
@@ -47,10 +49,17 @@ class Stages:
         return self.plan.config.seed
 
     def ingest(self) -> Table:
-        """Ingest, or load the table that was made from the same bytes by the same settings."""
+        """Ingest, or load the table that was made from the same bytes by the same settings, or the config's store.
+
+        What a database or another machine holds cannot be known without reading it, so it is read every time; later
+        stages are reused if it is what it was.
+        """
         config = self.plan.config
+        if config.data.store is not None:
+            return _stored(config)
+        files = _digests(config.data)
         inputs = {
-            "files": _digests(config.data),
+            "files": files,
             "data": asdict(config.data),
             "schema": asdict(config.schema),
             "split": asdict(config.split),
@@ -58,10 +67,27 @@ class Stages:
             "seed": self.seed,
         }
 
-        def compute() -> Table:
-            return ingest(config.data, schema=config.schema, split=config.split, settings=config.ingest, seed=self.seed)
+        def write(_: Table | None, path: Path) -> None:
+            ingest(
+                config.data,
+                schema=config.schema,
+                split=config.split,
+                settings=config.ingest,
+                seed=self.seed,
+                out=path,
+            )
 
-        return self.cache.get("ingest", version=1, inputs=inputs, compute=compute, save=Table.save, load=Table.load)
+        found = self.cache.get(
+            "ingest",
+            version=2,
+            inputs=inputs,
+            compute=lambda: None,
+            save=write,
+            load=_load,
+            fresh=files is None,
+        )
+        assert found is not None
+        return found
 
     def audit(self, table: Table) -> Audit:
         """Audit the table.
@@ -223,10 +249,34 @@ class Stages:
         )
 
 
-def _digests(data: DataConfig) -> Mapping[str, list[str]]:
-    given = {k: v for k in ("train", "valid", "test") if (v := getattr(data, k)) is not None}
-    files = dataset_files(data.dataset) if data.dataset is not None else given
-    return {k: [digest_file(p) for p in source_paths(v)] for k, v in files.items()}
+def _load(path: Path) -> Table | None:
+    return Table.load(path)
+
+
+def _stored(config: RunConfig) -> Table:
+    place = f"data.store: {config.data.store}"
+    others = [k for k in ("dataset", "train", "valid", "test") if getattr(config.data, k) is not None]
+    if others:
+        raise ConfigError(f"data: name a store or files, not both: got a store and {others}")
+    table = Table.load(Path(expand(str(config.data.store))).expanduser())
+    label = table.schema.labels[0].name
+    if config.schema.label.name != label:
+        raise ConfigError(f"{place}: its label is {label!r}, but schema.label says {config.schema.label.name!r}")
+    return table
+
+
+def _digests(data: DataConfig) -> Mapping[str, list[str]] | None:
+    """Digest the files that a config names; None if some lie where reading them is the only way to know."""
+    files = source_files(data)
+    if data.format == "sql" or any(is_uri(v) for v in files.values()):
+        return None
+    return {k: [digest_file(p) for p in _inside(v)] for k, v in files.items()}
+
+
+def _inside(pattern: str) -> list[Path]:
+    """Return the files behind a path or glob, and all files of a folder (a Delta table, an original layout)."""
+    whole = Path(expand(pattern)).expanduser()
+    return sorted(p for p in whole.rglob("*") if p.is_file()) if whole.is_dir() else source_paths(pattern)
 
 
 def _file_name(name: str) -> str:

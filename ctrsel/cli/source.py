@@ -100,6 +100,18 @@ class Source:
         int | None,
         typer.Option(help="Rarer values become 'other'.", rich_help_panel=_PANEL, show_default=False),
     ] = None
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows after this time do not exist yet (needs a time column).",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Share of the rows that may be rejected (0).", rich_help_panel=_PANEL, show_default=False),
+    ] = None
     rows: Annotated[
         int | None,
         typer.Option(help="Read at most so many rows of a file.", rich_help_panel=_PANEL, show_default=False),
@@ -139,6 +151,8 @@ class Source:
             "schema.group": self.group,
             "schema.weight": self.weight,
             "ingest.min_count": self.min_count,
+            "data.as_of": self.as_of,
+            "ingest.tolerance": self.tolerance,
             "data.rows": self.rows,
             "audit.accept": self.accept or None,
             "seed": self.seed,
@@ -190,7 +204,7 @@ class Source:
         folder = self.table_folder
         if folder is not None:
             flags = {"schema.label.name": _label(folder), **flags}
-        elif "schema.label.name" not in flags:
+        elif "schema.label.name" not in {**(bare or {}), **flags}:
             raise ConfigError(f"{self.path}: name the label column with --label")
         override(given, {**(bare or {}), **flags}, place="the command line")
         return build(RunConfig, given, place="the command line")

@@ -15,6 +15,7 @@ from ctrsel.cli.source import Source
 from ctrsel.cli.speak import Say, aligned
 
 if TYPE_CHECKING:
+    from ctrsel.data.table import Table
     from ctrsel.records.audit import Finding
 
 __all__ = ["COMMANDS", "EXITS", "MINIMAL", "SHOWN", "STEP", "Out", "examples", "ranking_text"]
@@ -34,44 +35,102 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="A folder for the 
 
 
 @expand
-def ingest(*, source: Source, out: Out = None, say: Say) -> None:
-    """Turn raw rows into a table of codes: splits, vocabularies, buckets; the training rows alone decide on codes."""
-    with say.session() as speaker, source.open() as work:
-        speaker.place = str(out or work.plan.out)
-        table = work.table
-        if out is not None:
-            table.save(out)
-        fields = [
-            {"field": f.name, "kind": f.kind, "bucket": f.bucket, "codes": table.encoder.size(f.name)}
-            for f in table.schema.fields
-        ]
-        splits = {
-            name: {"rows": stop - start, "base_rate": float(table.part(name).label().mean())}
-            for name, (start, stop) in sorted(table.splits.items(), key=lambda item: item[1])
-        }
-        result = {
-            "out": out,
-            "digest": table.digest,
-            "rows": table.n_rows,
-            "values": table.encoder.n_values,
-            "splits": splits,
-            "fields": fields,
-        }
-        text = [
-            aligned(["split", "rows", "base_rate"], [[k, v["rows"], v["base_rate"]] for k, v in splits.items()]),
-            "",
-            aligned(["field", "kind", "bucket", "codes"], [[f[k] for k in f] for f in fields]),
-            "",
-            f"{table.n_rows:,} rows, {len(fields)} fields, {table.encoder.n_values:,} values"
-            + (
-                f"; saved in {out}"
-                if out is not None
-                else "; nothing is saved without --out"
-                if not source.configured
-                else ""
-            ),
-        ]
-        speaker.show(result, "\n".join(text))
+def ingest(
+    *,
+    source: Source,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the rows to the table that --out holds; its codes stay as they are.")
+    ] = False,
+    out: Out = None,
+    say: Say,
+) -> None:
+    """Turn raw rows into a table of codes: splits, vocabularies, buckets; the training rows alone decide on codes.
+
+    With --append new days are added to a table that an earlier ingest wrote. The same files may be given again: rows
+    that are not later than the newest stored one are left out, and files that were read before where there is no time.
+    """
+    if append:
+        _append(source, out, say)
+        return
+    with say.session() as speaker:
+        if out is None:
+            with source.open() as work:
+                speaker.place = str(work.plan.out)
+                table = work.table
+        else:
+            from ctrsel.data.ingest import ingest as write
+
+            speaker.place = str(out)
+            config = source.load()
+            table = write(
+                config.data,
+                schema=config.schema,
+                split=config.split,
+                settings=config.ingest,
+                seed=config.seed,
+                out=out,
+            )
+        kept = f"saved in {out}" if out is not None else "" if source.configured else "nothing is saved without --out"
+        speaker.show(*_told(table, out=out, end=kept))
+
+
+def _append(source: Source, out: Path | None, say: Say) -> None:
+    from ctrsel.core.errors import ConfigError
+
+    with say.session() as speaker:
+        if out is None:
+            raise ConfigError("--append: name the folder of the table with --out")
+        from ctrsel.data.append import append
+        from ctrsel.data.table import Table
+
+        speaker.place = str(out)
+        before = Table.load(out)
+        config = source.load(bare={"schema.label.name": before.schema.labels[0].name})
+        given = config.ingest if source.configured or source.tolerance is not None or source.assignments else None
+        table = append(out, config.data, settings=given)
+        added = table.n_rows - before.n_rows
+        grown = table.encoder.n_values - before.encoder.n_values
+        end = f"{added:,} rows and {grown:,} values added to {out}" if added else f"nothing new for {out}"
+        speaker.show(*_told(table, out=out, end=end, added={"rows": added, "values": grown}))
+
+
+def _told(
+    table: Table, *, out: Path | None, end: str, added: dict[str, int] | None = None
+) -> tuple[dict[str, Any], str]:
+    """Return what is said of a table, as values and as text."""
+    from ctrsel.data.store import read_tally
+
+    fields = [
+        {"field": f.name, "kind": f.kind, "bucket": f.bucket, "codes": table.encoder.size(f.name)}
+        for f in table.schema.fields
+    ]
+    splits = {
+        name: {"rows": stop - start, "base_rate": float(table.part(name).label().mean())}
+        for name, (start, stop) in sorted(table.splits.items(), key=lambda item: item[1])
+    }
+    tally = None if out is None else read_tally(out)
+    result: dict[str, Any] = {
+        "out": out,
+        "digest": table.digest,
+        "rows": table.n_rows,
+        "values": table.encoder.n_values,
+        "splits": splits,
+        "fields": fields,
+    }
+    if tally is not None:
+        result["tally"] = tally.to_dict()
+    if added is not None:
+        result["added"] = added
+    text = [
+        aligned(["split", "rows", "base_rate"], [[k, v["rows"], v["base_rate"]] for k, v in splits.items()]),
+        "",
+        aligned(["field", "kind", "bucket", "codes"], [[f[k] for k in f] for f in fields]),
+        "",
+        f"{table.n_rows:,} rows, {len(fields)} fields, {table.encoder.n_values:,} values" + (f"; {end}" if end else ""),
+    ]
+    if tally is not None and tally.read != tally.stored:
+        text.append(tally.sentence() + (f"; see {out}/rejects.csv" if tally.rejected else ""))
+    return result, "\n".join(text)
 
 
 @expand

@@ -75,9 +75,10 @@ class SchemaConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Where the rows are: a shipped dataset, or files (paths or globs)."""
+    """Where the rows are: a shipped dataset, files (paths, globs, URIs), queries, or a store that `ingest` wrote."""
 
     dataset: str | None = None
+    store: str | None = None  # a table's folder, to which `ctrsel ingest --append` may add rows
     train: str | None = None
     valid: str | None = None
     test: str | None = None

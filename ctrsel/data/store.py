@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -16,8 +17,9 @@ from ctrsel.core.config import IngestConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
+from ctrsel.data.tally import Tally
 
-__all__ = ["REJECTS", "STORE", "file_digests", "locked", "memory_bytes", "scratch_folder", "store_facts"]
+__all__ = ["REJECTS", "STORE", "file_digests", "locked", "memory_bytes", "read_tally", "scratch_folder", "store_facts"]
 
 STORE = "ingest.json"  # what an increment needs to know of a stored table
 REJECTS = "rejects.csv"
@@ -66,6 +68,12 @@ def store_facts(folder: Path, facts: dict[str, Any], rejects: Rejects, *, before
         shutil.copyfile(earlier, folder / REJECTS)
     if rejects.rows:
         rejects.save(folder / REJECTS)
+
+
+def read_tally(store: Path) -> Tally | None:
+    """Return what became of the rows of a stored table, over all increments; None if ingest did not write it."""
+    file = store / STORE
+    return Tally(**json.loads(file.read_text(encoding="utf-8"))["tally"]) if file.is_file() else None
 
 
 def file_digests(raw: RawRows) -> dict[str, str]:
