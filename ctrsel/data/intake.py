@@ -225,13 +225,15 @@ class Intake:
 
     def _scan(self, path: Path, kind: str, part: str, rows: int | None) -> Shard:
         scan, name = _SCANS[kind]
+        if kind == "ipc":
+            _named_once(path)
         try:
             lazy = scan(path)
             columns = lazy.collect_schema().names()
             n = int(lazy.select(pl.len()).collect().item())
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             reason = first_line(error)
-            if "duplicate" in reason.lower():
+            if "duplicate" in reason.lower() or "more than one occurrence" in reason:
                 reason = f"two columns have the same name ({reason})"
             raise DataError(f"{path}: cannot be read as {name}: {reason}") from error
         if not columns:
@@ -273,3 +275,17 @@ _SCANS: Mapping[str, tuple[Callable[[Path], pl.LazyFrame], str]] = {
     "parquet": (lambda path: pl.scan_parquet(path, glob=False), "parquet"),
     "ipc": (lambda path: pl.scan_ipc(path, glob=False), "Arrow IPC"),
 }
+
+
+def _named_once(path: Path) -> None:
+    """Refuse an Arrow file with two columns of one name, at which polars' reader panics."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as source:
+            names = pa.ipc.open_file(source).schema.names
+    except (pa.ArrowException, OSError):
+        return  # polars says what is wrong
+    twice = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if twice is not None:
+        raise DataError(f"{path}: the file has two columns named {twice!r}")

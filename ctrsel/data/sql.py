@@ -99,7 +99,6 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
     import pyarrow.parquet as pq
 
     with _cursor(uri, place=place, connection=connection) as cursor:
-        read = 0
         try:
             cursor.execute(query)
             reader = cursor.fetch_record_batch()
@@ -111,7 +110,6 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
             with pq.ParquetWriter(file, plain, compression="zstd") as writer:
                 for table in _groups(reader, plain, rows):
                     writer.write_table(table, row_group_size=GROUP_ROWS)
-                    read += table.num_rows
         except DataError:
             raise
         except Exception as error:
@@ -119,8 +117,7 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
                 raise  # of this machine's disk; the driver's own have no number
             text = _clean(first_line(error), uri)
             hint = "; cast the column in the query" if "mismatch" in text.lower() or "convert" in text.lower() else ""
-            behind = f" behind row {read}" if read else ""
-            raise DataError(f"{place}: the query fails{behind}: {text}{hint}") from None
+            raise DataError(f"{place}: the query fails: {text}{hint}") from None
     return [f.name for f in schema if _typname(f) == "numeric"]
 
 

@@ -165,3 +165,17 @@ def test_other_frames() -> None:
     for wrong in (3, None, [FRAME], {"a": [1]}, pa.array([1]), np.zeros((2, 2))):
         with pytest.raises(DataError, match="expected a path, a polars or pandas frame or an Arrow table, got"):
             read_frame(wrong)
+
+
+def test_one_reader_for_all_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("deltalake", reason="the extra 'delta' is not installed")
+    FRAME.write_delta(tmp_path / "table")
+    assert read_source(str(tmp_path / "table")).equals(FRAME)
+    (tmp_path / "u.data").write_text("1\t2\t3\t881250949\n1\t3\t4\t881250950\n")
+    assert read_source(str(tmp_path / "u.data"), format="movielens", rows=1)["label"].to_list() == [0]
+    (tmp_path / "latin.csv").write_bytes("y,a\n1,é\n".encode("latin-1"))
+    assert read_source(str(tmp_path / "latin.csv"), encoding="latin-1")["a"].to_list() == ["é"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = set(tmp_path.iterdir())
+    read_source(str(tmp_path / "latin.csv"), encoding="latin-1")
+    assert set(tmp_path.iterdir()) == before  # nothing is left behind
