@@ -11,14 +11,13 @@ from ctrsel.api.cache import StageCache
 from ctrsel.api.evaluate import evaluate
 from ctrsel.api.plan import Plan, component_key, selection_name
 from ctrsel.api.saved import load_fit, load_selection, save_fit, save_selection
-from ctrsel.core.artifact import digest_file
 from ctrsel.core.catalog import describe
-from ctrsel.core.config import DataConfig, RunConfig
+from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import ConfigError, LeakError
 from ctrsel.data.audit import audit
 from ctrsel.data.ingest import ingest
-from ctrsel.data.intake import source_files
-from ctrsel.data.paths import expand, is_uri, source_paths
+from ctrsel.data.intake import source_digests
+from ctrsel.data.paths import expand
 from ctrsel.data.table import Table
 from ctrsel.explain import explain, explainer_for
 from ctrsel.explain.permutation_shap import PermutationShap
@@ -57,7 +56,7 @@ class Stages:
         config = self.plan.config
         if config.data.store is not None:
             return _stored(config)
-        files = _digests(config.data)
+        files = source_digests(config.data)
         inputs = {
             "files": files,
             "data": asdict(config.data),
@@ -263,20 +262,6 @@ def _stored(config: RunConfig) -> Table:
     if config.schema.label.name != label:
         raise ConfigError(f"{place}: its label is {label!r}, but schema.label says {config.schema.label.name!r}")
     return table
-
-
-def _digests(data: DataConfig) -> Mapping[str, list[str]] | None:
-    """Digest the files that a config names; None if some lie where reading them is the only way to know."""
-    files = source_files(data)
-    if data.format == "sql" or any(is_uri(v) for v in files.values()):
-        return None
-    return {k: [digest_file(p) for p in _inside(v)] for k, v in files.items()}
-
-
-def _inside(pattern: str) -> list[Path]:
-    """Return the files behind a path or glob, and all files of a folder (a Delta table, an original layout)."""
-    whole = Path(expand(pattern)).expanduser()
-    return sorted(p for p in whole.rglob("*") if p.is_file()) if whole.is_dir() else source_paths(pattern)
 
 
 def _file_name(name: str) -> str:
