@@ -18,7 +18,7 @@ import polars as pl
 
 from ctrsel.core.errors import DataError
 from ctrsel.core.log import event
-from ctrsel.data._coding_dictionary import NONE, Dictionary, text_cost
+from ctrsel.data._coding_dictionary import NONE, Dictionary, owned, text_cost
 from ctrsel.data.canonical import canonical_text
 from ctrsel.data.scratch import scratch_file
 
@@ -28,11 +28,10 @@ Rows: TypeAlias = Callable[[], Iterator[tuple[slice | np.ndarray, pl.Series]]]
 """Yields the values of all rows anew, in pieces, with where in the flat array of ids each piece belongs."""
 
 _SAMPLE = 65_536  # distinct texts
+_LEAST = 64  # texts of a sample, however little memory there is
 _RANGES = 256  # at most, since each is an open file; a range that is too large is partitioned again
 _FILL = 0.6  # of the memory: how full a range is expected to be; the sample's error is a few per cent
-_RANGE = (
-    64 * 2**20
-)  # bytes that a range need not exceed: smaller dictionaries are faster, since caches hold more of them
+_RANGE = 64 * 2**20  # bytes of a dictionary at best: caches hold more of a smaller one
 _BATCH = 131_072  # rows read together
 
 
@@ -123,14 +122,12 @@ class Spill:
             texts = canonical_text(values).drop_nulls()
             if bound < 2**64:
                 texts = texts.filter(texts.hash() < bound)
-            # By way of Arrow, since a filtered series keeps all texts that it was filtered from.
-            sample = pl.concat([sample, _owned(texts)])
-            while len(sample) > _SAMPLE or float(text_cost(sample).sum()) > self._memory / 8:
+            sample = pl.concat([sample, owned(texts)])
+            if self._large(sample):
                 sample = sample.unique()
-                if len(sample) <= _SAMPLE // 2 or len(sample) < 4:
-                    break
+            while self._large(sample) and len(sample) > _LEAST:
                 bound //= 2
-                sample = _owned(sample.filter(sample.hash() < bound))
+                sample = owned(sample.filter(sample.hash() < bound))
         sample = sample.unique().sort()
         if len(sample) < 2:
             return sample.clear()
@@ -139,6 +136,9 @@ class Spill:
         at = np.searchsorted(cost, cost[-1] * np.arange(1, ranges) / ranges)
         # The least text of the sample is in the first range, so that no range is all there is.
         return sample.gather(np.unique(np.clip(at, 1, len(sample) - 1)))
+
+    def _large(self, sample: pl.Series) -> bool:
+        return len(sample) > _SAMPLE or float(text_cost(sample).sum()) > self._memory / 8
 
     def _partition(self, source: Rows, cuts: pl.Series) -> list[BinaryIO]:
         """Write each row's place and canonical text to the file of its range; missing rows get no id at once."""
@@ -196,7 +196,3 @@ def _joined(batches: list[Any]) -> tuple[np.ndarray, pl.Series]:
 
 def _arrow(texts: pl.Series) -> Any:
     return texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
-def _owned(texts: pl.Series) -> pl.Series:
-    return pl.Series(_arrow(texts)) if len(texts) else texts

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ctrsel.core.errors import DataError
 from ctrsel.core.seeds import generator
-from ctrsel.data import _coding_spill
+from ctrsel.data import _coding_dictionary, _coding_spill
 from ctrsel.data._text_order import text_order
 from ctrsel.data.canonical import canonical_text
 from ctrsel.data.coding import NONE, Coded, code_columns
@@ -83,6 +83,44 @@ def test_chunks_and_order_do_not_change_texts(memory: int, chunk: int, tmp_path:
         assert rows_of(found) == [column.to_list()]
 
 
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_two_texts_with_one_hash_stay_two(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_coding_dictionary, "_MANY", 100)
+    monkeypatch.setattr(_coding_dictionary, "_STEP", 200)
+    hashed = _coding_dictionary.text_hash
+    poor = 300 if when == "later" else 0
+
+    def text_hash(texts: pl.Series) -> np.ndarray:
+        good = hashed(texts)
+        return np.where(texts.cast(pl.Int64).to_numpy() < poor, good, good & np.uint64(63))
+
+    monkeypatch.setattr(_coding_dictionary, "text_hash", text_hash)
+    dictionary = _coding_dictionary.Dictionary()
+    values = pl.Series("x", [None if i % 7 == 0 else f"{i % 900}" for i in range(4_000)])
+    ids = np.concatenate([dictionary.ids(values[i : i + 50]) for i in range(0, len(values), 50)])
+    texts, places = dictionary.close()
+    expected = values.drop_nulls().unique().sort()
+    assert texts.equals(expected)
+    assert texts.gather(places[ids[ids != NONE]]).to_list() == values.drop_nulls().to_list()
+    assert np.array_equal(ids == NONE, values.is_null().to_numpy())
+
+
+@pytest.mark.parametrize("piece", [90, 1_000, 100_000])
+def test_many_texts_are_numbered_by_hashes_as_by_categories(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = pl.Series("x", generator(1, "many").integers(0, 8_000, 20_000)).cast(pl.String)
+    values = values.set(pl.Series(range(len(values))) % 11 == 0, None)
+    found = []
+    for many in (10**9, 50):
+        monkeypatch.setattr(_coding_dictionary, "_MANY", many)
+        monkeypatch.setattr(_coding_dictionary, "_STEP", 100)
+        dictionary = _coding_dictionary.Dictionary()
+        ids = np.concatenate([dictionary.ids(values[i : i + piece]) for i in range(0, len(values), piece)])
+        cost = dictionary.cost
+        texts, places = dictionary.close()
+        found.append((ids.tolist(), cost, texts.to_list(), places.tolist()))
+    assert found[0] == found[1]
+
+
 def test_a_range_that_is_too_large_is_divided_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_coding_spill, "_RANGES", 2)
     counted = []
@@ -94,7 +132,7 @@ def test_a_range_that_is_too_large_is_divided_again(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(_coding_spill.Spill, "_cuts", counting)
     values = pl.Series("x", [f"{i:05}" for i in range(3_000)])
-    found = coded([[values]], memory=100_000, scratch=tmp_path)
+    found = coded([[values]], memory=150_000, scratch=tmp_path)
     assert len(counted) > 3
     assert rows_of(found) == [values.to_list()]
 
@@ -103,7 +141,27 @@ def test_a_large_float_is_the_value_that_its_text_is(tmp_path: Path) -> None:
     floats = pl.Series("x", [2.0**53, -(2.0**53), 2.0**60])
     found = coded([[floats, floats.cast(pl.String), pl.Series("x", [2**53])]], memory=MUCH, scratch=tmp_path)
     assert rows_of(found)[0][:3] == rows_of(found)[0][3:6]
-    assert rows_of(found)[0][0] == rows_of(found)[0][6] == str(2**53)
+    assert rows_of(found)[0][0] == f"{2**53}.0"  # a float of that size may stand for several integers
+    assert rows_of(found)[0][6] == str(2**53)
+
+
+def test_no_dictionary_costs_more_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs: list[float] = []
+    close = _coding_dictionary.Dictionary.close
+
+    def closing(self: _coding_dictionary.Dictionary) -> tuple[pl.Series, np.ndarray]:
+        costs.append(self.cost)
+        return close(self)
+
+    monkeypatch.setattr(_coding_dictionary.Dictionary, "close", closing)
+    rng = generator(1, "cost")
+    short = pl.Series("x", rng.permutation(30_000)).cast(pl.String)
+    long = pl.Series("x", [f"{i}" * 50 for i in range(2_000)])
+    memory = 1_000_000
+    found = coded([[short], [long, short]], memory=memory, scratch=tmp_path)
+    assert len(found.texts) == pl.concat([short, long]).n_unique()
+    assert len(costs) > sum(costs) / memory
+    assert max(costs) < memory
 
 
 def test_one_text_larger_than_memory_is_held(tmp_path: Path) -> None:
