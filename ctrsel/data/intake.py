@@ -256,7 +256,8 @@ class Intake:
         """
         file = self.folder(part) / "rows.parquet"
         try:
-            (lazy if self.rows is None else lazy.head(self.rows)).sink_parquet(file, row_group_size=GROUP_ROWS)
+            few = lazy if self.rows is None else lazy.head(self.rows)
+            few.sink_parquet(file, compression="lz4", statistics=False, row_group_size=GROUP_ROWS)
         except (pl.exceptions.PolarsError, OSError) as error:
             if f"os error {errno.ENOSPC}" in str(error):
                 raise DataError(f"{self.scratch}: no space is left on the disk for a copy of {name}") from error

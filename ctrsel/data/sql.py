@@ -107,7 +107,7 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
             if twice:
                 raise DataError(f"{place}: the query gives two columns named {twice[0]!r}; name one by AS")
             plain = pa.schema([pa.field(f.name, _plain(f, place)) for f in schema])
-            with pq.ParquetWriter(file, plain, compression="zstd") as writer:
+            with pq.ParquetWriter(file, plain, compression="lz4", write_statistics=False) as writer:
                 for table in _groups(reader, plain, rows):
                     writer.write_table(table, row_group_size=GROUP_ROWS)
         except DataError:

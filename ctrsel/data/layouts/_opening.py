@@ -61,7 +61,7 @@ def _written(frames: Iterator[pl.DataFrame], folder: Path, rows: int | None) -> 
 
     def write() -> None:
         files.append(folder / f"rows-{len(files):05d}.parquet")
-        pl.concat(waiting).write_parquet(files[-1], row_group_size=GROUP_ROWS)
+        pl.concat(waiting).write_parquet(files[-1], compression="lz4", statistics=False, row_group_size=GROUP_ROWS)
         waiting.clear()
 
     for each in frames:

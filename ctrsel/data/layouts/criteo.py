@@ -25,7 +25,14 @@ _NUMBERS = tuple(f"I{i}" for i in range(1, 14))
 _TEXTS = tuple(f"C{i}" for i in range(1, 27))
 _RULES = (
     Rule.matches("label", "[01]", "must be 0 or 1"),
-    *(Rule.matches(c, r"-?\d{1,18}|", "must be a whole number or empty") for c in _NUMBERS),
+    *(
+        Rule(
+            column=c,
+            holds=(pl.col(c) == "") | pl.col(c).cast(pl.Int64, strict=False).is_not_null(),
+            text="must be a whole number or empty",
+        )
+        for c in _NUMBERS
+    ),
 )
 
 
