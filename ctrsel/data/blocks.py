@@ -19,7 +19,7 @@ import numpy as np
 
 from ctrsel.core.log import event
 from ctrsel.core.seeds import derive, generator, uniform_hash
-from ctrsel.data.record import Record, bytes_of
+from ctrsel.data.record import Record, bytes_of, taken
 from ctrsel.data.rows import Batch, Rows
 from ctrsel.data.scratch import scratch_file
 from ctrsel.data.table import Ragged, Table
@@ -152,11 +152,10 @@ class Blocks(Rows):
             ends = np.cumsum(np.bincount(draws, minlength=len(self.sizes)))
             del draws
             span = slice(self._span.start + start, self._span.start + stop)
-            self._scatter(handle, at[:, 0], self._record.rows(span)[order], ends)
+            self._scatter(handle, at[:, 0], taken(self._record.rows(span), order), ends)
             for j, column in enumerate(self._record.lists.values()):
-                # A piece of lists is as long as its rows: bounded by the longest list, not by `memory`.
-                taken = column.between(span).take(order)
-                self._scatter(handle, at[:, j + 1], taken.codes, taken.offsets[ends])
+                part = column.between(span).take(order)
+                self._scatter(handle, at[:, j + 1], part.codes, part.offsets[ends])
 
     @staticmethod
     def _scatter(handle: int, at: np.ndarray, items: np.ndarray, ends: np.ndarray) -> None:
@@ -200,7 +199,7 @@ class _Block:
     def between(self, start: int, stop: int) -> tuple[np.ndarray, dict[str, Ragged]]:
         """Return its rows that stand at `[start, stop)` in the epoch."""
         picked = self.order[max(start - self.start, 0) : max(stop - self.start, 0)]
-        return self.rows[picked], {name: column.take(picked) for name, column in self.lists.items()}
+        return taken(self.rows, picked), {name: column.take(picked) for name, column in self.lists.items()}
 
 
 def _write_all(handle: int, data: memoryview, at: int) -> None:
