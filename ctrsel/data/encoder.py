@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ctrsel.core.artifact import (
-    atomic_folder,
-    digest_arrays,
-    digest_file,
-    digest_json,
-    read_array,
-    read_manifest,
-)
+from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
-from ctrsel.data.hashing import Collision, Hashed
 from ctrsel.data.text_rows import TextPlan
-from ctrsel.data.texts import SortedTexts
 from ctrsel.data.vocabulary import Vocabulary, fit_vocabulary, smallest_uint
+from ctrsel.data.vocabulary_files import changed, load_vocabulary, save_vocabulary, vocabulary_digests
 from ctrsel.records.feature_set import OTHER, FeatureSet
 from ctrsel.records.schema import Field, Schema
 
@@ -33,8 +25,6 @@ if TYPE_CHECKING:
     from ctrsel.data.table import Ragged, Table
 
 __all__ = ["Encoder", "fit_encoder"]
-
-_MAPPED = 1 << 22  # bytes; larger arrays stay in their files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +84,7 @@ class Encoder:
     @cached_property
     def digest(self) -> str:
         """Digest of the schema, everything fitted, and what it grew from."""
-        fitted = {name: [v.values.digest, digest_arrays(_arrays(v)), _told(v)] for name, v in self.vocabularies.items()}
+        fitted = {name: vocabulary_digests(v) for name, v in self.vocabularies.items()}
         edges = digest_arrays(self.edges)
         return digest_json(
             [self.schema.digest, fitted, edges, {k: list(v) for k, v in self.moments.items()}, list(self.ancestors)]
@@ -233,14 +223,7 @@ class Encoder:
         }
         with atomic_folder(Path(path), manifest=manifest) as folder:
             for i, (name, v) in enumerate(self.vocabularies.items()):
-                file = folder / f"values_{i}.arrow"
-                v.values.save(file)
-                arrays = _arrays(v)
-                for kind, array in arrays.items():
-                    np.save(folder / f"{kind}_{i}.npy", array, allow_pickle=False)
-                # A damaged small file must not reach the reader, which takes it for sound; a large one is only mapped.
-                file_digest = digest_file(file) if file.stat().st_size <= _MAPPED else None
-                vocabularies.append({"name": name, "arrays": list(arrays), "file": file_digest, **_told(v)})
+                vocabularies.append({"name": name, **save_vocabulary(folder, i, v)})
 
     @staticmethod
     def load(path: Path) -> Encoder:
@@ -253,69 +236,14 @@ class Encoder:
         m = read_manifest(path, format="ctrsel.encoder", version=2)
         encoder = Encoder(
             schema=Schema.from_dict(m["schema"]),
-            vocabularies={told["name"]: _loaded(path, i, told) for i, told in enumerate(m["vocabularies"])},
+            vocabularies={told["name"]: load_vocabulary(path, i, told) for i, told in enumerate(m["vocabularies"])},
             edges={k: np.asarray(v, dtype=np.float64) for k, v in m["edges"].items()},
             moments={k: (v[0], v[1]) for k, v in m["moments"].items()},
             ancestors=tuple(m["ancestors"]),
         )
         if encoder.digest != m["digest"]:
-            raise _changed(path, f"expected digest {m['digest']}, got {encoder.digest}")
+            raise changed(path, f"expected digest {m['digest']}, got {encoder.digest}")
         return encoder
-
-
-def _changed(path: Path, why: str) -> DataError:
-    return DataError(f"{path}: the saved encoder was changed: {why}")
-
-
-def _arrays(v: Vocabulary) -> dict[str, np.ndarray]:
-    """Return a vocabulary's arrays by the names that they are saved under."""
-    found: dict[str, np.ndarray | None] = {
-        "codes": v.codes.astype(smallest_uint(v.size), copy=False),
-        "counts": v.counts,
-        "order": v.order,
-        "remap": v.hashed.remap if v.hashed is not None else None,
-        "distinct": v.hashed.distinct if v.hashed is not None else None,
-    }
-    return {k: a for k, a in found.items() if a is not None}
-
-
-def _told(v: Vocabulary) -> dict[str, Any]:
-    """Return what the manifest says of a hashed vocabulary."""
-    if v.hashed is None:
-        return {}
-    return {"buckets": v.hashed.buckets, "heaviest": [asdict(c) for c in v.hashed.heaviest]}
-
-
-def _loaded(path: Path, number: int, told: Mapping[str, Any]) -> Vocabulary:
-    file = path / f"values_{number}.arrow"
-    try:
-        if told["file"] is not None and digest_file(file) != told["file"]:
-            raise _changed(path, f"{file.name} is not the file that was saved")
-    except OSError as error:
-        raise DataError(f"{file}: this part of the saved folder is missing") from error
-    arrays = {}
-    for kind in told["arrays"]:
-        at = path / f"{kind}_{number}.npy"
-        arrays[kind] = np.asarray(read_array(at, mapped=at.exists() and at.stat().st_size > _MAPPED))
-    hashed = None
-    if "buckets" in told:
-        heaviest = [
-            Collision(bucket=c["bucket"], texts=tuple(c["texts"]), counts=tuple(c["counts"])) for c in told["heaviest"]
-        ]
-        hashed = Hashed(
-            buckets=told["buckets"],
-            remap=arrays.get("remap"),
-            distinct=arrays["distinct"],
-            heaviest=tuple(heaviest),
-        )
-    return Vocabulary(
-        name=told["name"],
-        values=SortedTexts.load(file),
-        codes=arrays["codes"],
-        counts=arrays["counts"],
-        order=arrays.get("order"),
-        hashed=hashed,
-    )
 
 
 def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
@@ -331,6 +259,7 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
     moments: dict[str, tuple[float, float]] = {}
     minimum: dict[str, int] = {}
     buckets: dict[str, int | None] = {}
+    sensitive = {f.vocabulary for f in schema.fields if f.sensitive}
     for field in schema.fields:
         raw = frame[field.name]
         if field.is_float:
@@ -361,7 +290,14 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
         buckets.setdefault(field.vocabulary, field.hash_buckets)
         minimum[field.vocabulary] = max(minimum.get(field.vocabulary, 1), field.min_count)
     vocabularies = {
-        n: fit_vocabulary(n, t, min_count=minimum[n], order=orders.get(n), hash_buckets=buckets[n])
+        n: fit_vocabulary(
+            n,
+            t,
+            min_count=minimum[n],
+            order=orders.get(n),
+            hash_buckets=buckets[n],
+            named=n not in sensitive,
+        )
         for n, t in texts.items()
     }
     return Encoder(schema=schema, vocabularies=vocabularies, edges=edges, moments=moments)

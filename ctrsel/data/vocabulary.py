@@ -12,7 +12,8 @@ import polars as pl
 from ctrsel.core.errors import DataError
 from ctrsel.data.hashing import NAMED_FROM, Hashed, collisions
 from ctrsel.data.texts import SortedTexts
-from ctrsel.records.feature_set import HIDDEN, MISSING, OTHER, RESERVED
+from ctrsel.data.value_names import one_text, value_names
+from ctrsel.records.feature_set import MISSING, OTHER, RESERVED
 
 __all__ = ["Vocabulary", "fit_vocabulary", "smallest_uint", "vocabulary_of"]
 
@@ -112,43 +113,11 @@ class Vocabulary:
 
         A bucket of a hashed vocabulary is named by its number, and by the values that are known to be in it.
         """
-        names: dict[int, list[str]] = {}
-        for value, code in zip(*self._values_of(codes), strict=True):
-            names.setdefault(code, []).append(value)
-        known = {code: " | ".join(values) for code, values in names.items()}
-        if self.hashed is not None:
-            known = {c: f"{b}: {known[c]}" if c in known else b for c, b in self._buckets_of(codes).items()}
-        known |= {MISSING: "(missing)", OTHER: "(other)", HIDDEN: "(hidden)"}
-        return [known[c] for c in np.asarray(codes).tolist()]
+        return value_names(self, codes)
 
     def one_text(self, codes: np.ndarray) -> pl.Series:
         """Return one text for each code that is encoded to it; null for reserved codes and for buckets without a name."""
-        values, own = self._values_of(codes)
-        wanted, back = np.unique(codes, return_inverse=True)
-        found = pl.DataFrame({"code": own, "value": values}, schema={"code": pl.Int64, "value": pl.String})
-        first = pl.DataFrame({"code": wanted.astype(np.int64)}).join(
-            found.unique("code", keep="first", maintain_order=True), on="code", how="left", maintain_order="left"
-        )
-        return first["value"].gather(back)
-
-    def _values_of(self, codes: np.ndarray) -> tuple[list[str], list[int]]:
-        """Return the values that have one of some codes, in text order, and their codes."""
-        wanted = np.zeros(self.size, dtype=bool)
-        wanted[codes] = True
-        places = np.flatnonzero(wanted[self.codes])
-        return self.values.take(places).to_list(), self.codes[places].tolist()
-
-    def _buckets_of(self, codes: np.ndarray) -> dict[int, str]:
-        """Return the names of the codes of a hashed vocabulary's buckets."""
-        assert self.hashed is not None
-        remap = self.hashed.remap
-        numbers: dict[int, list[int]] = {}
-        if remap is None:
-            numbers = {c: [c - RESERVED] for c in np.unique(codes).tolist()}
-        else:
-            for place in np.flatnonzero(np.isin(remap, codes)).tolist():
-                numbers.setdefault(int(remap[place]), []).append(place - RESERVED)
-        return {c: f"(bucket {', '.join(map(str, b[:3]))}{', ...' if len(b) > 3 else ''})" for c, b in numbers.items()}
+        return one_text(self, codes)
 
     def narrow(self, remap: np.ndarray) -> Vocabulary:
         """Map codes by a FeatureSet's `remap` `[V]` and forget the values that no longer have a code of their own."""
@@ -236,6 +205,7 @@ def vocabulary_of(
     min_count: int = 1,
     order: Mapping[str, float] | None = None,
     hash_buckets: int | None = None,
+    named: bool = True,
     scratch: Path | None = None,
 ) -> Vocabulary:
     """Make a vocabulary of counted texts: codes by falling count, ties by text.
@@ -247,7 +217,8 @@ def vocabulary_of(
         missing: How many training rows have none.
         min_count: Values that are rarer are `OTHER`; without effect on hash buckets, which hold what is rare and unseen.
         order: Place of each text on its number line, for bucketed fields.
-        hash_buckets: Codes are those of so many hash buckets; the texts are not kept.
+        hash_buckets: Codes are those of so many hash buckets; of the texts the most frequent ones are kept.
+        named: False keeps none of them, as a sensitive field's.
         scratch: A folder for many texts (see `SortedTexts.join`).
 
     Examples:
@@ -258,7 +229,7 @@ def vocabulary_of(
     """
     counts = _checked(name, texts, counts)
     if hash_buckets is not None:
-        return _hashed(name, texts, counts, missing=missing, buckets=hash_buckets)
+        return _hashed(name, texts, counts, missing=missing, buckets=hash_buckets, named=named)
     keep = counts >= max(min_count, 1)
     own = counts[keep]
     ranked = _by_falling_count(own)
@@ -280,7 +251,9 @@ def vocabulary_of(
     )
 
 
-def _hashed(name: str, texts: SortedTexts, counts: np.ndarray, *, missing: int, buckets: int) -> Vocabulary:
+def _hashed(
+    name: str, texts: SortedTexts, counts: np.ndarray, *, missing: int, buckets: int, named: bool
+) -> Vocabulary:
     plain = Hashed(buckets=buckets, distinct=np.zeros(buckets, dtype=np.int64))
     own = np.empty(len(texts), dtype=smallest_uint(RESERVED + buckets))
     start = 0
@@ -290,17 +263,17 @@ def _hashed(name: str, texts: SortedTexts, counts: np.ndarray, *, missing: int, 
     total = np.zeros(RESERVED + buckets, dtype=np.int64)
     np.add.at(total, own, counts)
     total[MISSING] = missing
-    named = np.flatnonzero(counts >= NAMED_FROM)
-    named = np.sort(named[_by_falling_count(counts[named])[:_KNOWN_BY_NAME]])
+    kept = np.flatnonzero(counts >= NAMED_FROM) if named else np.zeros(0, dtype=np.int64)
+    kept = np.sort(kept[_by_falling_count(counts[kept])[:_KNOWN_BY_NAME]])
     return Vocabulary(
         name=name,
-        values=SortedTexts.of(texts.take(named)),
-        codes=own[named],
+        values=SortedTexts.of(texts.take(kept)),
+        codes=own[kept],
         counts=total,
         hashed=Hashed(
             buckets=buckets,
             distinct=np.bincount(own[counts > 0].astype(np.int64) - RESERVED, minlength=buckets),
-            heaviest=collisions(own.astype(np.int64) - RESERVED, counts, texts.take),
+            heaviest=collisions(own.astype(np.int64) - RESERVED, counts, texts.take) if named else (),
         ),
     )
 
@@ -338,6 +311,7 @@ def fit_vocabulary(
     min_count: int = 1,
     order: Mapping[str, float] | None = None,
     hash_buckets: int | None = None,
+    named: bool = True,
 ) -> Vocabulary:
     """Fit a vocabulary on the training texts of the fields that share it, all in memory.
 
@@ -347,6 +321,7 @@ def fit_vocabulary(
         min_count: Values with fewer training occurrences are `OTHER`.
         order: Place of each text on its number line, for bucketed fields.
         hash_buckets: Codes are those of so many hash buckets.
+        named: As in `vocabulary_of`.
 
     Examples:
         >>> v = fit_vocabulary("ad", [pl.Series(["a", "b", "b", "c", None])], min_count=1)
@@ -365,4 +340,5 @@ def fit_vocabulary(
         min_count=min_count,
         order=order,
         hash_buckets=hash_buckets,
+        named=named,
     )

@@ -151,12 +151,12 @@ class NetPredictor(Predictor):
 
 def _narrow_rows(table: Tensor, old: Encoder, new: Encoder, features: FeatureSet) -> Tensor:
     """Gather a table's rows `[V, ...]` by vocabulary."""
-    parts = []
+    parts, remaps = [], old.remaps(features)
     for name, vocabulary in new.vocabularies.items():
         start = old.offsets[name]
         counts = torch.from_numpy(old.vocabularies[name].counts.astype(np.float64))
         rows = table[start : start + len(counts)]
-        remap = torch.from_numpy(features.remaps[name].astype(np.int64))
+        remap = torch.from_numpy(remaps[name].astype(np.int64))
         owners = torch.bincount(remap, minlength=vocabulary.size)
         first = torch.full((vocabulary.size,), len(remap)).scatter_reduce(
             0, remap, torch.arange(len(remap)), "amin", include_self=True

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import DataError
-from ctrsel.data import encoder as encoder_module
 from ctrsel.data import texts as texts_module
+from ctrsel.data import vocabulary_files
 from ctrsel.data.encoder import Encoder, fit_encoder
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Ragged, Table
@@ -253,7 +253,7 @@ def hashed_frame(rows: int = 3000) -> tuple[pl.DataFrame, Encoder]:
 @pytest.mark.parametrize("limit", [0, 1 << 22], ids=["mapped", "held"])
 def test_hashed_and_mapped_vocabularies_are_saved_whole(limit: int, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(texts_module, "SMALL", limit)
-    monkeypatch.setattr(encoder_module, "_MAPPED", limit)
+    monkeypatch.setattr(vocabulary_files, "MAPPED", limit)
     frame, encoder = hashed_frame()
     encoder.save(tmp_path / "e")
     back = Encoder.load(tmp_path / "e")

@@ -214,6 +214,9 @@ def test_hashed_values_have_names_from_twenty_rows_on() -> None:
     assert [(c.texts, c.counts) for c in v.hashed.heaviest] == [(("shoe", "hat"), (25, 21))]
     assert v.texts(np.array([0, 3])) == ["(missing)", "(bucket 0): hat | shoe"]
     assert v.one_text(np.array([3, 1])).to_list() == ["hat", None]
+    secret = fit_vocabulary("x", [series(train)], hash_buckets=1, named=False)
+    assert (len(secret.values), secret.hashed.heaviest) == (0, ())
+    assert (secret.counts.tolist(), secret.hashed.distinct.tolist()) == ([1, 0, 0, 65], [3])
     none = v.narrow(np.array([0, 1, 2, 1], dtype=np.uint32))
     assert none.hashed.heaviest == ()
     assert len(none.values) == 0
