@@ -141,7 +141,7 @@ def scan_rows(
 
     Args:
         buf: Bytes; where the file ends, a line end has been put.
-        limits: separator, line end, cells a row has, characters of the longest cell, bytes that a quote may stay open,
+        limits: separator, line end, cells a row has (0: any number), characters of the longest cell, bytes that a quote may stay open,
             bytes of the longest row.
         rows: At most so many rows are read.
         last: Whether the file ends here, so that a row that is not complete never will be.
@@ -174,7 +174,7 @@ def scan_rows(
             line += 1
             run = False
             continue
-        elif cells != width:
+        elif width and cells != width:
             kind, detail = 2, cells
         read += 1
         if kind == 0:

@@ -29,7 +29,16 @@ import polars as pl
 from ctrsel.core.errors import DataError
 from ctrsel.data import _delimited_loops as loops
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.text_blocks import HEAD, Piece, RowFaults, encoding_name, longest_line, text_blocks, undecodable
+from ctrsel.data.text_blocks import (
+    HEAD,
+    Piece,
+    RowFaults,
+    encoding_name,
+    longest_line,
+    quoted,
+    text_blocks,
+    undecodable,
+)
 
 __all__ = ["delimited_pieces", "read_delimited"]
 
@@ -96,7 +105,7 @@ class _Reader:
     names: list[str] = field(default_factory=list)
     buf: bytes = b""
     last: bool = False
-    eol: int = 10
+    eol: int = 0  # not known yet
     line: int = 1
     read: int = 0
 
@@ -125,9 +134,11 @@ class _Reader:
             parts.append(block)
             waiting += len(block)
         self.buf = b"".join(parts) if len(parts) > 1 else self.buf
-        end = b"\r" if self.eol == 13 else b"\n"
-        if self.last and self.buf and not self.buf.endswith(end):
-            self.buf += end
+        if not self.eol:
+            head = self.buf[:HEAD]
+            self.eol = 13 if b"\n" not in head and b"\r" in head else 10
+        if self.last and self.buf and self.buf[-1] != self.eol:
+            self.buf += bytes([self.eol])
 
     def pieces(self, *, rows: int | None) -> Iterator[Piece]:
         self.header()
@@ -170,13 +181,8 @@ class _Reader:
     def header(self) -> None:
         """Read the header, and find out what ends a line."""
         self.fill(HEAD)
-        head = self.buf[:HEAD]
-        if not head:
+        if not self.buf:
             self.refuse("the file is empty")
-        if b"\n" not in head.removesuffix(b"\n") and b"\r" in head.removesuffix(b"\n").removesuffix(b"\r"):
-            self.eol = 13
-            self.buf = self.buf.removesuffix(b"\n") if self.last else self.buf
-            self.fill(1)
         found = np.empty((2, 6), dtype=np.int64)
         while True:
             buf = np.frombuffer(self.buf, dtype=np.uint8)
@@ -191,20 +197,19 @@ class _Reader:
         wrong = undecodable(row, encoding=self.encoding)
         if wrong is not None:
             self.refuse(f"line {1 + wrong[0]} {wrong[1]}")
-        if kind not in (loops.GOOD, loops.RAGGED):
+        if kind != loops.GOOD:
             self.refuse(f"line 1 {self.reason(kind, cells)}")
         self.names = _cells(self.text(row), self.separator)
         twice = next((n for i, n in enumerate(self.names) if n in self.names[:i]), None)
         if twice:
-            self.refuse(f"the header names the column {twice!r} twice")
+            self.refuse(f"the header names the column {quoted(twice)} twice")
         if "" in self.names:
             self.refuse(f"every cell of the header must hold a name, but cell {self.names.index('') + 1} is empty")
         self.line += lines
         self.buf = self.buf[pos:]
 
     def text(self, row: bytes) -> str:
-        end = b"\r" if self.eol == 13 else b"\n"
-        row = row.removesuffix(end)
+        row = row.removesuffix(bytes([self.eol]))
         return (row if self.eol == 13 else row.removesuffix(b"\r")).decode()
 
     def piece(self, found: np.ndarray) -> Piece:
@@ -261,7 +266,7 @@ class _Reader:
 
     def reason(self, kind: int, detail: int) -> str:
         """Say what is wrong with a row, as a clause; no cell is quoted, since it may be a sensitive one."""
-        column = f"of {self.names[detail - 1]!r}" if 0 < detail <= len(self.names) else f"{detail}"
+        column = f"of {quoted(self.names[detail - 1])}" if 0 < detail <= len(self.names) else f"{detail}"
         if kind == loops.RAGGED:
             return f"must have the header's {len(self.names)} cells, got {detail}"
         if kind == loops.NUL:

@@ -116,7 +116,8 @@ class LibsvmReader:
                 "" if self.encoding == "utf-8" else f" after decoding as {self.encoding}"
             )
         for row in (widths != self.width).fill_null(value=False).arg_true() if self.width else range(lines.height):
-            faults.setdefault(row, self._uneven(lines["line"][row], widths[row]))
+            if row not in faults:
+                faults[row] = self._uneven(lines["line"][row], widths[row])
         good = pl.Series([row not in faults for row in range(lines.height)], dtype=pl.Boolean) if faults else None
         columns = self._columns(cells, good, faults)
         if faults:

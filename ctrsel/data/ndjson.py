@@ -23,7 +23,7 @@ import polars as pl
 
 from ctrsel.core.errors import DataError
 from ctrsel.data.canonical import canonical_text
-from ctrsel.data.text_blocks import LineBlock, Piece, RowFaults, line_blocks, longest_line, undecodable
+from ctrsel.data.text_blocks import LineBlock, Piece, RowFaults, line_blocks, longest_line, quoted, undecodable
 
 __all__ = ["NdjsonReader"]
 
@@ -145,9 +145,9 @@ class NdjsonReader:
     def _check(self, name: str, value: Any) -> None:
         if isinstance(value, str):
             if _SURROGATES.search(value):
-                raise _LineError(f"has a lone surrogate in {name!r}")
+                raise _LineError(f"has a lone surrogate in {quoted(name)}")
             if len(value) > self.max_cell:
-                raise _LineError(f"has more than the {self.max_cell} characters of ingest.max_cell in {name!r}")
+                raise _LineError(f"has more than the {self.max_cell} characters of ingest.max_cell in {quoted(name)}")
         elif isinstance(value, list):
             for item in value:
                 self._check(name, item)

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts
+from ctrsel.data.canonical import WHOLE_FLOAT
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.records.feature_set import MISSING, OTHER
 
@@ -59,7 +60,7 @@ class TextPlan:
             column = pl.col(field.name)
             if field.kind == "categorical":
                 v = len(vocabulary.values)
-                text = pl.when(column != "").then(column.str.replace(r"^(-?\d+)\.0$", "${1}"))
+                text = pl.when(column != "").then(column.str.replace(WHOLE_FLOAT, "${1}${2}"))
                 enum = vocabulary.values.enum if vocabulary.hashed is None else None
                 if enum is None:
                     texts[field.name] = (text, vocabulary)
