@@ -119,6 +119,7 @@ class RowEncoder:
             min_count=minimum,
             order=raw.order,
             hash_buckets=fields[0].hash_buckets,
+            named=not any(f.sensitive for f in fields),
             scratch=scratch,
         )
         if vocabulary.hashed is not None:
