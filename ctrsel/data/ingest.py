@@ -18,6 +18,7 @@ from ctrsel.core.log import event
 from ctrsel.data.faults import Faults
 from ctrsel.data.infer import check_columns
 from ctrsel.data.intake import open_raw
+from ctrsel.data.layouts import CATALOG, layout_schema
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.row_encoder import RowEncoder
 from ctrsel.data.row_roles import read_roles, window
@@ -45,7 +46,7 @@ def ingest(
 
     Args:
         data: A `DataConfig`, a path, glob or URI, a polars or pandas frame, or a mapping of split name to any of these.
-        label: Name of the label column; shorthand for a schema that says no more.
+        label: Name of the label column; shorthand for a schema that says no more. An original layout knows its own.
         schema: What the columns are; what it does not say is inferred.
         split: How rows are divided where the data does not say.
         settings: How values become codes.
@@ -63,10 +64,11 @@ def ingest(
         >>> table.n_rows, list(table.splits), table.encoder.size("ad")
         (100, ['train', 'valid', 'test'], 5)
     """
-    if schema is None:
-        if label is None:
-            raise ConfigError("label: name the label column")
+    if schema is None and label is not None:
         schema = SchemaConfig(label=LabelConfig(name=label))
+    layout = data.format if isinstance(data, DataConfig) and data.format in CATALOG.names() else None
+    if schema is None and layout is None:
+        raise ConfigError("label: name the label column")
     split, settings = split or SplitConfig(), settings or IngestConfig()
     as_of = as_of or (data.as_of if isinstance(data, DataConfig) else None)
     rejects = Rejects(tolerance=settings.tolerance)
@@ -75,6 +77,8 @@ def ingest(
         raw = open_raw(
             data, rejects=rejects, scratch=scratch, memory=memory, max_cell=settings.max_cell, digests=out is not None
         )
+        schema = schema if layout is None else layout_schema(layout, raw.columns, schema)
+        assert schema is not None
         check_columns(raw.columns, schema)
         early = rejects.rows
         faults = Faults(raw=raw, rejects=rejects)
