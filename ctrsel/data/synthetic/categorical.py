@@ -19,7 +19,8 @@ __all__ = ["Categories", "Noise", "Signal", "Strong", "Weak"]
 class Signal(Part):
     """A categorical field whose values act on the log-odds by themselves.
 
-    A missing cell does nothing: what was not measured has no effect.
+    A missing cell adds nothing, whatever it would have been: what was not measured has no effect. Its rows have a rate
+    of their own, then, as those of any other value.
 
     Attributes:
         name: The column's name.

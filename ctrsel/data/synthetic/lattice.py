@@ -118,16 +118,23 @@ class Lattice:
 
 
 def information(joint: Floats) -> float:
-    """Mutual information in nats of two variables with these joint masses `[V, T]`.
+    """Mutual information in nats of a value and a label with these masses `[V, 2]`.
+
+    ``sum over values of mass * KL(rate of the value || rate)``: linear in the masses, so that the few below 0 that a
+    lattice has do no harm.
 
     Examples:
         >>> round(information(np.array([[0.5, 0.0], [0.0, 0.5]])), 6), information(np.full((3, 2), 1 / 6))
         (0.693147, 0.0)
     """
-    mass = joint / joint.sum()
-    split = mass.sum(axis=1, keepdims=True) * mass.sum(axis=0, keepdims=True)
-    some = mass > 0
-    return max(float((mass[some] * np.log(mass[some] / split[some])).sum()), 0.0)
+    mass, rate = _rates(joint)
+    whole = float(joint[:, 1].sum() / joint.sum())
+    if not 0.0 < whole < 1.0:
+        return 0.0
+    tiny = np.finfo(np.float64).tiny
+    up = rate * np.log(np.maximum(rate, tiny) / whole)
+    down = (1 - rate) * np.log(np.maximum(1 - rate, tiny) / (1 - whole))
+    return max(float(mass @ (up + down) / mass.sum()), 0.0)
 
 
 def area(joint: Floats) -> float:
@@ -137,13 +144,18 @@ def area(joint: Floats) -> float:
         >>> area(np.array([[0.5, 0.0], [0.0, 0.5]])), area(np.array([[0.3, 0.1], [0.3, 0.1]]))
         (1.0, 0.5)
     """
-    down, up = joint[:, 0], joint[:, 1]
-    whole = down + up
-    order = np.argsort(np.divide(up, whole, out=np.zeros_like(up), where=whole > 0), kind="stable")
-    down, up = down[order], up[order]
+    order = np.argsort(_rates(joint)[1], kind="stable")
+    down, up = joint[order, 0], joint[order, 1]
     below = np.cumsum(down) - down
     pairs = float(down.sum()) * float(up.sum())
     return float((up * (below + down / 2)).sum()) / pairs if pairs > 0 else 0.5
+
+
+def _rates(joint: Floats) -> tuple[Floats, Floats]:
+    """Mass and rate of each value, `[V]` each; a value without mass has the rate 0."""
+    mass = joint.sum(axis=1)
+    rate = np.divide(joint[:, 1], mass, out=np.zeros(len(mass)), where=mass != 0)
+    return mass, np.clip(rate, 0.0, 1.0)
 
 
 def log_loss_of(mass: Floats, rate: Floats) -> float:

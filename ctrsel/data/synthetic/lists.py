@@ -24,7 +24,7 @@ class Tags(Part):
     Attributes:
         name: The column's name.
         values: V, how many tags; at most 200, because each is drawn for each row.
-        items: Mean length of a list.
+        items: Mean length of a list, if no tag is in too many.
         effect: Standard deviation of what a list adds; 0 = noise.
         skew: A tag's popularity falls as place^-skew; no tag is in more than 90 % of the lists.
         active: How many tags do anything; None = all.
@@ -86,8 +86,7 @@ class _Tags(Prepared):
         own = lattice.total(
             lattice.transform(lattice.place(r.log_odds[self.world.label], r.mass)) for r in self.roots(moment.t)
         )
-        # Few tags leave points with a mass a little below 0, by which a mean stays what it is.
-        return {self.spec.name: moment.joint(np.maximum(lattice.density(own), 0.0), lattice.log_odds)}
+        return {self.spec.name: moment.joint(lattice.density(own), lattice.log_odds)}
 
     def value_joints(self, moment: Moment) -> dict[str, Floats]:
         """Each tag, where it is in the list."""
@@ -132,7 +131,7 @@ class History(Part):
         length: Longest history, items; lengths from 1 on are equally frequent.
         recent: How many of the last items count; None = all.
         effect: Log-odds.
-        item_effect: Standard deviation of what the target adds by itself.
+        item_effect: Standard deviation of what the target adds by itself, the same for each place in its cluster.
         skew: Popularity within a cluster.
     """
 
@@ -164,8 +163,13 @@ class History(Part):
         inside = Popularity(values=self.values // self.clusters, skew=self.skew)
         # Items of cluster c have the codes c, c + clusters, c + 2 clusters and so on, by falling popularity.
         shares = np.repeat(inside.shares, self.clusters) / self.clusters
-        rng = generator(world.seed, "synthetic", self.item, "effects")
-        effects = plant_effects(rng, shares, effect=self.item_effect) if self.item_effect != 0.0 else None
+        effects = None
+        if self.item_effect != 0.0:
+            rng = generator(world.seed, "synthetic", self.item, "effects")
+            drawn = plant_effects(rng, inside.shares, effect=self.item_effect)
+            # The same in every cluster: a history, which tells something of the target's cluster, tells nothing of it.
+            member = np.arange(self.values) // self.clusters
+            effects = Effects(log_odds=drawn.log_odds[member], groups=drawn.groups[member])
         return _History(self, world, inside, shares, effects)
 
 

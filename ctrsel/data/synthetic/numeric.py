@@ -36,7 +36,7 @@ class Numeric(Part):
         shape: How.
         log: The number is exp(z), otherwise z.
         decimals: To which it is rounded; what it adds is not.
-        missing: Share of missing cells (where `tilt` is 0).
+        missing: Share of missing cells (where `tilt` is 0); they add nothing, which is a rate of its own.
         tilt: The log-odds of a missing cell rise by so much with z; other than 0, being missing tells something.
         shift: By how much z has moved at the end of the time.
         stick: Probability that a cell repeats the one before it in its session.

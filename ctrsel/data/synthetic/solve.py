@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,18 @@ def solve_base(
     return (low + high) / 2
 
 
+def _lazy_rate(lattice: Lattice, rest: Complexes, base: float) -> Callable[[Floats], Floats]:
+    """The rate given what a part adds, worked out when it is first asked for: most noise never asks."""
+    found: list[Callable[[Floats], Floats]] = []
+
+    def of(log_odds: Floats) -> Floats:
+        if not found:
+            found.append(lattice.rate(lattice.density(rest), base))
+        return found[0](log_odds)
+
+    return of
+
+
 def solve(
     parts: Sequence[Prepared], *, label: str, base: float, slope: float, hidden: float, edges: Sequence[float]
 ) -> Solution:
@@ -137,7 +149,7 @@ def solve(
             moment = Moment(
                 t=t,
                 lattice=lattice,
-                rate=lattice.rate(lattice.density(rest * session), base + slope * t),
+                rate=_lazy_rate(lattice, rest * session, base + slope * t),
                 base_rate=float(density @ known),
                 joints=joints,
             )
