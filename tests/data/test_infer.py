@@ -1,0 +1,65 @@
+import polars as pl
+import pytest
+
+from ctrsel.core.config import IngestConfig, LabelConfig, SchemaConfig
+from ctrsel.core.errors import DataError
+from ctrsel.data.infer import infer_fields, infer_schema, looks_numeric
+from ctrsel.data.raw import RawRows, Shard
+from ctrsel.records.schema import Label
+
+CONFIG = SchemaConfig(label=LabelConfig(name="y"))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "numeric"),
+    [
+        ([list(range(21))], True),
+        ([list(range(20))], False),
+        ([list(range(15)), list(range(10, 25))], True),
+        ([[0.5] * 50, [float(i) for i in range(21)]], True),
+        ([[str(i / 7) for i in range(30)]], True),
+        ([[str(i) for i in range(30)], ["word"]], False),
+        ([[str(i) for i in range(3000)] + ["word"]], False),
+        ([[f"{i:03d}" for i in range(30)]], False),
+        ([["", *[str(i) for i in range(30)]]], True),
+        ([[None] * 5, list(range(30))], True),
+        ([[None] * 5], False),
+        ([[True, False] * 20], False),
+        ([[[1], [2]]], False),
+    ],
+)
+def test_what_looks_numeric(chunks, numeric) -> None:
+    assert looks_numeric(pl.Series(c) for c in chunks) is numeric
+
+
+def test_training_rows_of_text_files_decide_and_typed_texts_stay_texts() -> None:
+    numbers, words = [str(i) for i in range(30)], ["many"] * 30
+
+    def shard(part: str, texts: list[str], *, untyped: bool) -> Shard:
+        frame = pl.DataFrame({"a": texts, "y": [0, 1] * 15})
+        return Shard(part=part, name=part, source=frame, rows=30, untyped=untyped)
+
+    for untyped, other, kind in (
+        (True, words, "numeric"),
+        (False, numbers, "categorical"),
+    ):
+        raw = RawRows(
+            shards=(shard("train", numbers, untyped=untyped), shard("test", other, untyped=untyped)),
+            columns=("a", "y"),
+        )
+        schema = infer_fields(raw, CONFIG, IngestConfig(), label=Label(name="y"))
+        assert schema.field("a").kind == kind
+
+
+def test_types_may_differ_between_shards() -> None:
+    shards = (
+        Shard(part="train", name="a", source=pl.DataFrame({"a": list(range(30))}), rows=30),
+        Shard(part="train", name="b", source=pl.DataFrame({"a": ["x"] * 30}), rows=30),
+    )
+    schema = infer_fields(RawRows(shards=shards, columns=("a",)), CONFIG, IngestConfig(), label=Label(name="y"))
+    assert schema.field("a").kind == "categorical"
+
+
+def test_a_frame_needs_labels() -> None:
+    with pytest.raises(DataError, match=r"label 'y': every row needs a label, but row 2 has none \(1 such rows\)"):
+        infer_schema(pl.DataFrame({"a": [1, 2], "y": [1, None]}), CONFIG, IngestConfig())
