@@ -28,6 +28,9 @@ __all__ = ["PairSample", "exceptions"]
 
 ROWS = 100_000  # training rows that are compared
 LINKS = 10_000  # pairs of rows per field
+FIRST = 1_000  # pairs of rows that are compared first; the others only where these do not rule out a likeness
+HOPELESS = 0.25  # tau on the first pairs
+TELLING = 30  # of the first pairs must differ by chance to rule anything out
 SHIFTS = 3  # of a column against the other: what mutual information is by chance
 CHUNK = 1 << 18  # rows
 
@@ -52,7 +55,7 @@ class PairSample:
         codes = np.empty((len(names), len(rows)), dtype=np.uint32)
         order = generator(0, "audit", "pair order").permutation(len(rows))
         for i, name in enumerate(names):
-            codes[i] = view.codes(name)[rows][order]
+            codes[i] = view.codes(name, rows)[order]
         varies = [i for i in range(len(names)) if (codes[i] != codes[i, :1]).any()]
         return PairSample(names=tuple(names[i] for i in varies), codes=codes[varies])
 
@@ -73,7 +76,10 @@ class PairSample:
 
     @cached_property
     def agreement(self) -> np.ndarray:
-        """Share of the pairs of rows with one value of field A that agree in field B, float64 `[A, B]`; NaN without pairs."""
+        """Share of the pairs of rows with one value of field A that agree in field B, float64 `[A, B]`; NaN without pairs.
+
+        Where a tenth of the pairs rules out a likeness, it is the share of these.
+        """
         return self._measured[1]
 
     @cached_property
@@ -93,10 +99,18 @@ class PairSample:
             if len(at) > LINKS:
                 at = at[np.linspace(0, len(at) - 1, LINKS).astype(np.int64)]
             links[a] = len(at)
-            if len(at):
-                one, two = order[at], order[at + 1]
-                for b, others in enumerate(self.codes):
-                    agreement[a, b] = np.count_nonzero(others[one] == others[two]) / len(at)
+            if not len(at):
+                continue
+            one, two = order[at], order[at + 1]
+            step = -(-len(at) // FIRST)
+            first, second = one[::step].copy(), two[::step].copy()
+            for b, others in enumerate(self.codes):
+                differ = 1 - self.by_chance[b]
+                if step > 1 and len(first) * differ >= TELLING:
+                    agreement[a, b] = np.count_nonzero(others[first] == others[second]) / len(first)
+                    if agreement[a, b] < 1 - (1 - HOPELESS) * differ:
+                        continue
+                agreement[a, b] = np.count_nonzero(others[one] == others[two]) / len(at)
         return links, agreement
 
     def alike(self, a: int, b: int) -> float:
@@ -134,7 +148,7 @@ def exceptions(view: AuditView, a: str, b: str) -> tuple[int, int, int]:
     repeated = totals >= 2
     repeated[OTHER] = False
     rows = view.table.span("train")
-    first, second = view.codes(a)[rows], view.codes(b)[rows]
+    first, second = view.codes(a, rows), view.codes(b, rows)
     vote, lead = np.zeros(len(totals), dtype=np.uint32), np.zeros(len(totals), dtype=np.int64)
     wrong = 0
     for kernel_of in (_vote, _wrong):

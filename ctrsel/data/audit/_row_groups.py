@@ -60,18 +60,18 @@ def row_groups(view: AuditView) -> RowGroups | None:
     if not names:
         return None
     keys, pooled = row_hashes(view, names)
-    keys <<= _BITS
-    keys |= pooled.astype(np.uint64) << np.uint64(3)
     used = np.zeros(len(keys), dtype=np.bool_)
     pooled_rows = [0, 0, 0]
     for place, split in enumerate(SPLITS):
-        if split in view.splits:
-            of = view.table.span(split)
-            used[of] = True
-            pooled_rows[place] = int(np.count_nonzero(pooled[of]))
-            keys[of] |= np.uint64(place << 1)
+        of = view.table.span(split) if split in view.splits else slice(0, 0)
+        used[of] = True
+        pooled_rows[place] = int(np.count_nonzero(pooled[of]))
+        for start in range(of.start, of.stop, CHUNK):
+            part = slice(start, min(start + CHUNK, of.stop))
+            low = (pooled[part].astype(np.uint64) << np.uint64(3)) | np.uint64(place << 1)
             if split != "test":
-                keys[of] |= view.labels[of].astype(np.uint64)
+                low |= view.labels[part].astype(np.uint64)
+            keys[part] = (keys[part] << _BITS) | low
     if not used.all():
         keys = keys[used]
     keys.sort()

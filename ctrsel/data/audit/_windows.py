@@ -58,7 +58,7 @@ class Windows:
             codes = np.concatenate([taken.codes, np.full(int((lengths == 0).sum()), MISSING, dtype=taken.codes.dtype)])
             window = np.concatenate([np.repeat(self.of, lengths), self.of[lengths == 0]])
         else:
-            codes, window = view.codes(field)[self.sample], self.of
+            codes, window = view.codes(field, self.sample), self.of
         totals = np.bincount(codes, minlength=view.size(field))
         own = totals >= max(POOLED_SHARE * len(codes), 1.0)
         own[OTHER], own[MISSING] = False, True

@@ -58,7 +58,11 @@ class Drift(Check):
                         severity="warn",
                         number=max(moved)[0],
                         evidence=f"The population stability index from training is {measured}; over {self.psi:.2f} a field has moved.",
-                        advice="Split by time to see what it costs; a field that only tells when a row was made is no feature.",
+                        advice=(
+                            "The later splits show what it costs; a field that only tells when a row was made is no feature."
+                            if view.in_time_order
+                            else "Split by time to see what it costs; a field that only tells when a row was made is no feature."
+                        ),
                     )
                 )
         for split in others:

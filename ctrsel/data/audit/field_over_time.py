@@ -66,7 +66,9 @@ class FieldOverTime(Check):
                         f"others; from {self.psi:.2f} on, and beyond chance, a field has moved."
                     ),
                     advice=(
-                        "Use split.use: time to see what it costs; a field that only tells when a row was made is no feature."
+                        "The later splits show what it costs; a field that only tells when a row was made is no feature."
+                        if lasting and view.in_time_order
+                        else "Use split.use: time to see what it costs; a field that only tells when a row was made is no feature."
                         if lasting
                         else f"A clock comes back and is fine; else see whether the field was broken in window {strongest + 1}."
                     ),

@@ -40,7 +40,7 @@ class GroupOverlap(Check):
         if worst < self.share:
             return []
         by_group = min(shares.values()) == 0
-        ordered = not by_group and _in_order(view)
+        ordered = not by_group and view.in_time_order
         measured = ", ".join(f"{share:.1%} of the {split} rows" for split, share in shares.items())
         why = (
             "another split has none, so the splits are meant to be by group"
@@ -75,11 +75,3 @@ def _share(known: np.ndarray, groups: np.ndarray) -> float:
     distinct, rows = np.unique(groups, return_counts=True)
     place = np.minimum(np.searchsorted(known, distinct), len(known) - 1)
     return float(rows[known[place] == distinct].sum()) / len(groups)
-
-
-def _in_order(view: AuditView) -> bool:
-    time = view.table.time
-    if time is None:
-        return False
-    end = int(time[view.table.span("train")].max())
-    return all(int(time[view.table.span(s)].min()) >= end for s in view.splits if s != "train")

@@ -74,7 +74,9 @@ class LabelOverTime(Check):
                     "by luck 1)."
                 ),
                 advice=(
-                    "Use split.use: time, train on recent rows and calibrate often: a rate learned over all the time is nobody's."
+                    "Train on recent rows and calibrate often: a rate that was learned over all the time is nobody's."
+                    if lasting and view.in_time_order
+                    else "Use split.use: time, train on recent rows and calibrate often: a rate of all the time is nobody's."
                     if lasting
                     else "It comes and goes: a field for the hour or the weekday may hold it; see that no window is damaged."
                 ),

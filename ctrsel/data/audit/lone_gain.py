@@ -29,6 +29,7 @@ class LoneGain(Check):
         gain: Least gain in AUC.
         fold: How many times the next largest gain it must be.
         alone: Least held-out AUC of the field alone; the one informative field of a weak table is no suspect.
+        strong: Held-out AUC alone from which `strong_field` and `leak` speak of the field.
         rows: At most this many validation rows are scored.
         chance: Largest probability of the AUC alone for a field of noise, on so few rows of the rarer label.
     """
@@ -36,6 +37,7 @@ class LoneGain(Check):
     gain: float = 0.05
     fold: float = 3.0
     alone: float = 0.7
+    strong: float = 0.9
     rows: int = 100_000
     chance: float = 1e-4
 
@@ -45,7 +47,7 @@ class LoneGain(Check):
         if len(names) < 3:
             return []
         labels = view.labels[view.table.span("valid")][: self.rows]
-        each = {name: view.scores(name)[: self.rows] for name in names}
+        each = {name: view.scores(name)[: self.rows].copy() for name in names}
         total = np.sum(list(each.values()), axis=0)
         whole = auc(labels, total)
         if whole is None:
@@ -54,7 +56,7 @@ class LoneGain(Check):
         gains = sorted(((whole - value, name) for name, value in without.items()), reverse=True)
         (gain, name), (second, _) = gains[:2]
         alone = view.auc(name)
-        if gain < self.gain or gain < self.fold * second or alone is None or alone < self.alone:
+        if gain < self.gain or gain < self.fold * second or alone is None or not self.alone <= alone < self.strong:
             return []
         if view.auc_luck(alone) > self.chance:
             return []

@@ -82,6 +82,16 @@ class AuditView:
         return row_groups(self)
 
     @cached_property
+    def in_time_order(self) -> bool:
+        """Whether no row of another split is older than any training row; not without a time column."""
+        time = self.table.time
+        if time is None:
+            return False
+        end = int(time[self.table.span("train")].max())
+        others = [time[self.table.span(s)] for s in self.splits if s != "train"]
+        return all(int(of.min()) >= end for of in others if len(of))
+
+    @cached_property
     def windows(self) -> Windows | None:
         """Windows of time over training and validation rows; None without a time column."""
         return windows(self)
@@ -101,11 +111,7 @@ class AuditView:
         return {}
 
     @cached_property
-    def _columns(self) -> dict[str, np.ndarray]:
-        return {}
-
-    @cached_property
-    def _scores(self) -> dict[str, np.ndarray]:
+    def _edges(self) -> dict[str, np.ndarray]:
         return {}
 
     @cached_property
@@ -118,22 +124,29 @@ class AuditView:
             return RESERVED + FLOAT_BUCKETS
         return self.table.encoder.size(field)
 
-    def codes(self, field: str) -> np.ndarray:
-        """One code a row `[N]`: a field's own codes, a float's bucket, or for a list its length (0 = empty)."""
-        if field not in self._columns:
+    def codes(self, field: str, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """One code a row `[n]`: a field's own codes, a float's bucket, or for a list its length (0 = empty).
+
+        What is not stored is computed for the asked rows only and not kept: floats and lists of many rows are large.
+        """
+        column = self.table.columns[field]
+        if isinstance(column, Ragged):
+            at = np.arange(len(column))[rows]
+            lengths = column.offsets[at + 1] - column.offsets[at]
+            return np.where(lengths == 0, MISSING, np.minimum(lengths, LENGTHS) + RESERVED - 1).astype(np.uint8)
+        if not self.table.schema.field(field).is_float:
+            return np.asarray(column[rows])
+        values = np.asarray(column[rows], dtype=np.float64)
+        bucket = RESERVED + np.searchsorted(self._edges_of(field), values, side="right")
+        return np.where(np.isnan(values), MISSING, bucket).astype(np.uint16)
+
+    def _edges_of(self, field: str) -> np.ndarray:
+        if field not in self._edges:
             column = self.table.columns[field]
-            if isinstance(column, Ragged):
-                lengths = np.diff(column.offsets)
-                coded = np.where(lengths == 0, MISSING, np.minimum(lengths, LENGTHS) + RESERVED - 1).astype(np.uint8)
-            elif self.table.schema.field(field).is_float:
-                known = np.asarray(column[self.table.span("train")], dtype=np.float64)
-                edges = quantile_edges(known[~np.isnan(known)], bins=FLOAT_BUCKETS)
-                bucket = RESERVED + np.searchsorted(edges, np.asarray(column, dtype=np.float64), side="right")
-                coded = np.where(np.isnan(column), MISSING, bucket).astype(np.uint16)
-            else:
-                coded = np.asarray(column)
-            self._columns[field] = coded
-        return self._columns[field]
+            assert isinstance(column, np.ndarray)
+            known = np.asarray(column[self.table.span("train")], dtype=np.float64)
+            self._edges[field] = quantile_edges(known[~np.isnan(known)], bins=FLOAT_BUCKETS)
+        return self._edges[field]
 
     def counts(self, field: str, split: str) -> LabelCounts:
         """Rows and positive rows per code `[V]` of a field in a split.
@@ -149,7 +162,7 @@ class AuditView:
                 of, codes = _held(column, rows)
                 self._counts[key] = label_counts(codes, labels[of], size=self.size(field))
             else:
-                self._counts[key] = label_counts(self.codes(field)[rows], labels, size=self.size(field))
+                self._counts[key] = label_counts(self.codes(field, rows), labels, size=self.size(field))
         return self._counts[key]
 
     def log_odds(self, field: str) -> np.ndarray:
@@ -166,22 +179,18 @@ class AuditView:
 
         Of a list: the mean over its items, and the log-odds of its length added.
         """
-        if field not in self._scores:
-            rows = self.table.span("valid")
-            column = self.table.columns[field]
-            if isinstance(column, Ragged):
-                train = self.table.span("train")
-                lengths = self.codes(field)
-                by_length = label_counts(lengths[train], self.labels[train], size=RESERVED + LENGTHS)
-                start, stop = column.offsets[rows.start], column.offsets[rows.stop]
-                each = self.log_odds(field)[column.codes[start:stop]]
-                sums = np.concatenate([[0.0], np.cumsum(each)])
-                at = column.offsets[rows.start : rows.stop + 1] - start
-                mean = (sums[at[1:]] - sums[at[:-1]]) / np.maximum(np.diff(at), 1)
-                self._scores[field] = mean + self._rates(by_length)[lengths[rows]]
-            else:
-                self._scores[field] = self.log_odds(field)[self.codes(field)[rows]]
-        return self._scores[field]
+        rows = self.table.span("valid")
+        column = self.table.columns[field]
+        if not isinstance(column, Ragged):
+            return np.asarray(self.log_odds(field)[self.codes(field, rows)])
+        train = self.table.span("train")
+        by_length = label_counts(self.codes(field, train), self.labels[train], size=RESERVED + LENGTHS)
+        start, stop = column.offsets[rows.start], column.offsets[rows.stop]
+        each = self.log_odds(field)[column.codes[start:stop]]
+        sums = np.concatenate([[0.0], np.cumsum(each)])
+        at = column.offsets[rows.start : rows.stop + 1] - start
+        mean = (sums[at[1:]] - sums[at[:-1]]) / np.maximum(np.diff(at), 1)
+        return np.asarray(mean + self._rates(by_length)[self.codes(field, rows)])
 
     def auc(self, field: str) -> float | None:
         """Validation AUC of a field alone, scored by training rates; None where validation has one label only."""

@@ -174,3 +174,12 @@ def test_the_sample_is_bounded(monkeypatch) -> None:
     pairs = view(frame()).pairs
     assert pairs.codes.shape[1] == 1000
     assert pairs.links.max() == 200
+
+
+def test_lists_and_constants_are_not_compared() -> None:
+    n = 1000
+    tags = pl.Series([["p"], ["q", "p"]] * (n // 2))
+    f = pl.DataFrame({"y": np.arange(n) % 2, "one": ["x"] * n, "tags": tags, "again": tags})
+    shown = view(f)
+    assert shown.pairs.names == ()
+    assert NearDuplicate().check(shown) == Dependency().check(shown) == []

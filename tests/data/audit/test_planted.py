@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,7 +176,14 @@ def test_rule_catches_its_planted_fault(name: str) -> None:
     found: list[Finding] = CATALOG.create(name).check(view(fault.plant(clean()), fault))
     assert {f.field for f in found} == fault.fields
     assert {f.severity for f in found} == {fault.severity}
-    assert all(f.rule == name for f in found)
+    for f in found:
+        assert f.rule == name
+        assert f.number is not None
+        assert np.isfinite(f.number)
+        assert re.search(r"\d", f.evidence)
+        assert f.evidence.endswith(".")
+        assert f.advice.endswith(".")
+        assert "\n" not in f.evidence + f.advice
 
 
 @pytest.mark.parametrize("seed", range(3))
