@@ -17,6 +17,7 @@ from ctrsel.data.text_blocks import RowFaults, quoted, text_blocks
 __all__ = ["LayoutReader", "Rule"]
 
 _BLOCK = (1 << 20, 1 << 25)  # bytes of text that are looked at together, at least and at most
+_TAKEN = b"\x1f\x28\x78\xef"  # gzip, Zstandard, zlib (an "x"), byte order mark
 _UNIT = "\x1f"  # stands for a separator of several characters
 
 
@@ -198,10 +199,14 @@ class _Lines:
         # A short line is filled up and a long one refused, so the count of separators tells whether all are right.
         if data.count(mark.encode()) != n * (len(self.columns) - 1):
             return None
+        # polars takes some first bytes for a compressed file or a byte order mark, so none of them may come first.
+        odd = int(data[0] in _TAKEN)
+        if odd:
+            data = mark.encode() * (len(self.columns) - 1) + b"\n" + data
         try:
             frame = pl.read_csv(
                 data, has_header=False, separator=mark, quote_char=None, schema=schema, empty_string_is_null=False
-            )
+            ).slice(odd)
         except pl.exceptions.PolarsError:
             return None
         if frame.height != n:
