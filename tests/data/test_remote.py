@@ -188,3 +188,14 @@ def test_a_web_server(web: str, tmp_path: Path) -> None:
     assert rows(opened(f"{web}/x.csv?signature=sesame", tmp_path)) == [("0", "x"), ("1", "z"), ("1", "")]
     with pytest.raises(DataError, match="no file is found there"):
         opened(f"{web}/none.csv", tmp_path)
+
+
+def test_a_delta_table_in_a_bucket(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("deltalake", reason="the extra 'delta' is not installed")
+    for _ in range(2):
+        FRAME.write_delta("s3://clicks/table", mode="append", storage_options={"conditional_put": "etag"})
+    raw = opened("s3://clicks/table", tmp_path, format="delta")
+    assert rows(raw) == FRAME.rows() * 2
+    assert raw.shards[0].name == "s3://clicks/table (version 1)"
+    with pytest.raises(DataError, match="s3://clicks/none: cannot be read as a Delta table"):
+        opened("s3://clicks/none", tmp_path, format="delta")

@@ -25,9 +25,11 @@ class Layout(ABC):
 
     Attributes:
         mains: Names of the file that holds the rows, by which it is found in a folder.
+        line_is_row: Whether each line with cells is a row, so that a row's number leads to its line.
     """
 
     mains: ClassVar[tuple[str, ...]] = ()
+    line_is_row: ClassVar[bool] = True
 
     @abstractmethod
     def frames(self, path: Path, reader: LayoutReader) -> Iterator[pl.DataFrame]:

@@ -41,11 +41,14 @@ def open_with(layout: Layout, pattern: str, *, intake: Intake, part: str) -> lis
             rows=left,
             scratch=folder,
         )
+        before = len(intake.rejects.frames)
         files = _written(layout.frames(path, reader), folder, left)
         lazy = pl.scan_parquet(files, glob=False)
         rows = int(lazy.select(pl.len()).collect().item())
         digest = layout.digest(path) if intake.digests else ""
-        shards.append(Shard(part=part, name=str(path), source=lazy, rows=rows, digest=digest))
+        rejected = intake.rejects.frames[before:] if layout.line_is_row else []
+        gaps = tuple(number - 1 for f in rejected for number in f["row"])
+        shards.append(Shard(part=part, name=str(path), source=lazy, rows=rows, gaps=gaps, digest=digest))
         if left is not None:
             left -= rows
             if left <= 0:

@@ -38,6 +38,7 @@ class Frappe(Layout):
     """Columns `label`, `user`, `item` and eight of context."""
 
     mains: ClassVar[tuple[str, ...]] = ("frappe.csv",)
+    line_is_row: ClassVar[bool] = False
 
     def frames(self, path: Path, reader: LayoutReader) -> Iterator[pl.DataFrame]:
         """Yield the rows."""

@@ -49,6 +49,7 @@ class Kdd12(Layout):
     """Columns `click`, the ids of a line, `gender` and `age`, and lists of hashed words."""
 
     mains: ClassVar[tuple[str, ...]] = ("training.txt", "training.txt.gz")
+    line_is_row: ClassVar[bool] = False
 
     def beside(self, path: Path) -> list[Path]:
         """Return the user profiles and the texts that are there."""

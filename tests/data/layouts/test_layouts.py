@@ -87,6 +87,8 @@ def test_faulty_lines_are_rejected_by_place(tmp_path: Path) -> None:
         (5, 6, "'I2' must be a whole number or empty, got 'x'"),
         (6, 7, "must have 40 cells, got 1"),
     ]
+    assert raw.place(0).endswith("train.txt: row 1")
+    assert raw.place(1).endswith("train.txt: row 3")
     (tmp_path / "train.txt").write_bytes(good[0].encode().replace(b"00000003", b"\xff0000003") + b"\n")
     with pytest.raises(DataError, match=r"line 1 must be UTF-8 text, got byte 0xff at position"):
         opened(tmp_path / "train.txt", "criteo", tmp_path)
