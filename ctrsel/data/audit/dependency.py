@@ -34,7 +34,7 @@ class Dependency(Check):
         support: Least share of the training rows whose value of the finer field repeats.
         differ: Least number of pairs of rows that would differ by chance; fewer prove nothing.
         alike: Normalised mutual information from which the two are near duplicates.
-        tries: At most so many finer fields are counted per field, those of fewest values first.
+        tries: At most so many finer fields are counted per field, the closest (what this one tells most of) first.
     """
 
     error: float = 1e-3
@@ -64,11 +64,15 @@ class Dependency(Check):
         """Finer fields that determine field b, their repeated values, the rows that show it and the share of exceptions."""
         # A share e of exceptions makes up to 2 e of the pairs differ; the sample may be unlucky by as much again.
         seen = (pairs.agreement[:, b] >= 1 - 4 * self.error) & (pairs.links * (1 - pairs.by_chance[b]) >= self.differ)
+        # Where rare values are pooled the finer field may be left with fewer codes, so their number alone does not tell.
+        back = pairs.agreement[b] >= 1 - 4 * self.error
         finer = [
-            a for a in np.flatnonzero(seen).tolist() if values[a] > values[b] and self._usable(view, pairs.names[a])
+            a
+            for a in np.flatnonzero(seen).tolist()
+            if a != b and (values[a] > values[b] or not back[a]) and self._usable(view, pairs.names[a])
         ]
         sure = []
-        for a in sorted(finer, key=lambda i: (values[i], i))[: self.tries]:
+        for a in sorted(finer, key=lambda i: (-float(np.nan_to_num(pairs.tau[b, i])), i))[: self.tries]:
             if pairs.tau[b, a] >= self.alike / 2 and pairs.alike(a, b) >= self.alike:
                 continue
             rows, wrong, repeated = exceptions(view, pairs.names[a], pairs.names[b])

@@ -176,6 +176,16 @@ def test_the_sample_is_bounded(monkeypatch) -> None:
     assert pairs.links.max() == 200
 
 
+def test_a_finer_field_with_fewer_codes() -> None:
+    rng = np.random.default_rng(0)
+    n = 6000
+    fine = rng.choice(3000, n, p=(w := 1 / np.arange(1, 3001) ** 0.7) / w.sum())
+    f = pl.DataFrame({"y": rng.integers(0, 2, n), "fine": fine.astype(str), "coarse": (fine // 5).astype(str)})
+    shown = view(f, min_count=10)
+    assert shown.table.encoder.size("fine") < shown.table.encoder.size("coarse")
+    assert [x.field for x in Dependency().check(shown)] == ["coarse"]
+
+
 def test_lists_and_constants_are_not_compared() -> None:
     n = 1000
     tags = pl.Series([["p"], ["q", "p"]] * (n // 2))
