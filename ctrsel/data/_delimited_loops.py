@@ -122,10 +122,9 @@ def _row(buf: np.ndarray, pos: int, n: int, limits: Limits) -> tuple[int, int, i
 def _faulty(buf: np.ndarray, pos: int, n: int, limits: Limits, kind: int) -> tuple[int, int]:
     """Return the end of a faulty row that is taken to be its first line, and what it is then."""
     eol, row_limit = limits[1], limits[5]
-    bound = min(n, pos + row_limit)
-    for j in range(pos, bound):
+    for j in range(pos, n):
         if buf[j] == eol:
-            return j + 1, kind
+            return j + 1, kind if j - pos < row_limit else 8  # WIDE
     return (n, 9) if pos + row_limit <= n else (pos, 10)  # SKIP or MORE
 
 

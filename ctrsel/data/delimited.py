@@ -43,6 +43,10 @@ from ctrsel.data.text_blocks import (
 __all__ = ["delimited_pieces", "read_delimited"]
 
 _MARK = b"\xef\xbb\xbf"
+_RUNS, _PARTS = (
+    1 << 14,
+    4,
+)  # runs of good rows and faulty rows that are found at once, and how often before they are read
 _CELL = 1 << 16  # bytes that a quote may stay open, however few characters are allowed
 
 
@@ -144,32 +148,42 @@ class _Reader:
         self.header()
         yield Piece(frame=pl.DataFrame(schema=dict.fromkeys(self.names, pl.String)), read=0)
         left = 2**62 if rows is None else rows
-        found = np.empty((1024, 6), dtype=np.int64)
         skipping = 0
-        least = len(self.buf) + 1 if not self.buf else 1
+        least = 1
         while left > 0:
             self.fill(least)
+            if skipping:
+                skipping = self.skip()
             if not self.buf:
-                break
-            if skipping and not (skipping := self.skip()):
+                if self.last:
+                    break
+                least = 1
                 continue
-            k, pos, lines, read, skipping = loops.scan_rows(
-                np.frombuffer(self.buf, dtype=np.uint8),
-                self.limits(),
-                left,
-                self.last,
-                found,
-            )
+            found, pos, read, skipping = self.scan(left)
             if read:
-                found[:k, 4] += self.line
-                yield self.piece(found[:k])
+                yield self.piece(found)
             left -= read
-            self.line += lines
             self.buf = self.buf[pos:]
-            if self.last and not self.buf:
-                break
             # A row that is longer than what was read is read on in doubling steps, not looked at after each block.
             least = 2 * len(self.buf) if not pos else len(self.buf) + 1
+
+    def scan(self, left: int) -> tuple[np.ndarray, int, int, int]:
+        """Find rows and faults in what was read; return them, where they end, how many rows, and whether to skip."""
+        buf = np.frombuffer(self.buf, dtype=np.uint8)
+        parts: list[np.ndarray] = []
+        pos = read = skipping = 0
+        while left > read and not skipping and len(parts) < _PARTS:
+            found = np.empty((_RUNS, 6), dtype=np.int64)
+            k, end, lines, rows, skipping = loops.scan_rows(buf[pos:], self.limits(), left - read, self.last, found)
+            found[:k, 1:3] += pos
+            found[:k, 4] += self.line
+            parts.append(found[:k])
+            self.line += lines
+            pos += end
+            read += rows
+            if k < _RUNS - 1:
+                break
+        return np.concatenate(parts), pos, read, skipping
 
     def skip(self) -> int:
         """Drop the rest of a line that is too long; return whether the next block must be dropped from, too."""
@@ -216,7 +230,7 @@ class _Reader:
         """Make a frame of the good runs of a block, and note its faulty rows."""
         ascii_only = self.buf.isascii()
         clean = bool((found[:, 0] == loops.GOOD).all())
-        runs = [tuple(int(x) for x in f) for f in found]
+        runs = found.tolist()
         frame = None
         if clean:
             frame = self.parse([(start, end) for _, start, end, *_ in runs], sum(r[3] for r in runs))
@@ -229,15 +243,18 @@ class _Reader:
         self.read += read
         return Piece(frame=frame, read=read, gaps=self.faults.flush(read=self.read))
 
-    def sift(self, runs: list[tuple[int, ...]], *, texts: bool) -> tuple[list[tuple[int, int]], int]:
+    def sift(self, runs: list[list[int]], *, texts: bool) -> tuple[list[tuple[int, int]], int]:
         """Note the faulty rows in order; return where the good ones lie, and how many they are."""
         good: list[tuple[int, int]] = []
+        reasons: dict[tuple[int, int], str] = {}
         row, n = self.read, 0
         for kind, begin, end, rows, first, detail in runs:
             start, line, before = begin, first, row
             row += rows
             if kind != loops.GOOD:
-                self.faults.add(row=before, line=line, reason=self.reason(kind, detail))
+                if (kind, detail) not in reasons:
+                    reasons[kind, detail] = self.reason(kind, detail)
+                self.faults.add(row=before, line=line, reason=reasons[kind, detail])
                 continue
             while texts:
                 try:

@@ -60,8 +60,9 @@ class Faults:
         shards = self.raw.shards
         starts = np.concatenate([[0], np.cumsum([s.rows for s in shards])])
         of = np.searchsorted(starts, rows, side="right") - 1
-        first = np.array([s.first for s in shards], dtype=np.int64)
-        number = rows - starts[of] + first[of] + 1
+        number = rows - starts[of] + 1
+        for i in np.unique(of):
+            number[of == i] = shards[i].numbers(number[of == i] - 1) + 1
         return pl.DataFrame(
             {
                 "part": pl.Series([s.part for s in shards], dtype=pl.String).gather(of),

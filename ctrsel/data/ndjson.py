@@ -117,8 +117,9 @@ class NdjsonReader:
             except _LineError as error:
                 self.faults.add(row=self.read + i, line=number, reason=str(error))
         names = dict.fromkeys(name for row in rows for name in row)
-        columns = [_column(name, [row.get(name) for row in rows]) for name in names]
-        return pl.DataFrame(columns or [pl.Series("", [None] * len(rows), dtype=pl.Null)])
+        # By name, since polars renames the nameless; of rows without any key the nameless column keeps the count.
+        columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
+        return pl.DataFrame(columns or {"": pl.Series([None] * len(rows), dtype=pl.Null)})
 
     def _object(self, line: bytes) -> dict[str, Any]:
         wrong = undecodable(line, encoding=self.encoding)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import DataError
@@ -25,8 +26,8 @@ class Shard:
         name: For people: the file's path as the user gave it, or "frame".
         source: A frame in memory, or a scan of files that are read anew for each column and chunk.
         rows: How many rows it has.
-        first: Number of its first row in `name`, counted from 0; a file may be staged in several shards, and rejected
-            rows stand between them.
+        first: Number of its first row in `name`, counted from 0; a file may be staged in several shards.
+        gaps: Numbers of the rejected rows among its rows, from `first` on, ascending.
         untyped: Whether it comes from a text format, where a column of numbers is a column of texts too.
         digest: Of the bytes that it was read from, "" where that is not known.
     """
@@ -36,6 +37,7 @@ class Shard:
     source: pl.DataFrame | pl.LazyFrame
     rows: int
     first: int = 0
+    gaps: tuple[int, ...] = ()
     untyped: bool = False
     digest: str = ""
 
@@ -57,6 +59,19 @@ class Shard:
             return self.source.select(columns).slice(start, rows).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DataError(f"{self.name}: cannot be read: {str(error).strip().splitlines()[0][:300]}") from error
+
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers that rows have in `name`, counted from 0, rejected rows included.
+
+        Examples:
+            >>> frame = pl.DataFrame({"a": [1, 2, 3]})
+            >>> shard = Shard(part="train", name="a.csv", source=frame, rows=3, first=10, gaps=(10, 12))
+            >>> shard.numbers(np.arange(3)).tolist()
+            [11, 13, 14]
+        """
+        before = np.asarray(self.gaps, dtype=np.int64) - self.first - np.arange(len(self.gaps))
+        numbers: np.ndarray = self.first + rows + np.searchsorted(before, rows, side="right")
+        return numbers
 
     @staticmethod
     def of_parquet(path: Path, *, part: str, name: str | None = None, first: int = 0, untyped: bool = False) -> Shard:
@@ -128,6 +143,6 @@ class RawRows:
         for shard in self.shards:
             if row < shard.rows:
                 file = "" if shard.name == "frame" else f"{shard.name}: "
-                return f"{file or f'data.{shard.part}: '}row {shard.first + row + 1}"
+                return f"{file or f'data.{shard.part}: '}row {int(shard.numbers(np.array([row]))[0]) + 1}"
             row -= shard.rows
         raise IndexError(row)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import unknown_name
@@ -113,14 +115,16 @@ class _Shards:
     waiting: list[pl.DataFrame] = field(default_factory=list)
     held: int = 0  # bytes that wait
     rows: int = 0  # rows that wait
-    first: int = 0  # rows of the file before those that wait, rejected ones not counted
+    first: int = 0  # number of the first row that waits, rejected ones counted
+    gaps: list[int] = field(default_factory=list)  # rejected rows from there on
     kinds: dict[str, pl.DataType] = field(default_factory=dict)  # of the columns that wait
-    spilt: bool = False
+    folder: Path | None = None  # of the shards on disk
 
     def add(self, piece: Piece) -> None:
         frame = piece.frame
         if self.rows and frame.height and not self.fits(frame):
             self.close()
+        self.gaps += piece.gaps
         while self.rows + frame.height > _ROWS:
             cut = _ROWS - self.rows
             self.take(frame.head(cut))
@@ -147,7 +151,7 @@ class _Shards:
             self.waiting = []
             return
         if (
-            self.spilt
+            self.folder is not None
             or self.held + sum(_bytes(s.source) for s in self.done if isinstance(s.source, pl.DataFrame))
             > self.memory // _SMALL
         ):
@@ -157,17 +161,28 @@ class _Shards:
 
     def spill(self) -> None:
         """Write what waits to parquet."""
-        self.spilt = True
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        file = self.scratch / f"{len(self.done):05d}.parquet"
+        if self.folder is None:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix="text-", dir=self.scratch))
+        file = self.folder / f"{len(self.done):05d}.parquet"
         pl.concat(self.waiting, how="diagonal_relaxed").write_parquet(file, compression="lz4", statistics=False)
         self._end(pl.scan_parquet(file, glob=False))
 
     def _end(self, source: pl.DataFrame | pl.LazyFrame) -> None:
-        self.done.append(
-            Shard(part=self.part, name=self.name, source=source, rows=self.rows, first=self.first, untyped=True)
+        shard = Shard(
+            part=self.part,
+            name=self.name,
+            source=source,
+            rows=self.rows,
+            first=self.first,
+            gaps=tuple(self.gaps),
+            untyped=True,
         )
-        self.first += self.rows
+        if self.rows:
+            after = int(shard.numbers(np.array([self.rows - 1]))[0]) + 1
+            shard = replace(shard, gaps=tuple(g for g in self.gaps if g < after))
+            self.first, self.gaps = after, [g for g in self.gaps if g >= after]
+        self.done.append(shard)
         self.waiting, self.kinds, self.held, self.rows = [], {}, 0, 0
 
     def end(self, columns: Callable[[list[str]], list[pl.Expr]] | None) -> list[Shard]:

@@ -106,19 +106,9 @@ class RowFaults:
         """
         if not self._rows:
             return ()
-        order = sorted(range(len(self._rows)), key=self._rows.__getitem__)
-        gaps = tuple(self._rows[i] - 1 for i in order)
-        self.rejects.add_many(
-            pl.DataFrame(
-                {
-                    "part": self.part,
-                    "file": self.file,
-                    "row": [self._rows[i] for i in order],
-                    "line": [self._lines[i] for i in order],
-                    "reason": [self._reasons[i] for i in order],
-                }
-            )
-        )
+        found = pl.DataFrame({"row": self._rows, "line": self._lines, "reason": self._reasons}).sort("row")
+        gaps = tuple((found["row"] - 1).to_list())
+        self.rejects.add_many(found.with_columns(part=pl.lit(self.part), file=pl.lit(self.file)))
         self.total += len(gaps)
         self._rows, self._lines, self._reasons = [], [], []
         if self.total >= self.limit and self.total > self.rejects.tolerance * read:
