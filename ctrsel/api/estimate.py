@@ -17,10 +17,12 @@ import polars as pl
 from ctrsel.api.costs import ASSUMED, COSTS, MEMORY, NetShape, tree_rounds, tree_seconds
 from ctrsel.api.plan import Plan, component_key, plan, selection_name
 from ctrsel.api.sample import Sample, is_untyped, sample_source
+from ctrsel.api.stages import stored_table
 from ctrsel.core.config import DataConfig, RunConfig
 from ctrsel.data.encoder import Encoder, fit_encoder
 from ctrsel.data.infer import infer_schema
 from ctrsel.data.intake import source_files
+from ctrsel.data.table import Ragged, Table
 from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.models.cost import backbone_cost
 from ctrsel.models.layout import Layout
@@ -111,24 +113,11 @@ def estimate(config: RunConfig) -> Estimate:
     import psutil
 
     made = plan(config)
-    samples = {name: _sample(config.data, name, pattern) for name, pattern in source_files(config.data).items()}
-    rows = _rows(samples, config)
-    schema = _schema(samples["train"], config)
-    sampled = samples["train"]
-    encoder = _grown(sampled.frame, schema, rows["train"])
-    raw = sum(int(s.frame.estimated_size() * s.rows / max(s.frame.height, 1)) for s in samples.values())
-    size = _Size(
-        rows=rows,
-        columns=sampled.frame.width,
-        encoder=encoder,
-        raw=raw,
-        table=_table_bytes(encoder, sum(rows.values()), sampled.frame),
-        untyped=config.data.dataset is None and is_untyped(str(config.data.train), format=config.data.format),
-    )
+    size, seen = _stored_size(stored_table(config)) if config.data.store is not None else _sampled_size(config)
     nets = {
         n: shape
         for n, learner in made.learners.items()
-        if (shape := _net(learner, encoder, rows=size.rows["train"])) is not None
+        if (shape := _net(learner, size.encoder, rows=size.rows["train"])) is not None
     }
     stages = tuple(_stages(made, size, nets))
     free = int(psutil.virtual_memory().available)
@@ -140,13 +129,13 @@ def estimate(config: RunConfig) -> Estimate:
             "ingest.min_count, lower learners.*.width or data.rows, or take a larger machine"
         )
     return Estimate(
-        rows=rows,
-        exact_rows=all(s.exact for s in samples.values()),
-        sampled_rows=sampled.frame.height,
-        fields=len(schema.fields),
-        values=encoder.total - RESERVED * len(encoder.sizes),
-        exact_values=sampled.whole and "valid" in samples and "test" in samples,
-        raw_bytes=raw,
+        rows=dict(size.rows),
+        exact_rows=seen.exact_rows,
+        sampled_rows=seen.rows,
+        fields=len(size.encoder.sample.fields),
+        values=size.encoder.total - RESERVED * len(size.encoder.sizes),
+        exact_values=seen.exact_values,
+        raw_bytes=size.raw,
         table_bytes=size.table,
         nets=tuple(
             NetEstimate(
@@ -184,6 +173,48 @@ class _Size:
     raw: int
     table: int
     untyped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    rows: int
+    exact_rows: bool
+    exact_values: bool
+
+
+def _sampled_size(config: RunConfig) -> tuple[_Size, _Seen]:
+    """Estimate the table from the first rows of its sources."""
+    samples = {name: _sample(config.data, name, pattern) for name, pattern in source_files(config.data).items()}
+    rows = _rows(samples, config)
+    sampled = samples["train"]
+    encoder = _grown(sampled.frame, _schema(sampled, config), rows["train"])
+    size = _Size(
+        rows=rows,
+        columns=sampled.frame.width,
+        encoder=encoder,
+        raw=sum(int(s.frame.estimated_size() * s.rows / max(s.frame.height, 1)) for s in samples.values()),
+        table=_table_bytes(encoder, sum(rows.values()), sampled.frame),
+        untyped=config.data.dataset is None and is_untyped(str(config.data.train), format=config.data.format),
+    )
+    return size, _Seen(
+        rows=sampled.frame.height,
+        exact_rows=all(s.exact for s in samples.values()),
+        exact_values=sampled.whole and "valid" in samples and "test" in samples,
+    )
+
+
+def _stored_size(table: Table) -> tuple[_Size, _Seen]:
+    """Measure a table that is stored already."""
+    arrays = [a for c in table.columns.values() for a in ((c.offsets, c.codes) if isinstance(c, Ragged) else (c,))]
+    size = _Size(
+        rows={k: stop - start for k, (start, stop) in table.splits.items()},
+        columns=len(table.columns),
+        encoder=_Grown(sample=table.encoder, sizes={k: v.size for k, v in table.encoder.vocabularies.items()}),
+        raw=0,
+        table=int(sum(a.nbytes for a in arrays)) + 12 * table.n_rows,
+        untyped=False,
+    )
+    return size, _Seen(rows=table.n_rows, exact_rows=True, exact_values=True)
 
 
 def _sample(data: DataConfig, name: str, pattern: str) -> Sample:
@@ -265,8 +296,9 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
     def add(name: str, seconds: float, memory: float = 0) -> None:
         found.append(StageEstimate(name=name, seconds=seconds, memory=int(resident + memory)))
 
-    cell = COSTS.ingest_cell + (COSTS.text_cell if size.untyped else 0)
-    add("ingest", COSTS.start + cell * total * size.columns, MEMORY.raw * size.raw)
+    if config.data.store is None:
+        cell = COSTS.ingest_cell + (COSTS.text_cell if size.untyped else 0)
+        add("ingest", COSTS.start + cell * total * size.columns, MEMORY.raw * size.raw)
     add("audit", COSTS.audit_cell * total * fields, size.table)
 
     def trees(learner: Any) -> float:

@@ -32,7 +32,7 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.select import CONTROLS, Outcome, Problem, Selection, Selector, exclude, retrain
 from ctrsel.train import Fit
 
-__all__ = ["Stages"]
+__all__ = ["Stages", "stored_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Stages:
         """
         config = self.plan.config
         if config.data.store is not None:
-            return _stored(config)
+            return stored_table(config)
         files = source_digests(config.data)
         inputs = {
             "files": files,
@@ -252,7 +252,13 @@ def _load(path: Path) -> Table | None:
     return Table.load(path)
 
 
-def _stored(config: RunConfig) -> Table:
+def stored_table(config: RunConfig) -> Table:
+    """Load the table of a config's store.
+
+    Raises:
+        ConfigError: If the config names files as well, or another label.
+        DataError: If there is no such store.
+    """
     place = f"data.store: {config.data.store}"
     others = [k for k in ("dataset", "train", "valid", "test") if getattr(config.data, k) is not None]
     if others:
