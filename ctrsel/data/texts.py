@@ -245,7 +245,8 @@ class SortedTexts:
             for part in self.chunks():
                 start += len(part)
                 until = int(np.searchsorted(at, start)) if start < len(self) else len(at)
-                yield pl.concat([part, others.take(np.arange(done, until))]).sort()
+                more = others.take(np.arange(done, until)).to_frame()
+                yield part.to_frame().merge_sorted(more, key=COLUMN)[COLUMN] if len(more) else part
                 done = until
 
         return SortedTexts.join(merged() if len(self) else others.chunks(), scratch=scratch), at

@@ -231,9 +231,12 @@ def vocabulary_of(
     if hash_buckets is not None:
         return _hashed(name, texts, counts, missing=missing, buckets=hash_buckets, named=named)
     keep = counts >= max(min_count, 1)
-    own = counts[keep]
+    own = counts if keep.all() else counts[keep]
     ranked = _by_falling_count(own)
     size = RESERVED + len(own)
+    total = np.empty(size, dtype=np.int64)
+    total[:RESERVED] = missing, int(counts.sum()) - int(own.sum()), 0
+    total[RESERVED:] = own[ranked]
     codes = np.empty(len(own), dtype=smallest_uint(size))
     codes[ranked] = np.arange(RESERVED, size, dtype=codes.dtype)
     values = texts.keep(keep, scratch=scratch)
@@ -241,14 +244,7 @@ def vocabulary_of(
     if order is not None:
         places = np.full(size, np.nan)
         places[codes] = _order(name, values, order)
-    rare = int(counts.sum()) - int(own.sum())
-    return Vocabulary(
-        name=name,
-        values=values,
-        codes=codes,
-        counts=np.concatenate([[missing, rare, 0], own[ranked]]).astype(np.int64),
-        order=places,
-    )
+    return Vocabulary(name=name, values=values, codes=codes, counts=total, order=places)
 
 
 def _hashed(
