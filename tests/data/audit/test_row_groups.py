@@ -121,9 +121,25 @@ def test_training_rows_in_the_test_file(min_count: int) -> None:
     found = RowCopies().check(view({"train": train, "test": test}, min_count=min_count))
     assert [(f.rule, f.severity) for f in found] == [("row_copies", "warn")]
     assert found[0].number == pytest.approx(0.2, abs=0.06)  # validation was taken out of training
-    assert "of the test rows equal a training row" in found[0].evidence
+    assert "of the test rows equal exactly one training row" in found[0].evidence
     few = pl.concat([frame.tail(1950), train.head(50)])
     assert [f.severity for f in RowCopies().check(view({"train": train, "test": few}))] == ["note"]
+
+
+def test_a_large_natural_cell_does_not_hide_copies() -> None:
+    # Half of the rows are one cell, as the children of a census are; the others are nearly all alone.
+    rng = np.random.default_rng(0)
+    n = 12_000
+    child = rng.random(n) < 0.5
+    columns = {f"f{i}": np.where(child, -1, rng.integers(0, 30, n)).astype(str) for i in range(4)}
+    frame = pl.DataFrame({"y": (~child & (rng.random(n) < 0.3)).astype(int), **columns})
+    train, test = frame.head(9000), frame.tail(3000)
+    assert RowCopies().check(view({"train": train, "test": test})) == []
+    more = pl.concat([test, test.filter(pl.Series(child[9000:]))])  # twice as many children are no copies
+    assert RowCopies().check(view({"train": train, "test": more})) == []
+    leaked = pl.concat([test.head(2700), train.head(300)])
+    found = RowCopies().check(view({"train": train, "test": leaked}))
+    assert [(f.severity, round(f.number or 0, 1)) for f in found] == [("warn", 0.1)]
 
 
 def test_rows_that_were_written_twice() -> None:
