@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawing"]
 
-_SPANS = 32
+_SPANS = 8
 
 
 class Drawing:
@@ -82,7 +82,7 @@ class Drawing:
 
     @cached_property
     def edges(self) -> tuple[float, ...]:
-        """Spans of time in which nothing changes by much: 32 of them, cut anew where a field appears or vanishes."""
+        """Spans of time in which nothing changes by much: 8 of them, cut anew where a field appears or vanishes."""
         if not self.drifts:
             return (0.0, 1.0)
         cuts = {d.size for d in self.drifts if d.what in ("appears", "vanishes")}

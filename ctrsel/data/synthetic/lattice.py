@@ -41,11 +41,11 @@ class Lattice:
         points: M, how many; even.
     """
 
-    step: float = 0.01
+    step: float = 0.02
     points: int = 4096
 
     @staticmethod
-    def spanning(spread: float, largest: float, *, step: float = 0.01) -> Lattice:
+    def spanning(spread: float, largest: float, *, step: float = 0.02) -> Lattice:
         """Return a lattice that is wide enough for a sum of that standard deviation and a single part that large."""
         half = max(6.0, 8.0 * spread + largest + 1.0)
         return Lattice(step=step, points=1 << int(np.ceil(np.log2(2.0 * half / step))))

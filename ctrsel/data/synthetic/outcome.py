@@ -113,12 +113,14 @@ def solve_conversion(parts: Sequence[Prepared], outcome: Outcome) -> ConversionT
     session = np.exp(-0.5 * (x / outcome.hidden) ** 2) if outcome.hidden > 0.0 else (x == 0.0).astype(np.float64)
     rate = expit(second.base + x)
     mass, seen = np.zeros(lattice.points), 0.0
+    passed = 0.0
     for t, length in times:
         click = lattice.rate(session / session.sum(), outcome.base + outcome.slope * t)(x)
         # Mass of clicked rows by what is added to the log-odds of a conversion.
         clicked = click @ _density(lattice, parts, labels, t)
         mass += clicked * length
-        fine = second.seen(t + length * ((np.arange(256) + 0.5) / 256 - 0.5), outcome.days)
+        fine = second.seen(passed + length * (np.arange(256) + 0.5) / 256, outcome.days)
+        passed += length
         seen += float(fine.mean()) * float(clicked @ rate) * length
     return ConversionTruth(
         label=second.name,

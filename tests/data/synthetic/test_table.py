@@ -38,7 +38,7 @@ from ctrsel.data.synthetic.plain import shuffled
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_chunks_columns_and_time_of_day_change_no_cell(preset: str) -> None:
+def test_chunks_and_columns_change_no_cell(preset: str) -> None:
     table = PRESETS[preset](rows=BLOCK_ROWS + 700, seed=5, texts="integers")
     whole = table.frame()
     assert whole.shape == (BLOCK_ROWS + 700, len(table.columns))
@@ -137,7 +137,7 @@ def test_shuffled_is_a_permutation(size: int) -> None:
     assert sorted(order.tolist()) == list(range(size))
     if size > 100:
         assert abs(np.corrcoef(order, np.arange(size))[0, 1]) < 0.1
-        parts = [shuffled(np.arange(a, min(a + 300, size)), size, seed=4) for a in range(0, size, 300)]
+        parts = [shuffled(np.arange(a, min(a + 9000, size)), size, seed=4) for a in range(0, size, 9000)]
         assert (np.concatenate(parts) == order).all()
 
 
