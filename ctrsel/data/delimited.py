@@ -304,6 +304,8 @@ class _Reader:
         if not n:
             return pl.DataFrame(schema=schema)
         data = self.buf if good == [(0, len(self.buf))] else b"".join(self.buf[start:end] for start, end in good)
+        if self.eol != 13 and f"\r{self.separator}".encode() in data:
+            return None  # polars would drop a CR at the end of any cell
         if data.startswith(_MARK):  # polars would drop the mark, which is a text here
             data = _MARK + data
         try:
