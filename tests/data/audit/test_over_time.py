@@ -107,14 +107,25 @@ def test_a_small_move_of_many_rows_is_no_drift() -> None:
 
 def test_the_rate_that_stays_moved_and_the_rate_that_comes_back() -> None:
     n = 40_000
-    rising = LabelOverTime().check(view(frame(n, rate=np.linspace(0.1, 0.3, n))))
+
+    def rows(rate: np.ndarray) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "y": (np.random.default_rng(0).random(n) < rate).astype(int),
+                "x": np.arange(n) % 7,
+                "user": 0,
+                "at": np.arange(n),
+            }
+        )
+
+    rising = LabelOverTime().check(view(rows(np.linspace(0.1, 0.3, n))))
     assert [f.severity for f in rising] == ["warn"]
     # Ten windows of a rate that rises from .1 to .28 (test is not read): .18 / sqrt(12) * sqrt(1.1) / .19.
     assert rising[0].number == pytest.approx(0.287, abs=0.03)
     daily = 0.2 + 0.08 * np.sin(np.arange(n) / n * 8 * np.pi)
-    back = LabelOverTime().check(view(frame(n, rate=daily), split=SplitConfig(use="hash")))
+    back = LabelOverTime().check(view(rows(daily), split=SplitConfig(use="hash")))
     assert [f.severity for f in back] == ["note"]
-    common = LabelOverTime().check(view(frame(n, rate=np.linspace(0.9, 0.7, n))))
+    common = LabelOverTime().check(view(rows(np.linspace(0.9, 0.7, n))))
     assert [f.severity for f in common] == ["warn"]  # the rarer label is what moves
 
 
