@@ -22,6 +22,7 @@ from ctrsel.core.config import DataConfig, RunConfig
 from ctrsel.data.encoder import Encoder, fit_encoder
 from ctrsel.data.infer import infer_schema
 from ctrsel.data.intake import source_files
+from ctrsel.data.layouts import layout_schema
 from ctrsel.data.table import Ragged, Table
 from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.models.cost import backbone_cost
@@ -122,6 +123,10 @@ def estimate(config: RunConfig) -> Estimate:
     stages = tuple(_stages(made, size, nets))
     free = int(psutil.virtual_memory().available)
     warnings = []
+    if not seen.told:
+        warnings.append(
+            f"how many rows the source has is not known before all are read: the figures are for its first {seen.rows:,}"
+        )
     peak = max(stages, key=lambda s: s.memory)
     if peak.memory > _MARGIN * free:
         warnings.append(
@@ -180,6 +185,7 @@ class _Seen:
     rows: int
     exact_rows: bool
     exact_values: bool
+    told: bool = True
 
 
 def _sampled_size(config: RunConfig) -> tuple[_Size, _Seen]:
@@ -199,7 +205,8 @@ def _sampled_size(config: RunConfig) -> tuple[_Size, _Seen]:
     return size, _Seen(
         rows=sampled.frame.height,
         exact_rows=all(s.exact for s in samples.values()),
-        exact_values=sampled.whole and "valid" in samples and "test" in samples,
+        exact_values=sampled.whole and sampled.told and "valid" in samples and "test" in samples,
+        told=all(s.told for s in samples.values()),
     )
 
 
@@ -219,7 +226,10 @@ def _stored_size(table: Table) -> tuple[_Size, _Seen]:
 
 def _sample(data: DataConfig, name: str, pattern: str) -> Sample:
     limit = 100_000 if name == "train" else 10_000
-    return sample_source(pattern, format=data.format, cap=data.rows, limit=limit)
+    kind = "parquet" if data.dataset is not None else data.format
+    return sample_source(
+        pattern, format=kind, cap=data.rows, limit=limit, encoding=data.encoding, connection=data.connection
+    )
 
 
 def _rows(samples: Mapping[str, Sample], config: RunConfig) -> dict[str, int]:
@@ -231,7 +241,8 @@ def _rows(samples: Mapping[str, Sample], config: RunConfig) -> dict[str, int]:
 
 
 def _schema(sample: Sample, config: RunConfig) -> Schema:
-    given, frame = config.schema, sample.frame
+    frame = sample.frame
+    given = layout_schema(config.data.format, frame.columns, config.schema) or config.schema
     label = given.label.name
     if label in frame.columns and not sample.whole and frame[label].n_unique() < 2:
         # Rows sorted by label: the first ones cannot show both values, which is no fault of the data.

@@ -79,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(code or 0)
         except typer.Exit as stop:
             return int(stop.exit_code)
+        except SystemExit as stop:  # the reader of our output has gone (`ctrsel --help | head`)
+            return int(stop.code or 0)
         except typer.Abort:
             return fail(KeyboardInterrupt(), json_to=json_to)
         except _USAGE_ERROR as error:

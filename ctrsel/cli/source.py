@@ -52,8 +52,8 @@ class Source:
         str | None,
         typer.Argument(
             metavar="DATA|CONFIG",
-            help="A file or a quoted pattern (csv, tsv, parquet, ipc, libsvm, libfm), a folder written by "
-            "'ctrsel ingest', or a config (.yaml).",
+            help="A file or a quoted pattern (csv, tsv, ndjson, parquet, ipc, libsvm, libfm), a URI (s3://, https://), "
+            "a Delta table, a query (--format sql), a folder written by 'ctrsel ingest', or a config (.yaml).",
             show_default=False,
         ),
     ] = None
@@ -75,7 +75,22 @@ class Source:
         str | None, typer.Option(help="Test file, else carved out.", rich_help_panel=_PANEL, show_default=False)
     ] = None
     format: Annotated[
-        str | None, typer.Option(help="If the ending does not say.", rich_help_panel=_PANEL, show_default=False)
+        str | None,
+        typer.Option(
+            help="If the ending does not say: csv, ..., delta, sql, or an original layout (criteo, avazu, kdd12, "
+            "movielens, frappe, openbandit).",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option(help="Of text files (utf-8).", rich_help_panel=_PANEL, show_default=False)
+    ] = None
+    connection: Annotated[
+        str | None,
+        typer.Option(
+            help="For sql: the environment variable that holds the URI.", rich_help_panel=_PANEL, show_default=False
+        ),
     ] = None
     ignore: Annotated[
         list[str] | None,
@@ -145,6 +160,8 @@ class Source:
             "data.valid": self.valid,
             "data.test": self.test,
             "data.format": self.format,
+            "data.encoding": self.encoding,
+            "data.connection": self.connection,
             "schema.ignore": self.ignore or None,
             "split.use": self.split,
             "schema.time": self.time,
@@ -198,7 +215,7 @@ class Source:
         learners = {name: {"use": name} for name in ("boosted", "net")}
         given: dict[str, Any] = {
             "name": _name(self.path),
-            "data": {"train": str(self.path)},
+            "data": {"train": str(self.data)},
             "learners": learners,
         }
         folder = self.table_folder
