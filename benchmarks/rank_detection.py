@@ -14,6 +14,7 @@ import argparse
 import numpy as np
 
 from ctrsel.core.seeds import generator
+from ctrsel.data.synthetic import Noise, Planted, Signal
 from ctrsel.rank import FieldCounts, TableCounts
 from ctrsel.rank.mutual_information import MutualInformation
 from ctrsel.stats.counts import label_counts
@@ -25,17 +26,29 @@ NOISE = (2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000)
 def counted(rows: int, *, base: float, spread: float, seed: int) -> tuple[TableCounts, float]:
     """Draw a table and count it; a true field's name starts with "true". Also return the share of positive rows."""
     rng = generator(seed, "benchmarks", "rank_detection")
-    logit = np.full(rows, base)
-    drawn = {}
-    for kind, sizes in (("true", TRUE), ("noise", NOISE)):
-        for values in sizes:
-            mass = np.cumsum(1.0 / np.arange(1, values + 1))
-            codes = np.minimum(np.searchsorted(mass, rng.random(rows) * mass[-1]), values - 1)
-            drawn[f"{kind}_{values}"] = (codes + 3, values + 3)
-            if kind == "true":
-                logit += rng.normal(0.0, spread, values)[codes]
-    label = (rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))).astype(np.uint8)
-    fields = {n: FieldCounts(train=label_counts(c, label, size=size)) for n, (c, size) in drawn.items()}
+
+    def effect(values: int) -> float:
+        # What independent normal effects of the values come to over the rows: sometimes little, where values are few.
+        shares, drawn = 1.0 / np.arange(1, values + 1), rng.normal(0.0, spread, values)
+        mean = np.average(drawn, weights=shares)
+        return float(np.sqrt(np.average((drawn - mean) ** 2, weights=shares)))
+
+    table = Planted(
+        parts=(
+            *(Signal(name=f"true_{v}", values=v, effect=effect(v), skew=1.0) for v in TRUE),
+            *(Noise(name=f"noise_{v}", values=v, skew=1.0) for v in NOISE),
+        ),
+        rows=rows,
+        seed=seed,
+        base=base,
+        texts="integers",
+    )
+    frame = table.frame()
+    label = frame["label"].to_numpy().astype(np.uint8)
+    fields = {
+        name: FieldCounts(train=label_counts(frame[name].to_numpy() + 3, label, size=field.values + 3))
+        for name, field in table.truth.fields.items()
+    }
     return TableCounts(fields=fields), float(label.mean())
 
 
