@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,17 +57,22 @@ def lazy_frame(drawing: Drawing) -> pl.LazyFrame:
 
 
 def write_file(drawing: Drawing, file: Path) -> None:
-    """Write a .parquet or .csv file; in the latter lists are JSON texts.
+    """Write a .parquet or .csv file beside its place, then rename it; in a .csv file lists are JSON texts.
 
     Raises:
         ConfigError: If the name ends in something else.
     """
-    match file.suffix.lower():
-        case ".parquet":
-            lazy_frame(drawing).sink_parquet(file, row_group_size=BLOCK_ROWS)
-        case ".csv":
-            with file.open("wb") as out:
+    ending = file.suffix.lower()
+    if ending not in (".parquet", ".csv"):
+        raise ConfigError(f"{file}: the name must end in .parquet or .csv, got {ending or 'no ending'}")
+    partial = file.with_name(f".{file.stem}.partial-{uuid.uuid4().hex[:8]}{ending}")
+    try:
+        if ending == ".parquet":
+            lazy_frame(drawing).sink_parquet(partial, row_group_size=BLOCK_ROWS)
+        else:
+            with partial.open("wb") as out:
                 for i, frame in enumerate(drawing.frames(drawing.table.columns)):
                     lists_as_json(frame).write_csv(out, include_header=i == 0)
-        case other:
-            raise ConfigError(f"{file}: the name must end in .parquet or .csv, got {other or 'no ending'}")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

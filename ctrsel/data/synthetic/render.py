@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ Texts = Literal["names", "integers"]
 _KEPT = 70_000  # texts of a field with more values are made anew for each block, which costs as much as looking them up
 
 
-@cache
+@lru_cache(maxsize=64)
 def _texts(vocabulary: str, values: int) -> pl.Series:
     """All texts of a vocabulary, a missing one last."""
     codes = pl.Series(np.arange(values))

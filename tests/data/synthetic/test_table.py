@@ -45,11 +45,11 @@ def test_chunks_and_columns_change_no_cell(preset: str) -> None:
     for rows in (BLOCK_ROWS + 700, 40_001):
         chunks = list(table.chunks(rows))
         assert [c.height for c in chunks[:-1]] == [rows] * (len(chunks) - 1)
-        assert_frame_equal(pl.concat(chunks), whole)
+        assert pl.concat(chunks).equals(whole)  # bit for bit
     for name in table.columns[-3:]:
-        assert_frame_equal(table.frame(columns=[name]), whole.select(name))
+        assert table.frame(columns=[name]).equals(whole.select(name))
     again = PRESETS[preset](rows=BLOCK_ROWS + 700, seed=5, texts="integers")
-    assert_frame_equal(again.frame(columns=list(table.columns[:2])), whole.select(table.columns[:2]))
+    assert again.frame(columns=list(table.columns[:2])).equals(whole.select(table.columns[:2]))
 
 
 def test_lazy_reads_what_is_asked() -> None:
@@ -68,7 +68,7 @@ def test_files(tmp_path: Path, preset: str, texts: str) -> None:
     table = PRESETS[preset](rows=500, seed=2, texts=texts)
     whole = table.frame()
     table.write(tmp_path / "rows.parquet")
-    assert_frame_equal(pl.read_parquet(tmp_path / "rows.parquet"), whole)
+    assert pl.read_parquet(tmp_path / "rows.parquet").equals(whole)
     table.write(tmp_path / "rows.csv", truth=False)
     read = pl.read_csv(tmp_path / "rows.csv", infer_schema=False)
     assert read.columns == whole.columns
@@ -239,4 +239,6 @@ def test_main(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert pl.read_parquet(file)["noise"].dtype == pl.Int64
     assert main(["--rows", "0", "--out", str(file)]) == 2
     assert "rows: must be at least 1" in capsys.readouterr().err
-    assert main(["--rows", "5", "--out", str(tmp_path / "none" / "a.csv")]) == 3
+    for name in ("a.csv", "a.parquet"):
+        assert main(["--rows", "5", "--out", str(tmp_path / "none" / name)]) == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "a.truth.json"]
