@@ -62,7 +62,7 @@ def test_information_is_adjusted_for_chance(one: str, two: str) -> None:
     assert pairs.alike(b, a) == pytest.approx(expected, abs=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 12), st.integers(2, 6))
 def test_exceptions_are_those_of_brute_force(seed: int, fine: int, coarse: int) -> None:
     rng = np.random.default_rng(seed)

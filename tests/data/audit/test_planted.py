@@ -186,7 +186,7 @@ def test_rule_catches_its_planted_fault(name: str) -> None:
         assert "\n" not in f.evidence + f.advice
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", CATALOG.names())
 def test_rule_is_silent_without_the_fault(name: str, seed: int) -> None:
     fault = PLANTED[name]
@@ -194,7 +194,7 @@ def test_rule_is_silent_without_the_fault(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("split", [SplitConfig(use="hash"), SplitConfig(use="stratified"), BY_TIME])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_whole_audit_is_silent_on_clean_rows(split: SplitConfig, seed: int) -> None:
     schema = SchemaConfig(label=LabelConfig(name="y"), **(WITH_TIME if split == BY_TIME else NO_ROLE))
     assert audit(ingest(clean(seed=seed), schema=schema, split=split, seed=seed)).findings == ()

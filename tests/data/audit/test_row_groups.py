@@ -35,7 +35,7 @@ def rows_as_texts(shown: AuditView, names: list[str]) -> list[str]:
     return out
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 5))
 def test_hashes_are_equal_where_rows_are(seed: int, fields: int, values: int) -> None:
     rng = np.random.default_rng(seed)
