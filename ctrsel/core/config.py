@@ -208,7 +208,8 @@ def load_config(path: str | Path, *, overrides: Mapping[str, Any] | None = None)
         raise ConfigError(f"{file}: cannot be read as UTF-8 text: {error}") from error
     try:
         given = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # Beside its own errors YAML lets those of Python through, for a date in month 13 or a thousand brackets.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{file}: expected keys and values, got {type(given).__name__}")

@@ -68,4 +68,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, place: str = "")
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     where = f"{place}: " if place else ""
-    return ConfigError(f"{where}unknown {kind} {name!r}{hint} Known: {', '.join(names) if names else 'none'}")
+    shown = [n if n.isprintable() else repr(n) for n in names]  # a column may be named by two lines
+    return ConfigError(f"{where}unknown {kind} {name!r}{hint} Known: {', '.join(shown) if shown else 'none'}")
