@@ -16,7 +16,7 @@ import numpy as np
 from ctrsel.core.artifact import MANIFEST, atomic_folder, digest_json, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.data.encoder import Encoder
-from ctrsel.data.sources import read_frame
+from ctrsel.data.frames import read_frame
 from ctrsel.data.table import Table
 from ctrsel.models._contract import Predictor
 from ctrsel.records.feature_set import FeatureSet

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import DataError
-from ctrsel.data.sources import read_frame
+from ctrsel.data.frames import read_frame
 from ctrsel.data.table import Ragged, Table
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import MISSING, OTHER
