@@ -24,7 +24,6 @@ from ctrsel.data.rejects import Rejects
 from ctrsel.data.remote import open_remote
 from ctrsel.data.shard_columns import like_training, same_columns
 from ctrsel.data.sql import open_sql
-from ctrsel.data.staging import stage_text
 
 __all__ = ["Intake", "open_raw", "source_digests", "source_files"]
 
@@ -211,6 +210,8 @@ class Intake:
 
     def text(self, path: str, *, kind: str, part: str, rows: int | None) -> list[Shard]:
         """Stage one text file of this machine."""
+        from ctrsel.data.staging import stage_text  # compiled loops, which nobody needs who only scores frames
+
         return stage_text(
             path,
             kind=kind,
