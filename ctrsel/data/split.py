@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.seeds import uniform_hash
 
 __all__ = ["assign"]
+
+_PIECE = 1 << 20  # rows looked at together
 
 
 def assign(
@@ -62,9 +65,7 @@ def assign(
             raise ConfigError(
                 f"split.{name}: must be a share between 0 and 1 where no {name} file is given, got {share}"
             )
-    parts = {name: np.arange(s.start, s.stop) for name, s in origin.items()}
-    if usable is not None:
-        parts = {name: rows[usable[rows]] for name, rows in parts.items()}
+    parts = {name: _between(span, usable) for name, span in origin.items()}
     carve = [name for name in ("test", "valid") if (name not in parts if carve is None else name in carve)]
     empty = np.zeros(0, dtype=np.int64)
     parts = {name: parts.get(name, empty) for name in ("train", "valid", "test")}
@@ -79,17 +80,18 @@ def assign(
         raise ConfigError(
             f"split: the shares of valid and test must leave rows for training, got {shares['valid']} and {shares['test']}"
         )
-    place = np.zeros(0)
     if carve:
-        place = _place(config.use, rows, seed=seed, positive=positive, time=time, group=group, first_row=first_row)
-    upper = 1.0
-    for name in carve:
-        lower = upper - shares[name]
-        taken = (place >= lower) & (place < upper)
-        parts[name] = np.sort(np.concatenate([parts[name], rows[taken]]))
-        upper = lower
-    if carve:
-        parts["train"] = rows[place < upper]
+        lowers, upper = [], 1.0
+        for name in carve:
+            upper -= shares[name]
+            lowers.append(upper)
+        side = _sides(
+            config.use, rows, lowers, seed=seed, positive=positive, time=time, group=group, first_row=first_row
+        )
+        for i, name in enumerate(carve):
+            taken = rows[side == i]
+            parts[name] = np.sort(np.concatenate([parts[name], taken])) if len(parts[name]) else taken
+        parts["train"] = rows[side == len(carve)]
     ordered = {name: parts[name] for name in ("train", "valid", "test")}
     for name, found in ordered.items() if checked else ():
         labels = positive[found]
@@ -99,9 +101,18 @@ def assign(
     return ordered
 
 
-def _place(
+def _between(span: slice, usable: np.ndarray | None) -> np.ndarray:
+    if usable is None:
+        return np.arange(span.start, span.stop)
+    rows = np.flatnonzero(usable[span])
+    rows += span.start
+    return rows
+
+
+def _sides(
     use: str,
     rows: np.ndarray,
+    lowers: Sequence[float],
     *,
     seed: int,
     positive: np.ndarray,
@@ -109,24 +120,68 @@ def _place(
     group: np.ndarray | None,
     first_row: int,
 ) -> np.ndarray:
-    """Give each row a place in [0, 1): the first shares train, the last is test."""
-    if use == "hash":
-        return uniform_hash(rows + first_row, seed=seed)
-    if use == "stratified":
-        place = np.empty(len(rows))
-        noise = uniform_hash(rows + first_row, seed=seed)
-        for value in (False, True):
-            of = np.flatnonzero(positive[rows] == value)
-            place[of[np.argsort(noise[of], kind="stable")]] = np.arange(len(of)) / max(len(of), 1)
-        return place
-    if use == "group":
-        if group is None:
+    """Put each row at a place in [0, 1) and say below how many bounds it lies, uint8 `[n]`; nothing larger is kept."""
+    side = np.zeros(len(rows), dtype=np.uint8)
+    pieces = [slice(start, start + _PIECE) for start in range(0, len(rows), _PIECE)]
+
+    def noise(piece: slice) -> np.ndarray:
+        return uniform_hash(rows[piece] + first_row, seed=seed)
+
+    if use in ("hash", "group"):
+        if use == "group" and group is None:
             raise ConfigError("split.use: 'group' needs schema.group, the column whose rows must stay together")
-        return uniform_hash(group[rows], seed=seed)
+        for piece in pieces:
+            place = noise(piece) if group is None or use == "hash" else uniform_hash(group[rows[piece]], seed=seed)
+            for lower in lowers:
+                side[piece] += place < lower
+        return side
+    if use == "stratified":
+        for value in (False, True):
+            whole = np.empty(sum(int((positive[rows[piece]] == value).sum()) for piece in pieces))
+            filled = 0
+            for piece in pieces:
+                some = noise(piece)[positive[rows[piece]] == value]
+                whole[filled : filled + len(some)] = some
+                filled += len(some)
+            for bound, ties in _bounds(whole, lowers):
+                left = ties
+                for piece in pieces:
+                    of = positive[rows[piece]] == value
+                    place = noise(piece)
+                    side[piece] += of & (place < bound)
+                    equal = np.flatnonzero(of & (place == bound))[:left]
+                    side[piece.start + equal] += 1
+                    left -= len(equal)
+        return side
     if time is None:
         raise ConfigError("split.use: 'time' needs schema.time, the column that orders the rows")
-    # Rows of one moment share a place, so that a moment is never on two sides.
-    moments, where, counts = np.unique(time[rows], return_inverse=True, return_counts=True)
-    before = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    place_of_moment: np.ndarray = before / max(len(rows), 1)
-    return place_of_moment[where] if len(moments) else np.zeros(0)
+    # Rows of one moment share the place of the first of them, so that a moment is never on two sides.
+    for bound, _ in _bounds(time[rows], lowers):
+        for piece in pieces:
+            side[piece] += time[rows[piece]] <= bound
+    return side
+
+
+def _bounds(whole: np.ndarray, lowers: Sequence[float]) -> list[tuple[Any, int]]:
+    """Return, per bound on ranks, the last value below it, and how many of those that equal it are: at least one.
+
+    The place of a value is its rank divided by how many there are. Bounds below which nothing lies are left out.
+
+    Args:
+        whole: `[n]`; its order is lost.
+        lowers: In [0, 1].
+    """
+    n = len(whole)
+    out: list[tuple[Any, int]] = []
+    for lower in lowers:
+        rank = min(max(int(lower * n), 0), n)
+        while rank and (rank - 1) / n >= lower:
+            rank -= 1
+        while rank < n and rank / n < lower:
+            rank += 1
+        if not rank:
+            continue
+        whole.partition(rank - 1)
+        bound = whole[rank - 1]
+        out.append((bound, rank - int((whole < bound).sum())))
+    return out

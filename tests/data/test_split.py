@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from ctrsel.core.config import SplitConfig
 from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.seeds import uniform_hash
+from ctrsel.data import split as split_module
 from ctrsel.data.split import assign
 
 RULES = ["hash", "stratified", "time", "group"]
@@ -72,6 +74,33 @@ def test_stratified_keeps_the_base_rate() -> None:
     for rows in parts.values():
         assert of["positive"][rows].mean() == pytest.approx(of["positive"].mean(), abs=0.002)
     assert [len(p) for p in parts.values()] == pytest.approx([4000, 500, 500], abs=2)
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 37])
+@pytest.mark.parametrize("digits", [16, 1])  # with one digit there are ties at every bound
+@pytest.mark.parametrize("rule", ["hash", "stratified", "time", "group"])
+def test_ranks_are_those_of_a_stable_sort(rule: str, digits: int, piece: int, monkeypatch) -> None:
+    monkeypatch.setattr(split_module, "_PIECE", piece)
+    monkeypatch.setattr(split_module, "uniform_hash", lambda k, *, seed: uniform_hash(k, seed=seed).round(digits) % 1)
+    for seed, n in enumerate([1, 2, 3, 60, 100, 333]):
+        of = facts(max(n, 5), seed)
+        of = {k: v[:n] for k, v in of.items()}
+        found = assign(
+            {"train": slice(0, n)}, SplitConfig(use=rule, valid=0.13, test=0.29), seed=seed, checked=False, **of
+        )
+        place = np.empty(n)
+        noise = uniform_hash(np.arange(n), seed=seed).round(digits) % 1
+        for value in (False, True):
+            rows = np.flatnonzero(of["positive"] == value)
+            place[rows[np.argsort(noise[rows], kind="stable")]] = np.arange(len(rows)) / max(len(rows), 1)
+        if rule == "hash":
+            place = noise
+        if rule == "group":
+            place = uniform_hash(of["group"], seed=seed).round(digits) % 1
+        if rule == "time":
+            place = np.searchsorted(np.sort(of["time"]), of["time"]) / n
+        assert found["test"].tolist() == np.flatnonzero(place >= 1 - 0.29).tolist()
+        assert found["valid"].tolist() == np.flatnonzero((place < 1 - 0.29) & (place >= 1 - 0.29 - 0.13)).tolist()
 
 
 @pytest.mark.parametrize("rule", ["hash", "stratified", "group"])
