@@ -317,7 +317,7 @@ class _Reader:
                 schema=schema,
                 empty_string_is_null=False,
             )
-        except pl.exceptions.PolarsError:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return None
         return frame if frame.height == n else None
 

@@ -259,7 +259,7 @@ class Intake:
         try:
             few = lazy if self.rows is None else lazy.head(self.rows)
             few.sink_parquet(file, compression="lz4", statistics=False, row_group_size=GROUP_ROWS)
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             if f"os error {errno.ENOSPC}" in str(error):
                 raise DataError(f"{self.scratch}: no space is left on the disk for a copy of {name}") from error
             raise DataError(f"{name}: cannot be read: {first_line(error)}") from error

@@ -57,7 +57,7 @@ class Shard:
             return self.source.select(columns).slice(start, rows)
         try:
             return self.source.select(columns).slice(start, rows).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise DataError(f"{self.name}: cannot be read: {str(error).strip().splitlines()[0][:300]}") from error
 
     def numbers(self, rows: np.ndarray) -> np.ndarray:

@@ -132,7 +132,7 @@ def find_label(values: Sequence[str], config: LabelConfig) -> Label:
     """
     name, found = config.name, sorted(values)
     if len(found) != 2:
-        shown = ", ".join(repr(v) for v in found[:5]) + (", ..." if len(found) > 5 else "")
+        shown = ", ".join(repr(v[:_SHOWN]) for v in found[:5]) + (", ..." if len(found) > 5 else "")
         raise DataError(f"label {name!r}: must have exactly two values, got {len(found)}: {shown}")
     if config.positive is not None:
         if config.positive not in found:
@@ -333,5 +333,5 @@ def _refuse(faults: Faults, bad: np.ndarray, chunk: pl.Series, start: int, *, ru
 
 
 def _quoted(rule: str, values: pl.Series) -> pl.Series:
-    shown = values.fill_null("nothing").str.slice(0, _SHOWN)
+    shown = values.fill_null("nothing").str.slice(0, _SHOWN).str.replace_all(r"\p{Cc}", " ")  # in one line
     return pl.select(pl.concat_str([pl.lit(rule), shown])).to_series()
