@@ -20,7 +20,7 @@ from ctrsel.data.infer import check_columns
 from ctrsel.data.intake import open_raw
 from ctrsel.data.layouts import CATALOG, layout_schema
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.row_encoder import RowEncoder
+from ctrsel.data.row_encoder import RowEncoder, one_after_another
 from ctrsel.data.row_roles import read_roles, window
 from ctrsel.data.split import assign
 from ctrsel.data.store import file_digests, locked, memory_bytes, scratch_folder, store_facts
@@ -102,6 +102,7 @@ def ingest(
             young=young,
             future=future,
         )
+        order, splits = one_after_another(rows)
         facts = {
             "schema": found.to_dict(),
             "label_values": sorted(roles.values),
@@ -123,7 +124,8 @@ def ingest(
                 raw=raw,
                 schema=found,
                 roles=roles,
-                rows=rows,
+                order=order,
+                splits=splits,
                 memory=memory,
                 scratch=scratch,
                 writer=Writer(folder=folder),

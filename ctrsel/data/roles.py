@@ -34,15 +34,21 @@ __all__ = [
 
 _POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
 _NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
+_PIECE = 1 << 20  # rows looked at together
 _SHOWN = 200  # rejected values are written down with their text; longer ones are cut
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def coded_places(coded: Coded, column: int = 0) -> np.ndarray:
-    """Return the place of each row's text in `coded.texts`, int64 `[N]`, -1 where missing."""
+    """Return the place of each row's text in `coded.texts`, `[N]` of the smallest signed integers; -1 where missing."""
     lut = np.append(coded.places.astype(np.int64), np.int64(NONE))
     lut[lut == int(NONE)] = -1
-    return np.asarray(np.take(lut, coded.ids[column], mode="clip"))
+    lut = lut.astype(np.min_scalar_type(-len(coded.texts) - 1))
+    ids = coded.ids[column]
+    out = np.empty(len(ids), dtype=lut.dtype)
+    for start in range(0, len(ids), _PIECE):
+        out[start : start + _PIECE] = np.take(lut, ids[start : start + _PIECE], mode="clip")
+    return out
 
 
 def read_label(
@@ -89,7 +95,10 @@ def read_label(
 
         faults.add(none, f"label {name!r}: has no value", refuse=lacking)
     train = place[raw.parts["train"]]
-    counts = np.bincount(train[train >= 0], minlength=len(texts))
+    counts = np.zeros(len(texts), dtype=np.int64)
+    for start in range(0, len(train), _PIECE):
+        some = train[start : start + _PIECE]
+        counts += np.bincount(some[some >= 0], minlength=len(texts))
     known = np.flatnonzero(counts)
     if faults.rejects.tolerance > 0 and len(known) > 2:
         known = np.sort(np.argsort(-counts, kind="stable")[:2])

@@ -23,7 +23,7 @@ from ctrsel.data.writer import Writer
 from ctrsel.records.feature_set import OTHER
 from ctrsel.records.schema import Field, Schema
 
-__all__ = ["RowEncoder"]
+__all__ = ["RowEncoder", "one_after_another"]
 
 T = TypeVar("T")
 _MOST = 8  # vocabularies encoded at once
@@ -37,7 +37,8 @@ class RowEncoder:
         raw: The rows.
         schema: What their columns are.
         roles: Labels, times, groups, weights.
-        rows: Raw rows of each split.
+        order: Raw row of each row of the table, int64 `[n]`: the splits one after another.
+        splits: Which rows of the table are each split's.
         memory: Bytes that dictionaries may hold.
         scratch: A folder for what does not fit.
         writer: Where the arrays go.
@@ -46,7 +47,8 @@ class RowEncoder:
     raw: RawRows
     schema: Schema
     roles: Roles
-    rows: Mapping[str, np.ndarray]
+    order: np.ndarray
+    splits: Mapping[str, tuple[int, int]]
     memory: int
     scratch: Path
     writer: Writer
@@ -69,10 +71,6 @@ class RowEncoder:
                 moments[f.name] = float_moments(self.raw, f.name, train=self.train)
                 columns[f.name] = writer.plain(f"column_{i}", float_column(self.raw, f.name), order)
         names = [f.name for f in self.schema.fields]
-        splits, start = {}, 0
-        for name, of in self.rows.items():
-            splits[name] = (start, start + len(of))
-            start += len(of)
         return Table(
             encoder=Encoder(
                 schema=self.schema,
@@ -81,24 +79,21 @@ class RowEncoder:
                 moments={k: moments[k] for k in names if k in moments},
             ),
             columns={k: columns[k] for k in names},
-            labels=writer.keep("labels", roles.positive[order].astype(np.float32)[:, None]),
-            row=writer.keep("row", order.astype(np.int64)),
-            weight=None if roles.weight is None else writer.keep("weight", roles.weight[order]),
-            group=None if roles.group is None else writer.keep("group", roles.group[order]),
-            time=None if roles.time is None else writer.keep("time", roles.time[order]),
-            splits=splits,
+            labels=writer.plain(
+                "labels", roles.positive[:, None].view(np.uint8), order, lut=np.array([0, 1], dtype=np.float32)
+            ),
+            row=writer.keep("row", order),
+            weight=None if roles.weight is None else writer.plain("weight", roles.weight, order),
+            group=None if roles.group is None else writer.plain("group", roles.group, order),
+            time=None if roles.time is None else writer.plain("time", roles.time, order),
+            splits=self.splits,
             source=source,
         )
 
     @cached_property
-    def order(self) -> np.ndarray:
-        """Raw row of each row of the table, int64 `[n]`."""
-        return np.concatenate(list(self.rows.values()))
-
-    @cached_property
     def train(self) -> np.ndarray:
         """Whether a raw row is a training row, boolean `[N]`."""
-        return _mask(self.rows["train"], self.raw.n_rows)
+        return _mask(self.order[slice(*self.splits["train"])], self.raw.n_rows)
 
     def _vocabulary(
         self, fields: tuple[Field, ...], *, memory: int
@@ -140,6 +135,23 @@ class RowEncoder:
             stored = _mask(self.order, self.raw.n_rows)
             Tail.of(raw, codes, stored=stored, first_row=0).trimmed().save(self.writer.folder, number)
         return vocabulary, raw.edges, made
+
+
+def one_after_another(rows: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, tuple[int, int]]]:
+    """Join the rows of splits and forget them; return the whole, and where each split lies in it.
+
+    Examples:
+        >>> one_after_another({"train": np.array([0, 2, 3]), "test": np.array([1])})
+        (array([0, 2, 3, 1]), {'train': (0, 3), 'test': (3, 4)})
+    """
+    order = np.empty(sum(map(len, rows.values())), dtype=np.int64)
+    splits, start = {}, 0
+    for name in list(rows):
+        of = rows.pop(name)
+        splits[name] = (start, start + len(of))
+        start += len(of)
+        order[slice(*splits[name])] = of
+    return order, splits
 
 
 def _mask(rows: np.ndarray, n: int) -> np.ndarray:

@@ -46,11 +46,11 @@ class Writer:
 
         Args:
             name: The array's name.
-            values: `[N]`; with a lookup ids, of which those past its end mean its last entry.
+            values: `[N, ...]`; with a lookup ids, of which those past its end mean its last entry.
             rows: int64 `[n]`.
             lut: The value of each id.
         """
-        out = self.array(name, len(rows), values.dtype if lut is None else lut.dtype)
+        out = self.array(name, (len(rows), *values.shape[1:]), values.dtype if lut is None else lut.dtype)
         for start in range(0, len(rows), _PIECE):
             some = values[rows[start : start + _PIECE]]
             out[start : start + _PIECE] = some if lut is None else np.take(lut, some, mode="clip")
