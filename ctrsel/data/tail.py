@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from ctrsel.core.artifact import read_array
 from ctrsel.data.coding import NONE
@@ -15,7 +16,7 @@ from ctrsel.data.texts import SortedTexts
 from ctrsel.records.feature_set import OTHER
 from ctrsel.records.schema import Field
 
-__all__ = ["Tail", "TailField"]
+__all__ = ["Tail", "TailField", "merged"]
 
 _PIECE = 1_000_000  # rows
 
@@ -94,6 +95,30 @@ class Tail:
             )
         return Tail(fields=fields, texts=kept)
 
+    def joined(self, stays: np.ndarray, new: Tail) -> Tail:
+        """Return the tail of both, without the old texts that have a code now.
+
+        Args:
+            stays: Boolean `[v]`: this tail's texts that still have none.
+            new: The tail of further rows.
+        """
+        series = [*self.texts.keep(stays).chunks(_PIECE), *new.texts.chunks(_PIECE)]
+        texts = SortedTexts.of(pl.concat(series).unique()) if series else new.texts
+        of_old, of_new = (
+            np.concatenate([texts.find(s) for s in t.texts.chunks(_PIECE)] or [np.zeros(0)]) for t in (self, new)
+        )
+        fields: dict[str, TailField] = {}
+        for name, cells in self.fields.items():
+            kept, further = cells.pick(stays[cells.places]), new.fields[name]
+            fields[name] = TailField(
+                rows=np.concatenate([kept.rows, further.rows]),
+                items=None
+                if kept.items is None or further.items is None
+                else np.concatenate([kept.items, further.items]),
+                places=np.concatenate([of_old[kept.places], of_new[further.places]]).astype(np.uint32),
+            )
+        return Tail(fields=fields, texts=texts).trimmed()
+
     def trimmed(self) -> Tail:
         """Return the tail without texts that stand nowhere."""
         used = np.zeros(len(self.texts), dtype=bool)
@@ -126,3 +151,18 @@ class Tail:
             for i, f in enumerate(fields)
         }
         return Tail(fields=found, texts=SortedTexts.load(folder / f"tail_{number}.arrow"))
+
+
+def merged(
+    a: SortedTexts, counts_a: np.ndarray, b: SortedTexts, counts_b: np.ndarray
+) -> tuple[SortedTexts, np.ndarray]:
+    """Return the union of two sets of texts with their counts added."""
+    series = [*a.chunks(_PIECE), *b.chunks(_PIECE)]
+    if not series:
+        return a, counts_a
+    both = pl.DataFrame({"text": pl.concat(series), "count": np.concatenate([counts_a, counts_b]).astype(np.int64)})
+    added = both.group_by("text").sum()
+    texts = SortedTexts.of(added["text"])
+    counts = np.zeros(len(texts), dtype=np.int64)
+    counts[texts.find(added["text"])] = added["count"].to_numpy()
+    return texts, counts
