@@ -141,7 +141,7 @@ def numeric_values(series: pl.Series, *, place: str = "") -> pl.Series:
     if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
         return series.cast(pl.Float64).fill_nan(None)
     if isinstance(kind, pl.Datetime | pl.Duration):
-        per = {"ms": 1000.0, "us": 1.0, "ns": 0.001}[kind.time_unit or "us"]
+        per = {"ms": 1000.0, "us": 1.0, "ns": 0.001}[kind.time_unit]
         return series.to_physical().cast(pl.Float64) * per
     if kind.is_temporal():
         return series.to_physical().cast(pl.Float64)
@@ -170,7 +170,7 @@ def _json_array(text: str, *, otherwise: list[str]) -> list[str | None]:
     if any(isinstance(item, list | dict) for item in found):
         return list(otherwise)
     items = [item if item is None else str(item).lower() if isinstance(item, bool) else item for item in found]
-    lone = any("\ud800" <= character <= "\udfff" for item in items for character in (item or ""))
+    lone = any("\ud800" <= character <= "\udfff" for item in items if item is not None for character in item)
     return list(otherwise) if lone else items
 
 
