@@ -39,7 +39,7 @@ def boosted_bytes(table: Table, columns: TreeColumns, *, leaves: int) -> int:
         often = int((counts * min(1.0, _SAMPLE / total) >= _RARE).sum())
         bins += min(covered, often)
     cells = len(columns.owners)
-    return cells * (6 * train + 8 * valid) + 40 * train + leaves * bins * _ENTRY
+    return int(cells * (6 * train + 8 * valid) + 40 * train + leaves * bins * _ENTRY)
 
 
 def check_boosted_memory(table: Table, columns: TreeColumns, *, leaves: int) -> None:

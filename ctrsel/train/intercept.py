@@ -21,8 +21,8 @@ def log_odds(labels: np.ndarray, *, weight: np.ndarray | None = None) -> np.ndar
         weight: `[N]`, None for equal ones.
 
     Examples:
-        >>> log_odds(np.array([[1.0], [0], [0], [0]])).round(4).tolist()
-        [-1.0986]
+        >>> round(float(log_odds(np.array([[1.0], [0], [0], [0]]))[0]), 4)
+        -1.0986
     """
     total, positives = 0.0, np.zeros(labels.shape[1])
     for start in range(0, len(labels), _PIECE):
