@@ -87,18 +87,24 @@ class RawVocabulary:
             int64 `[v]` and the number of missing cells; a list has none.
         """
         n_raw = len(self.places)
-        raw = np.zeros(n_raw + 1, dtype=np.int64)
+        cells = sum(len(f.ids) for f in self.fields)
+        raw: np.ndarray = np.zeros(n_raw + 1, dtype=np.uint32 if cells < 2**32 else np.int64)
         for f in self.fields:
             picked = rows if f.offsets is None else np.repeat(rows, np.diff(f.offsets))
             for start in range(0, len(f.ids), CHUNK):
-                some = f.ids[start : start + CHUNK][picked[start : start + CHUNK]]
-                raw += np.bincount(np.minimum(some, n_raw), minlength=n_raw + 1)
+                some = np.minimum(f.ids[start : start + CHUNK][picked[start : start + CHUNK]], n_raw)
+                if n_raw < len(some):
+                    raw += np.bincount(some, minlength=n_raw + 1).astype(raw.dtype)
+                else:  # a count of all values for each chunk would take values times chunks
+                    np.add.at(raw, some, raw.dtype.type(1))
         missing = int(raw[n_raw])
-        known = self.places != NONE
-        missing += int(raw[:-1][~known].sum())
-        # Counts below 2**53 are exact in the float64 sums of a weighted bincount.
-        counts = np.bincount(self.places[known], weights=raw[:-1][known], minlength=len(self.texts))
-        return counts.astype(np.int64), missing
+        counts = np.zeros(len(self.texts), dtype=np.int64)
+        for start in range(0, n_raw, CHUNK):
+            places, found = self.places[start : start + CHUNK], raw[start : start + CHUNK][: n_raw - start]
+            known = places != NONE
+            missing += int(found[~known].sum())
+            np.add.at(counts, places[known], found[known].astype(np.int64))
+        return counts, missing
 
 
 def lookup(raw: RawVocabulary, codes: np.ndarray) -> np.ndarray:
@@ -110,7 +116,11 @@ def lookup(raw: RawVocabulary, codes: np.ndarray) -> np.ndarray:
     """
     # Empty texts stand past the end of `codes`, where the code of a missing value is.
     extended = np.append(codes, codes.dtype.type(MISSING))
-    return np.append(extended[np.minimum(raw.places, len(codes))], codes.dtype.type(MISSING))
+    out = np.full(len(raw.places) + 1, MISSING, dtype=codes.dtype)
+    for start in range(0, len(raw.places), CHUNK):
+        piece = slice(start, min(start + CHUNK, len(raw.places)))
+        out[piece] = np.take(extended, raw.places[piece], mode="clip")
+    return out
 
 
 def raw_vocabulary(

@@ -95,6 +95,11 @@ class RowEncoder:
         """Whether a raw row is a training row, boolean `[N]`."""
         return _mask(self.order[slice(*self.splits["train"])], self.raw.n_rows)
 
+    @cached_property
+    def stored(self) -> np.ndarray:
+        """Whether a raw row is in any split, boolean `[N]`."""
+        return _mask(self.order, self.raw.n_rows)
+
     def _vocabulary(
         self, fields: tuple[Field, ...], *, memory: int
     ) -> tuple[Vocabulary, Mapping[str, np.ndarray], dict[str, np.ndarray | Ragged]]:
@@ -132,8 +137,8 @@ class RowEncoder:
                 else self.writer.ragged(at, f.offsets, f.ids, self.order, lut=lut)
             )
         if self.writer.folder is not None and Tail.wanted(fields):
-            stored = _mask(self.order, self.raw.n_rows)
-            Tail.of(raw, codes, stored=stored, first_row=0).trimmed().save(self.writer.folder, number)
+            tail = Tail.of(raw, codes, stored=self.stored, first_row=0, scratch=scratch)
+            tail.trimmed().save(self.writer.folder, number)
         return vocabulary, raw.edges, made
 
 

@@ -60,7 +60,9 @@ class Tail:
         return all(f.kind != "numeric" and f.hash_buckets is None for f in fields)
 
     @staticmethod
-    def of(raw: RawVocabulary, codes: np.ndarray, *, stored: np.ndarray, first_row: int) -> Tail:
+    def of(
+        raw: RawVocabulary, codes: np.ndarray, *, stored: np.ndarray, first_row: int, scratch: Path | None = None
+    ) -> Tail:
         """Gather the tail of freshly coded rows.
 
         Args:
@@ -68,13 +70,18 @@ class Tail:
             codes: The code of each text `[v]`.
             stored: Boolean `[N]`: rows that are stored.
             first_row: Source number of raw row 0.
+            scratch: A folder for many texts (see `SortedTexts.join`).
         """
         other = codes == OTHER
-        kept = raw.texts.keep(other)
-        into = np.cumsum(other) - 1  # place among all texts to place among the kept ones
-        known = raw.places != NONE
+        kept = raw.texts.keep(other, scratch=scratch)
+        into = np.cumsum(other, dtype=np.uint32) - np.uint32(1)  # place among all texts to place among the kept ones
+        into[~other] = NONE
+        into = np.append(into, NONE)  # of what is missing
         lut = np.full(len(raw.places) + 1, NONE, dtype=np.uint32)
-        lut[:-1][known] = np.where(other[raw.places[known]], into[raw.places[known]], int(NONE)).astype(np.uint32)
+        for start in range(0, len(raw.places), _PIECE):
+            piece = slice(start, min(start + _PIECE, len(raw.places)))
+            lut[piece] = np.take(into, raw.places[piece], mode="clip")
+        del into, other
         fields: dict[str, TailField] = {}
         for f in raw.fields:
             rows, places = [], []
