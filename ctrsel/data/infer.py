@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, islice
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from ctrsel.records.schema import Field, Kind, Label, Schema
 
 __all__ = ["check_columns", "infer_fields", "infer_schema", "looks_numeric"]
 
+_FEW = 1_000  # rows
 _ENOUGH = 20  # a column of numbers with at most so many distinct ones is a category
 
 
@@ -137,12 +139,11 @@ def looks_numeric(chunks: Iterable[pl.Series]) -> bool:
         if chunk.dtype.is_numeric():
             values = chunk
         elif chunk.dtype == pl.String:
-            for piece in (chunk.head(1_000), chunk):  # most texts are told from numbers by a few
-                texts = piece.filter(piece != "")
-                values = texts.cast(pl.Float64, strict=False)
-                # Codes with leading zeros ("007") are names, not numbers.
-                if values.null_count() or texts.str.contains(r"^0\d").any():
-                    return False
+            texts = chunk.filter(chunk != "")
+            values = texts.cast(pl.Float64, strict=False)
+            # Codes with leading zeros ("007") are names, not numbers.
+            if values.null_count() or texts.str.contains(r"^0\d").any():
+                return False
         elif chunk.dtype == pl.Null:
             continue
         else:
@@ -183,4 +184,6 @@ def _field(raw: RawRows, name: str, config: FieldConfig, ingest: IngestConfig) -
 
 def _numeric(raw: RawRows, name: str) -> bool:
     texts = any(t == pl.String and not s.untyped for s in raw.shards for t in (s.schema[name],))
-    return not texts and looks_numeric(raw.chunks(name, part="train"))
+    # Most texts are told from numbers by the first few, so that the others are not read.
+    few = islice(raw.chunks(name, rows=_FEW, part="train"), 1)
+    return not texts and looks_numeric(chain(few, raw.chunks(name, part="train")))
