@@ -126,7 +126,7 @@ class IngestConfig:
     tolerance: float = 0.0  # at most this share of the rows may be rejected; they are written to a file with reasons
     max_cell: int = 1_000_000  # characters; a row with a longer cell is rejected
     growth: int | None = None  # append: at most so many new values a vocabulary and increment; None = no limit
-    memory_gb: float | None = None  # what ingest may hold; a quarter of the free memory
+    memory_gb: float | None = None  # what ingest may hold; an eighth of the free memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,14 +26,14 @@ REJECTS = "rejects.csv"
 
 
 def memory_bytes(settings: IngestConfig) -> int:
-    """Return the bytes that the dictionaries may hold: the setting, else a quarter of the memory that is free."""
+    """Return the bytes that the dictionaries may hold: the setting, else an eighth of the memory that is free."""
     if settings.memory_gb is not None:
         if settings.memory_gb <= 0:
             raise ConfigError(f"ingest.memory_gb: must be above 0, got {settings.memory_gb}")
         return int(settings.memory_gb * 2**30)
     import psutil
 
-    return int(psutil.virtual_memory().available) // 4
+    return int(psutil.virtual_memory().available) // 8
 
 
 @contextmanager
