@@ -303,7 +303,8 @@ class _Reader:
         schema = dict.fromkeys(self.names, pl.String)
         if not n:
             return pl.DataFrame(schema=schema)
-        data = self.buf if good == [(0, len(self.buf))] else b"".join(self.buf[start:end] for start, end in good)
+        parts = [self.buf[start:end] for start, end in good]  # no copy where it is all of it
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         if self.eol != 13 and f"\r{self.separator}".encode() in data:
             return None  # polars would drop a CR at the end of any cell
         if data.startswith(_MARK):  # polars would drop the mark, which is a text here
