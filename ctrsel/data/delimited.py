@@ -305,7 +305,8 @@ class _Reader:
             return pl.DataFrame(schema=schema)
         parts = [self.buf[start:end] for start, end in good]  # no copy where it is all of it
         data = parts[0] if len(parts) == 1 else b"".join(parts)
-        if self.eol != 13 and f"\r{self.separator}".encode() in data:
+        # One byte is found ten times as fast as two.
+        if self.eol != 13 and b"\r" in data and f"\r{self.separator}".encode() in data:
             return None  # polars would drop a CR at the end of any cell
         if data.startswith(_MARK):  # polars would drop the mark, which is a text here
             data = _MARK + data
