@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.errors import DataError
+from ctrsel.core.errors import ConfigError, DataError
 
 __all__ = [
     "MANIFEST",
     "atomic_folder",
     "atomic_text",
+    "check_place",
     "digest_arrays",
     "digest_file",
     "digest_json",
@@ -85,21 +86,24 @@ def atomic_folder(path: Path, *, manifest: Mapping[str, Any]) -> Iterator[Path]:
     whole new folder: the manifest is written and everything synced before the rename.
 
     Args:
-        path: Where the folder will stand; one that stands there is replaced.
+        path: Where the folder will stand; a saved one of the same format is replaced, behind a link where it lies.
         manifest: What the folder is; must hold `format` (name) and `version` (number).
 
     Yields:
         The folder to write into.
 
     Raises:
+        ConfigError: If a folder stands there that is anything else: what it holds would be lost.
         DataError: If the disk is full.
     """
-    path = path.absolute()
+    path = path.resolve() if path.is_symlink() else path.absolute()
+    check_place(path, format=manifest.get("format"))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f".{path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     partial.mkdir()
     try:
         yield partial
+        check_place(path, format=manifest.get("format"))
         (partial / MANIFEST).write_text(to_json(dict(manifest), indent=1) + "\n", encoding="utf-8")
         for file in partial.rglob("*"):
             _sync(file)
@@ -118,6 +122,30 @@ def atomic_folder(path: Path, *, manifest: Mapping[str, Any]) -> Iterator[Path]:
     except BaseException:
         _remove(partial)
         raise
+
+
+def check_place(path: Path, *, format: str | None = None) -> None:
+    """Refuse a place whose folder holds anything but what may be replaced there.
+
+    Args:
+        path: Where a saved folder will stand.
+        format: Of the folder; None if that is not known yet.
+
+    Raises:
+        ConfigError: If a folder stands there that is not empty, and is no saved folder, or one of another format.
+    """
+    if not path.is_dir():
+        return
+    held = sorted(p.name for p in path.iterdir())
+    if not held:
+        return
+    try:
+        kind = json.loads((path / MANIFEST).read_text(encoding="utf-8")).get("format")
+    except (OSError, ValueError, AttributeError):
+        kind = None
+    if not isinstance(kind, str) or format not in (None, kind):
+        what = f"is a saved {kind}" if isinstance(kind, str) else f"holds other files, such as {held[0]!r}"
+        raise ConfigError(f"{path}: this folder {what}, which would be lost; name a new one, or remove it first")
 
 
 def atomic_text(path: Path, text: str) -> None:

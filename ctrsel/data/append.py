@@ -7,7 +7,6 @@ moments stay those of the first ingest. The folder is the old one or the new one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.artifact import atomic_folder
+from ctrsel.core.artifact import atomic_folder, read_manifest
 from ctrsel.core.config import DataConfig, IngestConfig, LabelConfig, build
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
@@ -27,13 +26,20 @@ from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.roles import Moment, read_group, read_label, read_time, read_weight
 from ctrsel.data.row_roles import Roles, window
-from ctrsel.data.store import STORE, file_digests, locked, memory_bytes, scratch_folder, store_facts
+from ctrsel.data.store import (
+    STORE,
+    file_digests,
+    locked,
+    memory_bytes,
+    read_facts,
+    scratch_folder,
+    store_facts,
+    table_place,
+)
 from ctrsel.data.table import Table
 from ctrsel.data.tally import Tally
 
 __all__ = ["append"]
-
-_PIECE = 1_000_000  # rows
 
 
 def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None, as_of: str | None = None) -> Table:
@@ -55,6 +61,7 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
 
     Examples:
         >>> import tempfile
+        >>> import polars as pl
         >>> from ctrsel.data.ingest import ingest
         >>> days = pl.DataFrame({"ad": ["a", "b"] * 50, "day": [i // 10 for i in range(100)], "click": [0, 1, 1, 0] * 25})
         >>> from ctrsel.core.config import LabelConfig, SchemaConfig
@@ -65,7 +72,8 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         >>> first.n_rows, both.n_rows
         (60, 100)
     """
-    store = Path(store)
+    store = table_place(store)
+    read_manifest(store, format="ctrsel.table", version=2)
     with locked(store), scratch_folder(store) as scratch:
         table = Table.load(store)
         facts = _facts(store)
@@ -126,10 +134,9 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
 
 
 def _facts(store: Path) -> dict[str, Any]:
-    file = store / STORE
-    if not file.is_file():
+    found = read_facts(store)
+    if found is None:
         raise DataError(f"{store}: this table was not written by ingest, so nothing can be added to it")
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 

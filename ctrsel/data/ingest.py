@@ -23,7 +23,7 @@ from ctrsel.data.rejects import Rejects
 from ctrsel.data.row_encoder import RowEncoder, one_after_another
 from ctrsel.data.row_roles import read_roles, window
 from ctrsel.data.split import assign
-from ctrsel.data.store import file_digests, locked, memory_bytes, scratch_folder, store_facts
+from ctrsel.data.store import file_digests, locked, memory_bytes, scratch_folder, store_facts, table_place
 from ctrsel.data.table import Table
 from ctrsel.data.tally import Tally
 from ctrsel.data.writer import Writer
@@ -51,7 +51,8 @@ def ingest(
         split: How rows are divided where the data does not say.
         settings: How values become codes.
         seed: Of the split.
-        out: A folder to write the table into; its arrays are memory-mapped then, and `append` can add to it.
+        out: A folder to write the table into, or that holds a table to be replaced; its arrays are memory-mapped then,
+            and `append` can add to it.
         as_of: Rows after this time do not exist yet; a `DataConfig` may say it as well.
 
     Raises:
@@ -69,13 +70,14 @@ def ingest(
     layout = data.format if isinstance(data, DataConfig) and data.format in CATALOG.names() else None
     if schema is None and layout is None:
         raise ConfigError("label: name the label column")
+    place = None if out is None else table_place(out)
     split, settings = split or SplitConfig(), settings or IngestConfig()
     as_of = as_of or (data.as_of if isinstance(data, DataConfig) else None)
     rejects = Rejects(tolerance=settings.tolerance)
-    with scratch_folder(out) as scratch:
+    with scratch_folder(place) as scratch:
         memory = memory_bytes(settings)
         raw = open_raw(
-            data, rejects=rejects, scratch=scratch, memory=memory, max_cell=settings.max_cell, digests=out is not None
+            data, rejects=rejects, scratch=scratch, memory=memory, max_cell=settings.max_cell, digests=place is not None
         )
         schema = schema if layout is None else layout_schema(layout, raw.columns, schema)
         assert schema is not None
@@ -131,14 +133,14 @@ def ingest(
                 writer=Writer(folder=folder),
             ).table(source=_name(data))
 
-        if out is None:
+        if place is None:
             table = encoded(None)
         else:
             manifest: dict[str, Any] = {}
-            with locked(Path(out)), atomic_folder(Path(out), manifest=manifest) as folder:
+            with locked(place), atomic_folder(place, manifest=manifest) as folder:
                 manifest |= encoded(folder).write_manifest(folder)
                 store_facts(folder, facts, rejects)
-            table = Table.load(Path(out))
+            table = Table.load(place)
     if rejects.rows:
         event("rejected", rows=rejects.rows, of=tally.read, reason=str(rejects.frame()["reason"][0]))
     event("encoded", rows=table.n_rows, fields=len(found.fields), values=table.encoder.n_values)

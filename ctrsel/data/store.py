@@ -12,17 +12,61 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ctrsel.core.artifact import to_json
+from ctrsel.core.artifact import check_place, to_json
 from ctrsel.core.config import IngestConfig
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.tally import Tally
 
-__all__ = ["REJECTS", "STORE", "file_digests", "locked", "memory_bytes", "read_tally", "scratch_folder", "store_facts"]
+__all__ = [
+    "REJECTS",
+    "STORE",
+    "file_digests",
+    "locked",
+    "memory_bytes",
+    "read_facts",
+    "read_tally",
+    "scratch_folder",
+    "store_facts",
+    "table_place",
+]
 
 STORE = "ingest.json"  # what an increment needs to know of a stored table
 REJECTS = "rejects.csv"
+_FACTS = (
+    "label_values",
+    "given",
+    "delay",
+    "split",
+    "settings",
+    "seed",
+    "next_row",
+    "until",
+    "temporal",
+    "files",
+    "tally",
+)
+
+
+def table_place(out: str | Path) -> Path:
+    """Return the folder that a user named for a table, `~` expanded and links followed, if a table may be written there.
+
+    Raises:
+        ConfigError: If something else stands there, or the process runs inside of it.
+    """
+    if not str(out):
+        raise ConfigError("out: name a folder for the table, got ''")
+    place = Path(out).expanduser().resolve()
+    if place.is_file():
+        raise ConfigError(f"{out}: is a file; name a folder for the table")
+    if not place.is_dir():
+        return place
+    here = Path.cwd()
+    if place == here or place in here.parents:
+        raise ConfigError(f"{out}: is the folder that this runs in, and would be replaced as a whole; name another one")
+    check_place(place, format="ctrsel.table")
+    return place
 
 
 def memory_bytes(settings: IngestConfig) -> int:
@@ -37,11 +81,11 @@ def memory_bytes(settings: IngestConfig) -> int:
 
 
 @contextmanager
-def scratch_folder(out: str | Path | None) -> Iterator[Path]:
+def scratch_folder(out: Path | None) -> Iterator[Path]:
     """Hold a folder for what does not fit in memory: beside the result, else where temporary files go."""
     beside = None
     if out is not None:
-        target = Path(out).absolute()
+        target = out.absolute()
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in target.parent.glob(f".{target.name}.scratch-*"):
             _sweep(stale)
@@ -70,10 +114,33 @@ def store_facts(folder: Path, facts: dict[str, Any], rejects: Rejects, *, before
         rejects.save(folder / REJECTS)
 
 
-def read_tally(store: Path) -> Tally | None:
-    """Return what became of the rows of a stored table, over all increments; None if ingest did not write it."""
+def read_facts(store: Path) -> dict[str, Any] | None:
+    """Return what `store_facts` wrote beside a table; None if ingest did not write it.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
     file = store / STORE
-    return Tally(**json.loads(file.read_text(encoding="utf-8"))["tally"]) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: expected JSON, got {error}") from error
+    lacking = [key for key in _FACTS if not isinstance(found, dict) or key not in found]
+    if lacking:
+        raise DataError(f"{file}: expected what ingest wrote, but {lacking[0]!r} is missing; the file was changed")
+    return dict(found)
+
+
+def read_tally(store: Path) -> Tally | None:
+    """Return what became of the rows of a stored table, over all increments; None if ingest did not write it.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    facts = read_facts(store)
+    return None if facts is None else Tally(**facts["tally"])
 
 
 def file_digests(raw: RawRows) -> dict[str, str]:

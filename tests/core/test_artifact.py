@@ -22,7 +22,7 @@ from ctrsel.core.artifact import (
     read_manifest,
     to_json,
 )
-from ctrsel.core.errors import DataError
+from ctrsel.core.errors import ConfigError, DataError
 
 HEAD = {"format": "toy", "version": 1}
 
@@ -154,6 +154,38 @@ def test_a_file_in_the_way_is_replaced(tmp_path: Path) -> None:
     write(path, "one")
     assert content(path) == "one"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
+    """Whoever mistypes a place must not lose what stands there."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    write(mine, "one")  # an empty folder may be filled
+    assert content(mine) == "one"
+    other = {**HEAD, "format": "other"}
+    with pytest.raises(ConfigError, match=r"mine: this folder is a saved toy, which would be lost"):
+        atomic_folder(mine, manifest=other).__enter__()
+    late: dict[str, object] = {}
+    with pytest.raises(ConfigError, match="is a saved toy"), atomic_folder(mine, manifest=late):
+        late |= other
+    for text in (None, "no JSON", '{"name": "app"}', "[]"):
+        (mine / MANIFEST).unlink(missing_ok=True)
+        if text is not None:
+            (mine / MANIFEST).write_text(text)
+        with pytest.raises(ConfigError, match=r"mine: this folder holds other files, such as '(sub|manifest.json)'"):
+            write(mine, "two")
+    assert content(mine) == "one"
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    write(tmp_path / "disk" / "thing", "one")
+    link = tmp_path / "thing"
+    link.symlink_to(tmp_path / "disk" / "thing")
+    write(link, "two")
+    assert link.is_symlink()
+    assert content(tmp_path / "disk" / "thing") == "two"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["disk", "thing"]
 
 
 def test_atomic_text(tmp_path: Path) -> None:
