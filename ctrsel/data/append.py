@@ -27,10 +27,12 @@ from ctrsel.data.rejects import Rejects
 from ctrsel.data.roles import Moment, read_group, read_label, read_time, read_weight
 from ctrsel.data.row_roles import Roles, window
 from ctrsel.data.store import (
+    REJECTS,
     STORE,
     file_digests,
     locked,
     memory_bytes,
+    note_rejects,
     read_facts,
     scratch_folder,
     store_facts,
@@ -92,19 +94,24 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         known, late = _known(raw, roles, facts, usable)
         usable &= ~(known | late)
         rejects.check(raw.n_rows + early)
+        again = {s.name for s in raw.shards if s.digest in _digests(facts)}
+        fresh = rejects.untold(store / REJECTS, files=again)
         tally = Tally(
             read=raw.n_rows + early,
             stored=int(usable.sum()),
-            rejected=rejects.rows,
+            rejected=fresh.rows,
             young=young,
             future=future,
-            known=int(known.sum()),
+            known=int(known.sum()) + rejects.rows - fresh.rows,
             late=int(late.sum()),
         )
         event("append", **tally.to_dict())
         if tally.late:
             event("late rows", rows=tally.late, advice="they are older than the newest stored row and were left out")
+        total = (Tally(**facts["tally"]) + tally).to_dict()
         if not tally.stored:
+            if fresh.rows:
+                note_rejects(store, {**facts, "tally": total}, fresh)
             return table
         increment = Increment(
             base=table,
@@ -122,14 +129,14 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
             "next_row": facts["next_row"] + raw.n_rows,
             "until": facts["until"] if roles.time is None else int(max(facts["until"], roles.time[usable].max())),
             "files": {**facts["files"], **file_digests(raw)},
-            "tally": (Tally(**facts["tally"]) + tally).to_dict(),
+            "tally": total,
             "increments": facts["increments"] + 1,
         }
         manifest: dict[str, Any] = {}
         with atomic_folder(store, manifest=manifest) as folder:
             written = increment.table(folder)
             manifest |= written.write_manifest(folder)
-            store_facts(folder, after, rejects, before=store)
+            store_facts(folder, after, fresh, before=store)
         return Table.load(store)
 
 
@@ -193,9 +200,14 @@ def _roles(
     )
 
 
+def _digests(facts: Mapping[str, Any]) -> set[str]:
+    """Return the digests of the files that were read before."""
+    return set(facts["files"].values()) - {""}
+
+
 def _known(raw: RawRows, roles: Roles, facts: Mapping[str, Any], usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the usable rows that are stored already, and those that come too late to be."""
-    seen = set(facts["files"].values()) - {""}
+    seen = _digests(facts)
     again = np.concatenate([np.full(s.rows, s.digest in seen) for s in raw.shards] or [np.zeros(0, dtype=bool)])
     if roles.time is None or facts["until"] is None:
         return usable & again, np.zeros_like(usable)

@@ -142,7 +142,7 @@ def ingest(
                 store_facts(folder, facts, rejects)
             table = Table.load(place)
     if rejects.rows:
-        event("rejected", rows=rejects.rows, of=tally.read, reason=str(rejects.frame()["reason"][0]))
+        event("rejected", rows=rejects.rows, of=tally.read)  # reasons hold values, which no log does
     event("encoded", rows=table.n_rows, fields=len(found.fields), values=table.encoder.n_values)
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,7 +88,31 @@ class Rejects:
         """Return all rejected rows in the order in which they were found."""
         return pl.concat(self.frames) if self.frames else pl.DataFrame(schema=_COLUMNS)
 
+    def untold(self, path: Path, *, files: Collection[str]) -> Rejects:
+        """Return those that a file of earlier rejects does not list, where files are read for the second time.
+
+        Args:
+            path: What `save` wrote, or no file.
+            files: Names of files that are what they were when those were written.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        if not self.rows or not files or not path.is_file():
+            return self
+        try:
+            told = pl.read_csv(path, schema=_COLUMNS)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path}: expected rejected rows as CSV, got {str(error).splitlines()[0][:200]}") from error
+        known = told.filter(pl.col("file").is_in(sorted(files)))
+        fresh = self.frame().join(known, on=list(_COLUMNS), how="anti", nulls_equal=True, maintain_order="left")
+        return Rejects(tolerance=self.tolerance, frames=[fresh] if fresh.height else [])
+
+    def text(self, *, header: bool = True) -> str:
+        """Return them as CSV."""
+        return self.frame().write_csv(include_header=header)
+
     def save(self, path: Path) -> None:
         """Write them as CSV, after what stands in the file already."""
         with path.open("ab") as file:
-            self.frame().write_csv(file, include_header=file.tell() == 0)
+            file.write(self.text(header=file.tell() == 0).encode())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ctrsel.core.artifact import check_place, to_json
+from ctrsel.core.artifact import atomic_text, check_place, to_json
 from ctrsel.core.config import IngestConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.raw import RawRows
@@ -25,6 +25,7 @@ __all__ = [
     "file_digests",
     "locked",
     "memory_bytes",
+    "note_rejects",
     "read_facts",
     "read_tally",
     "scratch_folder",
@@ -112,6 +113,14 @@ def store_facts(folder: Path, facts: dict[str, Any], rejects: Rejects, *, before
         shutil.copyfile(earlier, folder / REJECTS)
     if rejects.rows:
         rejects.save(folder / REJECTS)
+
+
+def note_rejects(store: Path, facts: dict[str, Any], rejects: Rejects) -> None:
+    """Write down what was rejected where nothing else changes; a kill in between leaves rows that are told once more."""
+    file = store / REJECTS
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    atomic_text(file, before + rejects.text(header=not before))
+    atomic_text(store / STORE, to_json(facts, indent=1) + "\n")
 
 
 def read_facts(store: Path) -> dict[str, Any] | None:

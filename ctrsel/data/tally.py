@@ -18,7 +18,8 @@ class Tally:
         rejected: Rows that break a rule; they are listed with their reasons.
         young: Rows whose outcome may still come (label delay); they are left for a later increment.
         future: Rows later than the time as of which the table is made.
-        known: Increments: rows not later than the newest stored one of a source that was read before.
+        known: Increments: rows not later than the newest stored one of a source that was read before, and rejected rows
+            of one that are listed already.
         late: Increments: such rows of a source that was not; they came too late and are not stored.
     """
 

@@ -202,6 +202,37 @@ def test_rejected_rows_are_kept_over_increments(tmp_path: Path) -> None:
     assert told["read"] == told["stored"] + told["rejected"] == 330
 
 
+def rows_of_files(folder: Path, **bad: str) -> None:
+    for i in range(5):
+        text = days(30, seed=i, start=30 * i).drop("h", "u").write_csv()
+        (folder / f"day{i}.csv").write_text(text + bad.get(f"day{i}", ""))
+
+
+def test_rejected_rows_of_files_that_come_again_are_told_once(tmp_path: Path) -> None:
+    """A nightly job names the files of several days."""
+    schema = SchemaConfig(label=LabelConfig(name="y"), time="t")
+    rows_of_files(tmp_path, day1="1,2\n", day3="broken\n")
+    path = tmp_path / "store"
+    ingest(f"{tmp_path}/day[012].csv", schema=schema, settings=IngestConfig(tolerance=0.1), out=path)
+    for _ in range(2):
+        append(path, f"{tmp_path}/day[1-3].csv")
+    append(path, f"{tmp_path}/day[1-4].csv")
+    rejects = pl.read_csv(path / REJECTS)
+    assert [Path(f).name for f in rejects["file"]] == ["day1.csv", "day3.csv"]
+    told = json.loads((path / STORE).read_text())["tally"]
+    assert (told["stored"], told["rejected"]) == (150, 2)
+
+
+def test_rejected_rows_are_told_where_nothing_else_is_new(tmp_path: Path) -> None:
+    path = store(tmp_path, settings=IngestConfig(tolerance=0.5))
+    digest = Table.load(path).digest
+    old = days(20, seed=1).with_columns(y=pl.when(pl.int_range(20) < 4).then(None).otherwise(pl.col("y")))
+    assert append(path, old).digest == digest
+    assert pl.read_csv(path / REJECTS)["row"].to_list() == [1, 2, 3, 4]
+    told = json.loads((path / STORE).read_text())["tally"]
+    assert (told["read"], told["stored"], told["rejected"], told["known"]) == (320, 300, 4, 16)
+
+
 def test_what_cannot_be_appended_is_said(tmp_path: Path) -> None:
     path = store(tmp_path)
     with pytest.raises(DataError, match="the store has a column 'b', which is missing here"):
