@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ _POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
 _NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
 _PIECE = 1 << 20  # rows looked at together
 _SHOWN = 200  # rejected values are written down with their text; longer ones are cut
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -204,14 +205,13 @@ def _whole_numbers(raw: RawRows, name: str) -> bool:
 
 def _micros(series: pl.Series) -> pl.Series:
     kind = series.dtype
-    if isinstance(kind, pl.Datetime):
-        if kind.time_zone:
-            series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return series.cast(pl.Datetime("us")).to_physical()
-    if kind == pl.Date:
-        return series.cast(pl.Datetime("us")).to_physical()
-    if kind.is_temporal():  # a time of day, a duration
-        return series.cast(pl.Duration("us") if kind == pl.Duration else pl.Int64, strict=False).to_physical()
+    if kind.is_temporal():
+        # By whole numbers: polars ends the process on a time that it cannot show, as of a damaged file.
+        unit = kind.time_unit if isinstance(kind, pl.Datetime | pl.Duration) else str(kind)
+        times, parts = {"Date": (86_400_000_000, 1), "ms": (1000, 1), "us": (1, 1)}.get(unit or "us", (1, 1000))
+        physical = series.to_physical().cast(pl.Int64)
+        far = (physical.abs() > (2**63 - 1) // times) | (physical == -(2**63))
+        return pl.select(pl.when(far).then(None).otherwise(physical * times // parts)).to_series().rename(series.name)
     if kind.is_numeric() or kind == pl.Null:
         return pl.Series(series.name, [None], dtype=pl.Int64).new_from_index(0, len(series))
     texts = canonical_text(series)
@@ -222,7 +222,7 @@ def _micros(series: pl.Series) -> pl.Series:
 
 def _parse(texts: pl.Series) -> pl.Series:
     """Read ISO 8601 texts as microseconds in UTC; what has an offset or `Z` is moved, what has none is UTC."""
-    zoned = texts.str.contains(r"(?:[zZ]|[+-]\d{2}:?\d{2})$") & texts.str.contains("[T ]")
+    zoned = texts.str.contains(r"[T ].*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$")
     plain = pl.Series(texts.name, [None] * len(texts), dtype=pl.Datetime("us"))
     for form in (
         "%Y-%m-%dT%H:%M:%S%.f",
@@ -237,6 +237,7 @@ def _parse(texts: pl.Series) -> pl.Series:
     moved = pl.Series(texts.name, [None] * len(texts), dtype=pl.Datetime("us"))
     if zoned.any():
         ended = texts.str.replace("[zZ]$", "+00:00").str.replace(" ", "T", literal=True)
+        ended = ended.str.replace(r"([+-]\d{2})$", "${1}:00")
         for form in ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%:z"):
             read = ended.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
             moved = moved.fill_null(read.dt.replace_time_zone(None))
@@ -244,8 +245,9 @@ def _parse(texts: pl.Series) -> pl.Series:
 
 
 def _whole(series: pl.Series) -> pl.Series:
-    if series.dtype.is_float():
-        return series.fill_nan(None).cast(pl.Int64, strict=False)
+    if series.dtype.is_float() or series.dtype.is_decimal():
+        whole = series.cast(pl.Int64, strict=False)  # half a second is not left out without a word
+        return pl.select(pl.when(series == whole.cast(series.dtype, strict=False)).then(whole)).to_series()
     if series.dtype.is_numeric() or series.dtype == pl.Null:
         return series.cast(pl.Int64, strict=False)
     return canonical_text(series).cast(pl.Int64, strict=False)
@@ -268,7 +270,9 @@ def as_moment(text: str, moment: Moment, *, place: str) -> int:
     found = _parse(pl.Series([text.strip()]))[0]
     if found is None:
         try:
-            found = int(datetime.fromisoformat(text).timestamp() * 1_000_000)
+            read = datetime.fromisoformat(text.strip())
+            # One without a zone is UTC, wherever this runs.
+            found = ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
         except ValueError:
             raise ConfigError(
                 f"{place}: must be a date or a time such as 2026-01-31 or 2026-01-31T12:00, got {text!r}"
@@ -332,11 +336,14 @@ def number_values(series: pl.Series) -> pl.Series:
 
 
 def _refuse(faults: Faults, bad: np.ndarray, chunk: pl.Series, start: int, *, rule: str, raw: RawRows) -> None:
+    # A time that is refused has no text.
+    plain = chunk.to_physical() if chunk.dtype.is_temporal() else chunk
+
     def sentence() -> str:
-        return f"{raw.place(int(bad[0]))} of {rule}, got {chunk[int(bad[0]) - start]!r}"
+        return f"{raw.place(int(bad[0]))} of {rule}, got {plain[int(bad[0]) - start]!r}"
 
     def reasons() -> pl.Series:
-        return _quoted(f"{rule}, got ", chunk.gather(bad - start).cast(pl.String, strict=False))
+        return _quoted(f"{rule}, got ", plain.gather(bad - start).cast(pl.String, strict=False))
 
     faults.add(bad, reasons, refuse=sentence)
 

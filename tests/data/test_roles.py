@@ -1,5 +1,8 @@
-from datetime import UTC, date, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
+from time import tzset
 
 import numpy as np
 import polars as pl
@@ -111,6 +114,7 @@ STAMP = int(NOON.replace(tzinfo=UTC).timestamp() * MICROS)
         pl.Series(["2026-01-31 12:00:00.500"]),
         pl.Series(["2026-01-31T13:00:00.5+01:00"]),
         pl.Series(["2026-01-31T12:00:00.500Z"]),
+        pl.Series(["2026-01-31 13:00:00.5+01"]),
         pl.Series(["2026-01-31T12:00:00.500"], dtype=pl.Categorical),
     ],
 )
@@ -146,6 +150,44 @@ def test_what_is_no_time_is_refused_or_rejected() -> None:
     assert [r.rsplit(" ", 1)[1] for r in held.rejects.frame()["reason"]] == ["yesterday", "nothing"]
     with pytest.raises(DataError, match="must hold times or numbers, got Boolean"):
         read_time(raw([True]), "x", faults(raw([True])))
+
+
+def test_times_of_day_and_durations_count_in_microseconds() -> None:
+    rows = raw(pl.Series([time(0, 0, 1)]), pl.Series([timedelta(milliseconds=3)], dtype=pl.Duration("ms")))
+    assert read_time(rows, "x", faults(rows))[0].tolist() == [MICROS, 3000]
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (pl.Series([1.5]), "1.5"),
+        (pl.Series(["1.5"]), "'1.5'"),
+        (pl.Series([Decimal("0.25")]), "Decimal('0.25')"),
+        (pl.Series([1e300]), "1e+300"),
+        (pl.Series([10**17]).cast(pl.Datetime("ms")), "100000000000000000"),
+        (pl.Series([2**30], dtype=pl.Int32).cast(pl.Date), "1073741824"),
+    ],
+)
+def test_a_time_that_would_be_changed_is_refused(column, shown) -> None:
+    """Half a second is not left out, and a year that no calendar holds ends in a sentence."""
+    rows = raw(column)
+    with pytest.raises(DataError, match=re.escape(f"must be a time or a whole number, got {shown}")):
+        read_time(rows, "x", faults(rows))
+    held = faults(rows, 0.9)
+    read_time(rows, "x", held)
+    assert held.bad.all()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_moment_does_not_depend_on_where_it_is_read(monkeypatch, zone: str) -> None:
+    monkeypatch.setenv("TZ", zone)
+    tzset()
+    try:
+        for text in ("20260131T120000.5", "2026-W05-6T12:00:00.5", "2026-01-31T12:00:00,5"):
+            assert as_moment(text, TIMES, place="data.as_of") == STAMP
+    finally:
+        monkeypatch.undo()
+        tzset()
 
 
 def test_moments_and_durations_that_users_write() -> None:
