@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ctrsel.data.synthetic._contract import Drift, Part
 from ctrsel.data.synthetic.block import BLOCK_ROWS
 from ctrsel.data.synthetic.categorical import Noise, Signal, Strong, Weak
 from ctrsel.data.synthetic.copies import Copy, Derived
@@ -11,6 +10,7 @@ from ctrsel.data.synthetic.lists import History, Tags
 from ctrsel.data.synthetic.numeric import Numeric
 from ctrsel.data.synthetic.outcome import Conversion
 from ctrsel.data.synthetic.pairs import Xor
+from ctrsel.data.synthetic.part import Drift, Part
 from ctrsel.data.synthetic.plain import Rare, RowId
 from ctrsel.data.synthetic.presets import (
     FAULTS,

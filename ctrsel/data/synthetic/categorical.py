@@ -8,8 +8,8 @@ import numpy as np
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.seeds import generator
-from ctrsel.data.synthetic._contract import Claim, Column, Drift, Moment, Part, Prepared, Root, World, between
 from ctrsel.data.synthetic.block import Block, Codes, Floats
+from ctrsel.data.synthetic.part import Claim, Column, Drift, Moment, Part, Prepared, Root, World, between
 from ctrsel.data.synthetic.popularity import Effects, Popularity, plant_effects
 
 __all__ = ["Categories", "Noise", "Signal", "Strong", "Weak"]

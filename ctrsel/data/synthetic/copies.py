@@ -8,9 +8,9 @@ import numpy as np
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.seeds import generator
-from ctrsel.data.synthetic._contract import Claim, Column, Moment, Part, Prepared, World, between
 from ctrsel.data.synthetic.block import Block, Codes, Floats
 from ctrsel.data.synthetic.categorical import Categories
+from ctrsel.data.synthetic.part import Claim, Column, Moment, Part, Prepared, World, between
 
 __all__ = ["Copy", "Derived"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.data.synthetic._contract import Column, Prepared, World
 from ctrsel.data.synthetic.block import BLOCK_ROWS, Block, Counts
 from ctrsel.data.synthetic.lattice import expit
 from ctrsel.data.synthetic.outcome import Outcome, draw_outcomes
+from ctrsel.data.synthetic.part import Column, Prepared, World
 from ctrsel.data.synthetic.render import column_series, column_type
 from ctrsel.data.synthetic.solve import solve_base
 from ctrsel.data.synthetic.truth import DriftTruth

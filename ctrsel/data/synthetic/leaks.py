@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.data.synthetic._contract import Claim, Column, Moment, Part, Prepared, World, between
 from ctrsel.data.synthetic.block import BLOCK_ROWS, Block, Bools, Counts, Floats
+from ctrsel.data.synthetic.part import Claim, Column, Moment, Part, Prepared, World, between
 from ctrsel.data.synthetic.truth import LeakTruth
 
 __all__ = ["FilledAfter", "GroupLeak", "LabelCopy", "OrderedId", "TargetEncoding", "ValueLeak"]

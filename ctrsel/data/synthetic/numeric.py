@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 
 from ctrsel.core.errors import ConfigError, unknown_name
-from ctrsel.data.synthetic._contract import Claim, Column, Drift, Moment, Part, Prepared, Root, World, between
 from ctrsel.data.synthetic.block import Block, Floats
 from ctrsel.data.synthetic.lattice import expit
+from ctrsel.data.synthetic.part import Claim, Column, Drift, Moment, Part, Prepared, Root, World, between
 
 __all__ = ["Numeric"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.data.synthetic._contract import Prepared
 from ctrsel.data.synthetic.block import Block, Floats
 from ctrsel.data.synthetic.lattice import Lattice, area, expit, log_loss_of
+from ctrsel.data.synthetic.part import Prepared
 from ctrsel.data.synthetic.solve import moments, own_spread
 from ctrsel.data.synthetic.truth import ConversionTruth
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.data.synthetic._contract import Claim, Column, Moment, Part, Prepared, Root, World
 from ctrsel.data.synthetic.block import Block, Codes, Floats
+from ctrsel.data.synthetic.part import Claim, Column, Moment, Part, Prepared, Root, World
 from ctrsel.data.synthetic.popularity import Popularity
 
 __all__ = ["Xor"]

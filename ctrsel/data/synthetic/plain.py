@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrsel.core.seeds import derive, uniform_hash
-from ctrsel.data.synthetic._contract import Claim, Column, Part, Prepared, World, between
 from ctrsel.data.synthetic.block import Block
+from ctrsel.data.synthetic.part import Claim, Column, Part, Prepared, World, between
 
 __all__ = ["Rare", "RowId", "shuffled"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ctrsel.core.errors import unknown_name
-from ctrsel.data.synthetic._contract import Drift, Part
 from ctrsel.data.synthetic.categorical import Noise, Signal, Strong, Weak
 from ctrsel.data.synthetic.copies import Copy, Derived
 from ctrsel.data.synthetic.leaks import FilledAfter, GroupLeak, LabelCopy, OrderedId, TargetEncoding, ValueLeak
@@ -13,6 +12,7 @@ from ctrsel.data.synthetic.lists import History, Tags
 from ctrsel.data.synthetic.numeric import Numeric
 from ctrsel.data.synthetic.outcome import Conversion
 from ctrsel.data.synthetic.pairs import Xor
+from ctrsel.data.synthetic.part import Drift, Part
 from ctrsel.data.synthetic.plain import Rare, RowId
 from ctrsel.data.synthetic.render import Texts
 from ctrsel.data.synthetic.setting import Clock, Sessions

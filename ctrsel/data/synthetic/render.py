@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from ctrsel.data.synthetic._contract import Column
+from ctrsel.data.synthetic.part import Column
 
 __all__ = ["Texts", "column_series", "column_type", "lists_as_json"]
 

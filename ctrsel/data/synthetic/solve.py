@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrsel.data.synthetic._contract import Claim, Moment, Prepared
 from ctrsel.data.synthetic.block import Floats
 from ctrsel.data.synthetic.lattice import Complexes, Lattice, area, expit, information, log_loss_of
+from ctrsel.data.synthetic.part import Claim, Moment, Prepared
 from ctrsel.data.synthetic.truth import FieldTruth, PairTruth, ValueTruth
 
 __all__ = ["Solution", "moments", "own_spread", "solve", "solve_base"]

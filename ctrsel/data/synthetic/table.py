@@ -17,11 +17,11 @@ import polars as pl
 from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.core.seeds import generator
-from ctrsel.data.synthetic._contract import Part, between
 from ctrsel.data.synthetic.block import BLOCK_ROWS
 from ctrsel.data.synthetic.drawing import Drawing
 from ctrsel.data.synthetic.outcome import Conversion, solve_conversion
 from ctrsel.data.synthetic.output import in_chunks, lazy_frame, write_file
+from ctrsel.data.synthetic.part import Part, between
 from ctrsel.data.synthetic.render import Texts
 from ctrsel.data.synthetic.setting import Clock, Sessions
 from ctrsel.data.synthetic.solve import solve
