@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.data.canonical import canonical_text
 from ctrsel.data.sources import alike, dataset_files, guess_format, read_frame, read_source, source_paths
 
 FRAME = pl.DataFrame({"y": [0, 1], "a": ["x", "z"]})
@@ -146,7 +147,29 @@ def test_pandas_columns(column: pd.Series, dtype, expected) -> None:
     assert found.columns == ["a"]
 
 
+def test_a_value_among_others_has_the_text_it_has_alone() -> None:
+    """Rows are scored in frames whose columns are not as mixed as those of training."""
+    day = pd.Timestamp("2024-01-01T12:30")
+    values = [True, 1, 2.0, 1e20, Decimal("1.50"), day, day.tz_localize("Europe/Berlin"), "x", dt.date(2024, 1, 1)]
+    mixed = read_frame(pd.DataFrame({"a": pd.Series(values, dtype=object)}))["a"].to_list()
+    alone = [canonical_text(read_frame(pd.DataFrame({"a": [v]}))["a"])[0] for v in values]
+    assert mixed == alone
+    lists = read_frame(pd.DataFrame({"a": [[1, "x", None], [2.0, True], None]}))["a"]
+    assert lists.to_list() == [["1", "x", None], ["2", "true"], None]
+    large = read_frame(pd.DataFrame({"a": pd.Series([2**200, -5], dtype=object)}))["a"]
+    assert large.to_list() == [str(2**200), "-5"]
+
+
+def test_pandas_columns_without_a_form_are_named() -> None:
+    for values in ([1j, 2], pd.Series(["secret\ud800"], dtype=object)):
+        with pytest.raises(DataError, match=r"column 'a': must hold texts, .* holds something else") as told:
+            read_frame(pd.DataFrame({"a": values}))
+        assert "secret" not in str(told.value)
+
+
 def test_pandas_times_and_names() -> None:
+    zoned = read_frame(pd.DataFrame({"a": pd.to_datetime(["2024-07-01", None]).tz_localize("Europe/Berlin")}))["a"]
+    assert zoned.to_list() == [dt.datetime(2024, 6, 30, 22, tzinfo=dt.UTC), None]
     found = read_frame(pd.DataFrame({3: pd.to_datetime(["2024-01-01", None])}))
     assert found["3"].to_list() == [dt.datetime(2024, 1, 1), None]
     with pytest.raises(DataError, match="two columns named 'a'"):
