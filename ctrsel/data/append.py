@@ -29,6 +29,7 @@ from ctrsel.data.row_roles import Roles, window
 from ctrsel.data.store import (
     REJECTS,
     STORE,
+    check_settings,
     file_digests,
     locked,
     memory_bytes,
@@ -81,6 +82,7 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         facts = _facts(store)
         held = build(IngestConfig, facts["settings"], place=f"{store}/{STORE}: settings")
         settings = held if settings is None else settings
+        check_settings(settings)
         _steady(held, settings)
         rejects = Rejects(tolerance=settings.tolerance)
         memory = memory_bytes(settings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain, islice
+from typing import get_args
 
 import polars as pl
 
@@ -95,7 +97,7 @@ def infer_fields(raw: RawRows, config: SchemaConfig, ingest: IngestConfig, *, la
     taken = {label.name, config.time, config.weight, *config.ignore}
     names = [c for c in raw.columns if c not in taken and (config.infer or c in config.fields)]
     fields = tuple(_field(raw, name, config.fields.get(name, FieldConfig()), ingest) for name in names)
-    _check_sharing(fields)
+    fields = _shared(fields)
     return Schema(
         labels=(label,),
         fields=fields,
@@ -106,8 +108,11 @@ def infer_fields(raw: RawRows, config: SchemaConfig, ingest: IngestConfig, *, la
     )
 
 
-def _check_sharing(fields: tuple[Field, ...]) -> None:
-    """Refuse shared vocabularies that cannot be: of an unknown field, of one that shares in turn, or of other buckets."""
+def _shared(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Refuse shared vocabularies that cannot be: of an unknown field, of one that shares in turn, of other buckets.
+
+    The hash buckets of a shared vocabulary are those of the field that owns it.
+    """
     owners = {f.name: f for f in fields}
     for f in fields:
         if f.vocabulary == f.name:
@@ -123,6 +128,12 @@ def _check_sharing(fields: tuple[Field, ...]) -> None:
                 f"{place}: only categories, lists and log2 buckets can share a vocabulary, but {f.name!r} and "
                 f"{owner.name!r} have the buckets {f.bucket!r} and {owner.bucket!r}"
             )
+        if f.hash_buckets not in (None, owner.hash_buckets):
+            raise ConfigError(
+                f"{place}: fields that share a vocabulary share its hash buckets, but {f.name!r} has {f.hash_buckets} "
+                f"and {owner.name!r} has {owner.hash_buckets or 'none'}"
+            )
+    return tuple(replace(f, hash_buckets=owners[f.vocabulary].hash_buckets) for f in fields)
 
 
 def looks_numeric(chunks: Iterable[pl.Series]) -> bool:
@@ -156,6 +167,9 @@ def looks_numeric(chunks: Iterable[pl.Series]) -> bool:
 
 def _field(raw: RawRows, name: str, config: FieldConfig, ingest: IngestConfig) -> Field:
     kind: Kind
+    for key, known in (("kind", get_args(Kind)), ("bucket", ("log2", "quantile", "none"))):
+        if getattr(config, key) not in (None, *known):
+            raise unknown_name(key, str(getattr(config, key)), known, place=f"schema.fields.{name}")
     if config.kind is not None:
         kind = config.kind
     elif any(isinstance(t, pl.List | pl.Array) for t in raw.types(name)):
@@ -167,6 +181,10 @@ def _field(raw: RawRows, name: str, config: FieldConfig, ingest: IngestConfig) -
     bucket = (config.bucket or ingest.numeric_bucket) if kind == "numeric" else None
     if config.bucket is not None and kind != "numeric":
         raise ConfigError(f"schema.fields.{name}.bucket: belongs to numeric fields, but the kind is {kind!r}")
+    if config.bins is not None and bucket != "quantile":
+        raise ConfigError(f"schema.fields.{name}.bins: belongs to quantile buckets, but the bucket is {bucket!r}")
+    if config.max_length is not None and kind not in ("multivalued", "sequence"):
+        raise ConfigError(f"schema.fields.{name}.max_length: belongs to lists, but the kind is {kind!r}")
     return Field(
         name=name,
         kind=kind,

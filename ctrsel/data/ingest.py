@@ -23,7 +23,15 @@ from ctrsel.data.rejects import Rejects
 from ctrsel.data.row_encoder import RowEncoder, one_after_another
 from ctrsel.data.row_roles import read_roles, window
 from ctrsel.data.split import assign
-from ctrsel.data.store import file_digests, locked, memory_bytes, scratch_folder, store_facts, table_place
+from ctrsel.data.store import (
+    check_settings,
+    file_digests,
+    locked,
+    memory_bytes,
+    scratch_folder,
+    store_facts,
+    table_place,
+)
 from ctrsel.data.table import Table
 from ctrsel.data.tally import Tally
 from ctrsel.data.writer import Writer
@@ -72,6 +80,7 @@ def ingest(
         raise ConfigError("label: name the label column")
     place = None if out is None else table_place(out)
     split, settings = split or SplitConfig(), settings or IngestConfig()
+    check_settings(settings)
     as_of = as_of or (data.as_of if isinstance(data, DataConfig) else None)
     rejects = Rejects(tolerance=settings.tolerance)
     with scratch_folder(place) as scratch:

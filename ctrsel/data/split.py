@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ctrsel.core.config import SplitConfig
-from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.core.seeds import uniform_hash
 
 __all__ = ["assign"]
 
+_RULES = ("files", "hash", "stratified", "time", "group")
 _PIECE = 1 << 20  # rows looked at together
 
 
@@ -60,6 +61,8 @@ def assign(
         >>> [k for k in parts], abs(len(parts["valid"]) - 100) < 40
         (['train', 'valid', 'test'], True)
     """
+    if config.use not in _RULES:
+        raise unknown_name("rule", config.use, _RULES, place="split.use")
     for name, share in (("valid", config.valid), ("test", config.test)):
         if not 0 < share < 1 and name not in origin:
             raise ConfigError(

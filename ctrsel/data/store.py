@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from ctrsel.data.tally import Tally
 __all__ = [
     "REJECTS",
     "STORE",
+    "check_settings",
     "file_digests",
     "locked",
     "memory_bytes",
@@ -70,11 +72,23 @@ def table_place(out: str | Path) -> Path:
     return place
 
 
+def check_settings(settings: IngestConfig) -> None:
+    """Refuse settings that are no settings of anything.
+
+    Raises:
+        ConfigError: With the setting, its rule and its value.
+    """
+    if settings.max_cell < 1:
+        raise ConfigError(f"ingest.max_cell: must be at least 1 character, got {settings.max_cell}")
+    if settings.growth is not None and settings.growth < 0:
+        raise ConfigError(f"ingest.growth: must be at least 0 values, got {settings.growth}")
+
+
 def memory_bytes(settings: IngestConfig) -> int:
     """Return the bytes that the dictionaries may hold: the setting, else an eighth of the memory that is free."""
     if settings.memory_gb is not None:
-        if settings.memory_gb <= 0:
-            raise ConfigError(f"ingest.memory_gb: must be above 0, got {settings.memory_gb}")
+        if not 0 < settings.memory_gb < math.inf:
+            raise ConfigError(f"ingest.memory_gb: must be a number above 0, got {settings.memory_gb}")
         return int(settings.memory_gb * 2**30)
     import psutil
 

@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
-from ctrsel.core.config import IngestConfig, LabelConfig, SchemaConfig
-from ctrsel.core.errors import DataError
+from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaConfig
+from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.infer import infer_fields, infer_schema, looks_numeric
 from ctrsel.data.raw import RawRows, Shard
 from ctrsel.records.schema import Label
@@ -63,3 +63,31 @@ def test_types_may_differ_between_shards() -> None:
 def test_a_frame_needs_labels() -> None:
     with pytest.raises(DataError, match=r"label 'y': every row needs a label, but row 2 has none \(1 such rows\)"):
         infer_schema(pl.DataFrame({"a": [1, 2], "y": [1, None]}), CONFIG, IngestConfig())
+
+
+def fields_of(**fields: FieldConfig):
+    frame = pl.DataFrame({"c": ["x", "y"], "a": ["x", "z"], "y": [0, 1]})
+    return infer_schema(frame, SchemaConfig(label=LabelConfig(name="y"), fields=fields), IngestConfig()).fields
+
+
+def test_a_shared_vocabulary_has_the_buckets_of_its_owner() -> None:
+    """Also where the field that shares stands before the one that owns."""
+    found = fields_of(c=FieldConfig(vocabulary="a"), a=FieldConfig(hash_buckets=5))
+    assert [f.hash_buckets for f in found] == [5, 5]
+    for owner, said in ((None, "none"), (7, "7")):
+        with pytest.raises(ConfigError, match=rf"c\.vocabulary: .* but 'c' has 5 and 'a' has {said}"):
+            fields_of(c=FieldConfig(vocabulary="a", hash_buckets=5), a=FieldConfig(hash_buckets=owner))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (FieldConfig(kind="number"), "unknown kind 'number'.* Known: categorical, multivalued, numeric, sequence"),
+        (FieldConfig(bucket="log"), "unknown bucket 'log'; did you mean 'log2'"),
+        (FieldConfig(bins=4), r"schema\.fields\.a\.bins: belongs to quantile buckets, but the bucket is None"),
+        (FieldConfig(max_length=4), r"schema\.fields\.a\.max_length: belongs to lists, but the kind is 'categorical'"),
+    ],
+)
+def test_what_a_field_cannot_have_is_refused(config: FieldConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fields_of(a=config)

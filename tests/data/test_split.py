@@ -116,6 +116,7 @@ def test_the_seed_decides(rule: str) -> None:
     ("config", "less", "message"),
     [
         (SplitConfig(use="files"), {}, r"split\.use: 'files' needs a valid file in data\.valid"),
+        (SplitConfig(use="tme"), {}, r"split\.use: unknown rule 'tme'; did you mean 'time'"),
         (SplitConfig(use="time"), {"time": None}, r"'time' needs schema\.time"),
         (SplitConfig(use="group"), {"group": None}, r"'group' needs schema\.group"),
         (SplitConfig(valid=0.0), {}, r"split\.valid: must be a share between 0 and 1 .* got 0\.0"),

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ctrsel.core.config import LabelConfig, SchemaConfig
+from ctrsel.core.config import IngestConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.append import append
 from ctrsel.data.ingest import ingest
@@ -86,3 +86,20 @@ def test_damaged_facts_are_refused(tmp_path: Path, text: str, why: str) -> None:
     for read in (lambda: append(tmp_path / "store", frame(50, start=200)), lambda: read_tally(tmp_path / "store")):
         with pytest.raises(DataError, match=why):
             read()
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ({"max_cell": 0}, "max_cell: must be at least 1 character, got 0"),
+        ({"growth": -1}, "growth: must be at least 0 values, got -1"),
+        ({"memory_gb": float("nan")}, "memory_gb: must be a number above 0, got nan"),
+        ({"memory_gb": float("inf")}, "memory_gb: must be a number above 0, got inf"),
+    ],
+)
+def test_settings_of_nothing_are_refused(tmp_path: Path, setting, why: str) -> None:
+    with pytest.raises(ConfigError, match=f"ingest.{why}"):
+        ingest(frame(), schema=SCHEMA, settings=IngestConfig(**setting))
+    ingest(frame(), schema=SCHEMA, out=tmp_path / "store")
+    with pytest.raises(ConfigError, match=f"ingest.{why}"):
+        append(tmp_path / "store", frame(50, start=200), settings=IngestConfig(**setting))
