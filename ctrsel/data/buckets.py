@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from ctrsel.core.errors import DataError
 
-__all__ = ["NO_BUCKET", "bucket_ids", "bucket_texts", "quantile_edges"]
+__all__ = ["NO_BUCKET", "bucket_ids", "bucket_texts", "moments", "quantile_edges"]
+
+_PIECE = 1 << 20  # values summed together
 
 NO_BUCKET = -(2**62)  # the bucket of a missing value; -1 is the bucket of a count of -1
 
 
-def quantile_edges(values: np.ndarray, *, bins: int) -> np.ndarray:
+def quantile_edges(values: np.ndarray, *, bins: int, in_place: bool = False) -> np.ndarray:
     """Return increasing inner edges so that each bucket holds about as many training rows as another.
 
     Heavy single values (a count of 0 in most rows) get a bucket of their own: an edge stands at the value and one
@@ -20,6 +25,7 @@ def quantile_edges(values: np.ndarray, *, bins: int) -> np.ndarray:
     Args:
         values: Training values without missing ones, float64 `[n]`; infinite ones do not move the edges.
         bins: How many buckets at most, at least 2.
+        in_place: Sort the values where they are rather than a copy of them.
 
     Returns:
         float64 `[<= bins - 1]`, strictly increasing; bucket k holds edges[k-1] <= x < edges[k].
@@ -30,21 +36,75 @@ def quantile_edges(values: np.ndarray, *, bins: int) -> np.ndarray:
         >>> quantile_edges(np.array([0.0] * 90 + list(range(1, 11))), bins=3).tolist()
         [1.0, 6.0]
     """
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return np.zeros(0)
-    points, counts = np.unique(values, return_counts=True)
-    if len(points) <= bins:
-        return points[1:].astype(np.float64)
-    heavy = np.flatnonzero(counts > len(values) / bins)
-    edges = [points[j] for h in heavy for j in (h, h + 1) if 0 < j < len(points)]
-    left = bins - 1 - len(set(edges))
-    rest = np.setdiff1d(np.arange(len(points)), heavy)
-    if left > 0 and len(rest) > 1:
-        mass = np.cumsum(counts[rest]) / counts[rest].sum()
-        cut = np.searchsorted(mass, np.arange(1, left + 1) / (left + 1), side="left") + 1
-        edges += [points[rest[c]] for c in cut if c < len(rest)]
-    return np.unique(np.asarray(edges, dtype=np.float64))[: bins - 1]
+    ordered = values if np.isfinite(values).all() else values[np.isfinite(values)]
+    ordered = ordered.astype(np.float64, copy=not in_place and ordered is values)
+    ordered.sort()
+    n = len(ordered)
+    few: list[float] = []
+    at = 0
+    while at < n and len(few) <= bins:
+        few.append(float(ordered[at]))
+        at = _after(ordered, at)
+    if len(few) <= bins:
+        return np.array(few[1:])
+    edges: set[float] = set()
+    heavy: list[
+        tuple[int, int]
+    ] = []  # where runs of more than a bucket's share lie; such a run has one of these places
+    for value in np.unique(ordered[:: n // bins]).tolist():
+        start, stop = int(np.searchsorted(ordered, value)), int(np.searchsorted(ordered, value, side="right"))
+        if stop - start > n / bins:
+            heavy.append((start, stop))
+            edges |= {float(ordered[j]) for j in (start, stop) if 0 < j < n}
+    rest = n - sum(stop - start for start, stop in heavy)
+    left = bins - 1 - len(edges)
+    for quantile in np.arange(1, left + 1) / (left + 1):
+        rank = min(max(int(quantile * rest), 1), rest)
+        while rank > 1 and (rank - 1) / rest >= quantile:
+            rank -= 1
+        while rank < rest and rank / rest < quantile:
+            rank += 1
+        at = rank - 1  # among the others; now among all, then behind the run that it is in
+        for start, stop in heavy:
+            at += stop - start if at >= start else 0
+        at = _after(ordered, at) if at < n else n
+        for start, stop in heavy:
+            at = stop if at == start else at
+        if at < n:
+            edges.add(float(ordered[at]))
+    return np.array(sorted(edges))[: bins - 1]
+
+
+def _after(ordered: np.ndarray, at: int) -> int:
+    """Return the place of the first larger value than that at a place."""
+    return int(np.searchsorted(ordered, ordered[at], side="right"))
+
+
+def moments(values: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of the values that float32 can hold; 0 and 1 where they tell nothing.
+
+    They are summed a piece at a time, so that nothing as large as the values is made.
+
+    Args:
+        values: float64 `[n]`.
+
+    Examples:
+        >>> moments(np.array([1.0, 3.0, np.nan, 1e300]))
+        (2.0, 1.0)
+    """
+    most = float(np.finfo(np.float32).max)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for start in range(0, len(values), _PIECE):
+            some = values[start : start + _PIECE]
+            yield some[np.abs(some) <= most]
+
+    n = sum(len(some) for some in pieces())
+    if not n:
+        return 0.0, 1.0
+    mean = math.fsum(float(some.sum()) for some in pieces()) / n
+    spread = math.sqrt(math.fsum(float(((some - mean) ** 2).sum()) for some in pieces()) / n)
+    return mean, spread if spread > 0 else 1.0
 
 
 def bucket_ids(values: np.ndarray, *, edges: np.ndarray | None) -> np.ndarray:

@@ -13,7 +13,7 @@ import polars as pl
 
 from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
 from ctrsel.core.errors import DataError
-from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
+from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, moments, quantile_edges
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
 from ctrsel.data.text_rows import TextPlan
 from ctrsel.data.vocabulary import Vocabulary, fit_vocabulary, smallest_uint
@@ -256,7 +256,7 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
     texts: dict[str, list[pl.Series]] = {}
     orders: dict[str, dict[str, float]] = {}
     edges: dict[str, np.ndarray] = {}
-    moments: dict[str, tuple[float, float]] = {}
+    scales: dict[str, tuple[float, float]] = {}
     minimum: dict[str, int] = {}
     buckets: dict[str, int | None] = {}
     sensitive = {f.vocabulary for f in schema.fields if f.sensitive}
@@ -264,10 +264,7 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
         raw = frame[field.name]
         if field.is_float:
             values = numeric_values(raw).fill_null(float("nan")).to_numpy()
-            # What float32 cannot hold is missing when it is encoded.
-            finite = values[np.abs(values) <= float(np.finfo(np.float32).max)]
-            spread = float(finite.std()) if len(finite) else 1.0
-            moments[field.name] = (float(finite.mean()) if len(finite) else 0.0, spread if spread > 0 else 1.0)
+            scales[field.name] = moments(values)  # what float32 cannot hold is missing when it is encoded
             continue
         if field.kind == "numeric":
             values = numeric_values(raw).fill_null(float("nan")).to_numpy()
@@ -300,7 +297,7 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
         )
         for n, t in texts.items()
     }
-    return Encoder(schema=schema, vocabularies=vocabularies, edges=edges, moments=moments)
+    return Encoder(schema=schema, vocabularies=vocabularies, edges=edges, moments=scales)
 
 
 def _last(lists: pl.Series, field: Field) -> pl.Series:

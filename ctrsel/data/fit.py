@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
+from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, moments, quantile_edges
 from ctrsel.data.canonical import canonical_text, list_items
 from ctrsel.data.coding import NONE, Coded, code_columns
 from ctrsel.data.raw import RawRows
 from ctrsel.data.roles import number_values
+from ctrsel.data.scratch import mapped_arrays
 from ctrsel.data.texts import SortedTexts
 from ctrsel.records.feature_set import MISSING
 from ctrsel.records.schema import Field, Schema
@@ -147,10 +148,10 @@ def raw_vocabulary(
     found: dict[str, np.ndarray] = dict(edges or {})
     for f in fields:
         if f.bucket == "quantile" and f.name not in found:
-            values = _numbers(raw, f.name)[train]
-            found[f.name] = quantile_edges(values[~np.isnan(values)], bins=f.bins or 2)
+            values = _training_numbers(raw, f.name, train=train, memory=memory, scratch=scratch)
+            found[f.name] = quantile_edges(values, bins=f.bins or 2, in_place=True)
     if len(fields) == 1 and fields[0].kind == "numeric":
-        return _bucketed(name, fields[0], raw, edges=found.get(fields[0].name))
+        return _bucketed(name, fields[0], raw, edges=found.get(fields[0].name), memory=memory, scratch=scratch)
     columns: list[Callable[[], Iterator[pl.Series]]] = []
     offsets: list[np.ndarray | None] = []
     for f in fields:
@@ -181,45 +182,65 @@ def raw_vocabulary(
     )
 
 
-def _bucketed(name: str, f: Field, raw: RawRows, *, edges: np.ndarray | None) -> RawVocabulary:
+def _bucketed(
+    name: str, f: Field, raw: RawRows, *, edges: np.ndarray | None, memory: int, scratch: Path
+) -> RawVocabulary:
     """Code a numeric field by bucket, without a text a row."""
-    buckets = np.empty(raw.n_rows, dtype=np.int64)
+    ids = _held(raw.n_rows, np.dtype(np.uint32), memory=memory, scratch=scratch)
+    seen: dict[int, int] = {}
     start = 0
     for chunk in raw.chunks(f.name):
-        values = number_values(chunk).fill_null(float("nan")).to_numpy()
-        buckets[start : start + len(chunk)] = bucket_ids(values, edges=edges)
+        buckets = bucket_ids(number_values(chunk).fill_null(float("nan")).to_numpy(), edges=edges)
+        known = buckets != NO_BUCKET
+        distinct, where = _distinct(buckets[known])
+        lut = np.array([seen.setdefault(b, len(seen)) for b in distinct.tolist()], dtype=np.uint32)
+        into = ids[start : start + len(chunk)]
+        into[~known] = NONE
+        into[known] = lut[where]
         start += len(chunk)
-    known = buckets != NO_BUCKET
-    low = int(buckets[known].min()) if known.any() else 0
-    span = int(buckets[known].max()) - low + 1 if known.any() else 0
-    if span > 4 * len(buckets) + 1024:  # far apart, as a count of -1e15 is from one of 5
-        distinct, dense = np.unique(np.where(known, buckets, low), return_inverse=True)
-    else:
-        distinct, dense = np.arange(low, low + span), buckets - low
-    ids = np.where(known, dense, int(NONE)).astype(np.uint32)
-    used = np.zeros(len(distinct), dtype=bool)
-    used[ids[known]] = True
-    names = np.array(bucket_texts(distinct[used], edges=edges), dtype=object)
-    texts = SortedTexts.of(pl.Series(names.tolist(), dtype=pl.String))
-    places = np.full(len(distinct), NONE, dtype=np.uint32)
-    places[used] = texts.find(pl.Series(names.tolist(), dtype=pl.String))
+    values = np.array(list(seen), dtype=np.int64)
+    names = pl.Series(bucket_texts(values, edges=edges), dtype=pl.String)
+    texts = SortedTexts.of(names)
     return RawVocabulary(
         name=name,
         fields=(CodedField(field=f, ids=ids),),
-        places=places,
+        places=texts.find(names).astype(np.uint32),
         texts=texts,
         edges={} if edges is None else {f.name: edges},
-        order={str(t): float(b) for t, b in zip(names, distinct[used], strict=True)},
+        order=dict(zip(names.to_list(), values.astype(float).tolist(), strict=True)),
     )
 
 
-def _numbers(raw: RawRows, name: str) -> np.ndarray:
-    out = np.empty(raw.n_rows)
-    start = 0
+def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct integers in order and the place of each value there; without a sort where they lie close."""
+    low = int(values.min()) if len(values) else 0
+    span = int(values.max()) - low + 1 if len(values) else 0
+    if span > 4 * len(values) + 1024:  # far apart, as a count of -1e15 is from one of 5
+        return np.unique(values, return_inverse=True)
+    at = values - low
+    used = np.zeros(span, dtype=bool)
+    used[at] = True
+    return np.flatnonzero(used) + low, (np.cumsum(used) - 1)[at]
+
+
+def _held(n: int, dtype: np.dtype, *, memory: int, scratch: Path) -> np.ndarray:
+    """Return an array to fill, which is mapped from a file where it would take more than a quarter of the memory."""
+    if 4 * n * dtype.itemsize <= memory:
+        return np.empty(n, dtype=dtype)
+    return mapped_arrays([(n, dtype)], folder=scratch)[0]
+
+
+def _training_numbers(raw: RawRows, name: str, *, train: np.ndarray, memory: int, scratch: Path) -> np.ndarray:
+    """Read the training rows' numbers that are not missing, float64 `[m]`."""
+    out = _held(int(train.sum()), np.dtype(np.float64), memory=memory, scratch=scratch)
+    start = filled = 0
     for chunk in raw.chunks(name):
-        out[start : start + len(chunk)] = number_values(chunk).fill_null(float("nan")).to_numpy()
+        values = number_values(chunk).fill_null(float("nan")).to_numpy()
+        some = values[train[start : start + len(chunk)] & ~np.isnan(values)]
+        out[filled : filled + len(some)] = some
         start += len(chunk)
-    return out
+        filled += len(some)
+    return out[:filled]
 
 
 def _bucket_chunks(raw: RawRows, f: Field, edges: np.ndarray | None) -> Iterator[pl.Series]:
@@ -262,9 +283,9 @@ def _items(raw: RawRows, f: Field) -> Iterator[pl.Series]:
         yield canonical_text(items) if len(items) else pl.Series(f.name, [], dtype=pl.String)
 
 
-def float_column(raw: RawRows, name: str) -> np.ndarray:
+def float_column(raw: RawRows, name: str, *, memory: int, scratch: Path) -> np.ndarray:
     """Read a field that stays a float, float32 `[N]`; missing and infinite values are NaN."""
-    out = np.empty(raw.n_rows, dtype=np.float32)
+    out = _held(raw.n_rows, np.dtype(np.float32), memory=memory, scratch=scratch)
     start = 0
     for chunk in raw.chunks(name):
         with np.errstate(over="ignore"):
@@ -274,9 +295,6 @@ def float_column(raw: RawRows, name: str) -> np.ndarray:
     return out
 
 
-def float_moments(raw: RawRows, name: str, *, train: np.ndarray) -> tuple[float, float]:
+def float_moments(raw: RawRows, name: str, *, train: np.ndarray, memory: int, scratch: Path) -> tuple[float, float]:
     """Return mean and standard deviation of a float field's training values that float32 can hold."""
-    values = _numbers(raw, name)[train]
-    finite = values[np.abs(values) <= float(np.finfo(np.float32).max)]
-    spread = float(finite.std()) if len(finite) else 1.0
-    return (float(finite.mean()) if len(finite) else 0.0), (spread if spread > 0 else 1.0)
+    return moments(_training_numbers(raw, name, train=train, memory=memory, scratch=scratch))

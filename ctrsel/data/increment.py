@@ -89,7 +89,9 @@ class Increment:
         for f in base.schema.fields:
             if f.is_float:
                 columns[f.name] = writer.plain(
-                    f"column_{place[f.name]}", base.columns[f.name], float_column(raw, f.name)
+                    f"column_{place[f.name]}",
+                    base.columns[f.name],
+                    float_column(raw, f.name, memory=self.memory, scratch=self.scratch),
                 )
         bounds, start = {}, 0
         for name, rows in splits.items():

@@ -68,8 +68,11 @@ class RowEncoder:
             columns |= made
         for i, f in enumerate(self.schema.fields):
             if f.is_float:
-                moments[f.name] = float_moments(self.raw, f.name, train=self.train)
-                columns[f.name] = writer.plain(f"column_{i}", float_column(self.raw, f.name), order)
+                moments[f.name] = float_moments(
+                    self.raw, f.name, train=self.train, memory=self.memory, scratch=self.scratch
+                )
+                values = float_column(self.raw, f.name, memory=self.memory, scratch=self.scratch)
+                columns[f.name] = writer.plain(f"column_{i}", values, order)
         names = [f.name for f in self.schema.fields]
         return Table(
             encoder=Encoder(

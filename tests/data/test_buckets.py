@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrsel.core.errors import DataError
-from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, quantile_edges
+from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, moments, quantile_edges
 
 FINITE = st.floats(-1e12, 1e12) | st.integers(-5, 30).map(float)
 VALUES = st.lists(FINITE, min_size=1, max_size=60).map(np.array)
@@ -34,6 +34,40 @@ def test_quantile_edges_rise_and_are_few(values: np.ndarray, bins: int) -> None:
     ids = bucket_ids(values, edges=edges)
     assert set(ids) == set(range(len(edges) + 1))  # no bucket is empty in training
     assert np.array_equal(quantile_edges(np.random.default_rng(0).permutation(values), bins=bins), edges)
+
+
+def by_counting(values: np.ndarray, bins: int) -> np.ndarray:
+    """Edges from the distinct values and their counts, as the docstring says."""
+    points, counts = np.unique(values, return_counts=True)
+    if len(points) <= bins:
+        return points[1:]
+    heavy = np.flatnonzero(counts > len(values) / bins)
+    edges = [points[j] for h in heavy for j in (h, h + 1) if 0 < j < len(points)]
+    left = bins - 1 - len(set(edges))
+    rest = np.setdiff1d(np.arange(len(points)), heavy)
+    if left > 0 and len(rest) > 1:
+        mass = np.cumsum(counts[rest]) / counts[rest].sum()
+        cut = np.searchsorted(mass, np.arange(1, left + 1) / (left + 1)) + 1
+        edges += [points[rest[c]] for c in cut if c < len(rest)]
+    return np.unique(edges)[: bins - 1]
+
+
+@given(st.lists(FINITE | st.sampled_from([0.0, 1.0, 7.0]), min_size=1, max_size=80).map(np.array), st.integers(2, 12))
+def test_quantile_edges_are_those_of_the_counted_values(values: np.ndarray, bins: int) -> None:
+    given_ = values.copy()
+    assert np.array_equal(quantile_edges(values, bins=bins), by_counting(values, bins))
+    assert np.array_equal(values, given_)
+    assert np.array_equal(quantile_edges(values, bins=bins, in_place=True), by_counting(given_, bins))
+    assert np.array_equal(values, np.sort(given_))
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, 1e300]), max_size=50).map(np.array))
+def test_moments_are_of_what_float32_can_hold(values: np.ndarray) -> None:
+    finite = values[np.isfinite(values) & (np.abs(values) < 1e38)] if len(values) else values
+    mean, spread = moments(values)
+    assert mean == pytest.approx(finite.mean() if len(finite) else 0.0, rel=1e-9, abs=1e-9)
+    assert spread > 0
+    assert not len(finite) or spread == pytest.approx(finite.std() or 1.0, rel=1e-6, abs=1e-6) or finite.std() < 1e-6
 
 
 @given(VALUES, st.integers(2, 12), VALUES)
