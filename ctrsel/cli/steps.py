@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from ctrsel.cli.source import Source
 from ctrsel.cli.speak import Say, aligned
 
 if TYPE_CHECKING:
+    from ctrsel.core.config import RunConfig
     from ctrsel.data.table import Table
     from ctrsel.records.audit import Finding
 
@@ -80,18 +82,37 @@ def _append(source: Source, out: Path | None, say: Say) -> None:
     with say.session() as speaker:
         if out is None:
             raise ConfigError("--append: name the folder of the table with --out")
-        from ctrsel.data.append import append
+        from ctrsel.core.config import IngestConfig, build
+        from ctrsel.data.append import append, check_told, held_settings
         from ctrsel.data.table import Table
 
         speaker.place = str(out)
         before = Table.load(out)
         config = source.load(bare={"schema.label.name": before.schema.labels[0].name})
-        given = config.ingest if source.configured or source.tolerance is not None or source.assignments else None
+        flags = source.overrides()
+        if source.configured:
+            given = config.ingest
+            check_told(out, _told_by(config))
+        else:  # what is not said stays as it is in the store
+            said = {k.removeprefix("ingest."): v for k, v in flags.items() if k.startswith("ingest.")}
+            given = build(IngestConfig, {**asdict(held_settings(out)), **said}, place="ingest")
+            check_told(out, flags)
         table = append(out, config.data, settings=given)
         added = table.n_rows - before.n_rows
         grown = table.encoder.n_values - before.encoder.n_values
         end = f"{added:,} rows and {grown:,} values added to {out}" if added else f"nothing new for {out}"
         speaker.show(*_told(table, out=out, end=end, added={"rows": added, "values": grown}))
+
+
+def _told_by(config: RunConfig) -> dict[str, Any]:
+    """Return what a config says of columns and splits, as dotted keys."""
+    schema, label = config.schema, config.schema.label
+    told = {f"schema.label.{k}": v for k, v in asdict(label).items() if k != "positive" or v is not None}
+    told |= {f"schema.{role}": getattr(schema, role) for role in ("time", "group", "weight", "sampling_rate", "ignore")}
+    told |= {f"split.{k}": v for k, v in asdict(config.split).items()}
+    for name, field in schema.fields.items():
+        told |= {f"schema.fields.{name}.{k}": v for k, v in asdict(field).items() if v is not None}
+    return {**told, "seed": config.seed}
 
 
 def _told(

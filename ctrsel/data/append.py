@@ -8,7 +8,7 @@ moments stay those of the first ingest. The folder is the old one or the new one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from ctrsel.data.store import (
 from ctrsel.data.table import Table
 from ctrsel.data.tally import Tally
 
-__all__ = ["append"]
+__all__ = ["append", "check_told", "held_settings"]
 
 
 def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None, as_of: str | None = None) -> Table:
@@ -140,6 +140,43 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
             manifest |= written.write_manifest(folder)
             store_facts(folder, after, fresh, before=store)
         return Table.load(store)
+
+
+def held_settings(store: str | Path) -> IngestConfig:
+    """Return the settings that a store was made with.
+
+    Raises:
+        DataError: If the folder is no such store.
+    """
+    return build(IngestConfig, _facts(Path(store))["settings"], place=f"{store}/{STORE}: settings")
+
+
+def check_told(store: str | Path, told: Mapping[str, Any]) -> None:
+    """Refuse what a user says of columns and splits where the store says otherwise: an increment changes neither.
+
+    Args:
+        store: The folder of the table.
+        told: Dotted keys of a config (`schema.time`, `split.use`, `schema.fields.ad.kind`) and their values.
+
+    Raises:
+        ConfigError: Naming the key and both values.
+        DataError: If the folder is no such store.
+    """
+    facts, schema = _facts(Path(store)), Table.load(Path(store)).schema
+    held: dict[str, Any] = {
+        "seed": facts["seed"],
+        "schema.label.name": schema.labels[0].name,
+        "schema.label.positive": schema.labels[0].positive,
+        "schema.label.delay": facts["delay"],
+        **{f"schema.{role}": getattr(schema, role) for role in ("time", "group", "weight", "sampling_rate")},
+        **{f"split.{key}": value for key, value in facts["split"].items()},
+        **{f"schema.fields.{f.name}.{key}": value for f in schema.fields for key, value in asdict(f).items()},
+    }
+    for key, value in told.items():
+        if key in held and str(value) != str(held[key]):
+            raise ConfigError(f"{key}: the store was made with {held[key]!r} and keeps it, got {value!r}")
+        if key == "schema.ignore" and (fields := [n for n in value if n in schema.names and n != schema.group]):
+            raise ConfigError(f"schema.ignore: the store was made with the field {fields[0]!r} and keeps it")
 
 
 def _facts(store: Path) -> dict[str, Any]:

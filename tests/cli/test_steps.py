@@ -30,6 +30,49 @@ def test_ingest_saves_a_table_that_other_steps_take(ctrsel, here):
     assert again.json == direct.json
 
 
+def test_an_increment_keeps_what_the_store_was_made_with(ctrsel, here, clicks):
+    """What is not said stays; what is said otherwise is refused, not passed over."""
+    clicks.head(1000).write_csv("a.csv")
+    (here / "b.csv").write_text(clicks.slice(1000).write_csv() + "broken\n")
+    made = ctrsel("ingest", "a.csv", "-l", "click", "--min-count", "3", "--split", "hash", "--out", "t", "-q")
+    assert made.code == 0
+    for flags, why in (
+        (("--time", "hour"), "schema.time: the store was made with None and keeps it, got 'hour'"),
+        (("--split", "group"), "split.use: the store was made with 'hash' and keeps it, got 'group'"),
+        (("--label", "site"), "schema.label.name: the store was made with 'click' and keeps it, got 'site'"),
+        (("--ignore", "ad"), "schema.ignore: the store was made with the field 'ad' and keeps it"),
+        (("--min-count", "1"), "ingest.min_count: the store was made with 3 and keeps it, got 1"),
+        (("--set", "schema.fields.ad.kind=sequence"), "schema.fields.ad.kind: the store was made with 'categorical'"),
+    ):
+        said = ctrsel("ingest", "b.csv", "--append", "--out", "t", "-q", *flags)
+        assert (said.code, why in said.err) == (2, True), said.err
+    added = ctrsel("ingest", "b.csv", "--append", "--out", "t", "--tolerance", "0.1", "--split", "hash", "-q", "--json")
+    assert (added.code, added.json["rows"], added.json["tally"]["rejected"]) == (0, 1500, 1), added.err
+
+
+def test_a_config_of_other_columns_appends_nothing(ctrsel, here, small_run):
+    assert ctrsel("ingest", small_run, "--out", "t", "-q").code == 0
+    again = ctrsel("ingest", small_run, "--append", "--out", "t", "-q")
+    assert (again.code, "nothing new for t" in again.out) == (0, True), again.err
+    said = ctrsel("ingest", small_run, "--append", "--out", "t", "-q", "--set", "schema.label.delay=7d")
+    assert (said.code, "schema.label.delay: the store was made with None and keeps it, got '7d'" in said.err) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize("command", ["ingest", "audit"])
+def test_a_folder_of_other_things_is_not_replaced(ctrsel, here, command):
+    mine = here / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    for out in (mine, "."):
+        said = ctrsel(command, "clicks.parquet", "-l", "click", "--ignore", "id", "--out", out, "-q")
+        assert (said.code, said.err.count("\n")) == (2, 1), said.err
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    assert (here / "clicks.csv").is_file()
+
+
 def test_rank_writes_field_score_rank(ctrsel, here):
     for name, read in (("r.parquet", pl.read_parquet), ("r.csv", pl.read_csv), ("r.arrow", pl.read_ipc)):
         said = ctrsel("rank", "clicks.parquet", "--label", "click", "--out", name, "-q")
