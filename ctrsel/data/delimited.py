@@ -265,7 +265,7 @@ class _Reader:
                     low, high, line, number = loops.find_row(buf, start, self.limits(), line, start + error.start)
                     bad = self.buf[low:high]
                     down, reason = undecodable(bad, encoding=self.encoding) or (0, "must be text")
-                    if self.rejects_nothing:
+                    if self.faults.rejects.tolerance == 0:
                         self.refuse(f"line {line + down} {reason}")
                     self.faults.add(row=before + number, line=line, reason=reason)
                     good.append((start, low))
@@ -276,10 +276,6 @@ class _Reader:
             good.append((start, end))
             n += row - before
         return good, n
-
-    @property
-    def rejects_nothing(self) -> bool:
-        return self.faults.rejects.tolerance == 0
 
     def reason(self, kind: int, detail: int) -> str:
         """Say what is wrong with a row, as a clause; no cell is quoted, since it may be a sensitive one."""
