@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from ctrsel.api.plan import plan
+from ctrsel.api.sample import sample_source
 from ctrsel.api.starter import starter_config
 from ctrsel.core.config import load_config
 from ctrsel.core.errors import ConfigError, DataError
@@ -108,7 +109,8 @@ def test_rows_sorted_by_label(tmp_path, monkeypatch):
     frame = pl.DataFrame({"y": [0] * 500 + [1] * 500, "ad": ["a", "b"] * 500})
     frame.write_parquet(tmp_path / "a.parquet")
     monkeypatch.setattr("ctrsel.api.sample.SAMPLE_ROWS", 100)
-    monkeypatch.setattr("ctrsel.api.sample.sample_source.__kwdefaults__", {"format": "auto", "cap": None, "limit": 100})
+    defaults = {**sample_source.__kwdefaults__, "limit": 100}
+    monkeypatch.setattr("ctrsel.api.sample.sample_source.__kwdefaults__", defaults)
     assert "# 50.00% of the rows seen" in starter_config(str(tmp_path / "a.parquet"), "y")
 
 
