@@ -84,7 +84,8 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         settings = held if settings is None else settings
         check_settings(settings)
         _steady(held, settings)
-        rejects = Rejects(tolerance=settings.tolerance)
+        quotes = not any(f.sensitive for f in table.schema.fields)
+        rejects = Rejects(tolerance=settings.tolerance, quotes=quotes)
         memory = memory_bytes(settings)
         raw = open_raw(data, rejects=rejects, scratch=scratch, memory=memory, max_cell=settings.max_cell, digests=True)
         raw = _columns(raw, table)

@@ -127,11 +127,16 @@ def beyond_exact(series: pl.Series) -> float | None:
     return float(found[0]) if found.len() else None
 
 
-def numeric_values(series: pl.Series, *, place: str = "") -> pl.Series:
+def numeric_values(series: pl.Series, *, place: str = "", sensitive: bool = False) -> pl.Series:
     """Return float64 values, null where missing or NaN; infinities are kept, times and durations are microseconds.
 
+    Args:
+        series: Numbers, times or texts.
+        place: Where they stand, for messages.
+        sensitive: Whether no value may be shown in them.
+
     Raises:
-        DataError: If a value is not a number; names the first such row and the value.
+        DataError: If a value is not a number; names the first such row and the value, unless it is sensitive.
 
     Examples:
         >>> numeric_values(pl.Series(["1", "", "2e3"])).to_list()
@@ -151,7 +156,8 @@ def numeric_values(series: pl.Series, *, place: str = "") -> pl.Series:
     if bad.any():
         row = int(bad.arg_true()[0])
         raise DataError(
-            f"{place}column {series.name!r}: row {row + 1} must be a number, got {_shown(text[row])} "
+            f"{place}column {series.name!r}: row {row + 1} must be a number, got "
+            f"{'a text' if sensitive else _shown(text[row])} "
             f"({int(bad.sum())} such rows); make it categorical in the schema, or mend the file"
         )
     return values.fill_nan(None)

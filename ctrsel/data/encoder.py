@@ -116,7 +116,9 @@ class Encoder:
         raw = frame[field.name] if field.name in frame.columns else pl.Series(field.name, [None] * n, dtype=pl.Null)
         if field.is_float:
             with np.errstate(over="ignore"):
-                floats = numeric_values(raw).fill_null(float("nan")).to_numpy().astype(np.float32)
+                floats = (
+                    numeric_values(raw, sensitive=field.sensitive).fill_null(float("nan")).to_numpy().astype(np.float32)
+                )
             return np.where(np.isinf(floats), np.float32(np.nan), floats)
         vocabulary = self.vocabularies[field.vocabulary]
         if field.is_list:
@@ -132,7 +134,8 @@ class Encoder:
 
     def _bucketed(self, field: Field, raw: pl.Series) -> np.ndarray:
         """Encode by bucket without a text per row: codes are looked up once per distinct bucket."""
-        ids = bucket_ids(numeric_values(raw).fill_null(float("nan")).to_numpy(), edges=self.edges.get(field.name))
+        values = numeric_values(raw, sensitive=field.sensitive).fill_null(float("nan")).to_numpy()
+        ids = bucket_ids(values, edges=self.edges.get(field.name))
         vocabulary = self.vocabularies[field.vocabulary]
         found, places = np.unique(ids, return_inverse=True)
         codes = np.zeros(len(found), dtype=smallest_uint(vocabulary.size))
@@ -263,11 +266,11 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
     for field in schema.fields:
         raw = frame[field.name]
         if field.is_float:
-            values = numeric_values(raw).fill_null(float("nan")).to_numpy()
+            values = numeric_values(raw, sensitive=field.sensitive).fill_null(float("nan")).to_numpy()
             scales[field.name] = moments(values)  # what float32 cannot hold is missing when it is encoded
             continue
         if field.kind == "numeric":
-            values = numeric_values(raw).fill_null(float("nan")).to_numpy()
+            values = numeric_values(raw, sensitive=field.sensitive).fill_null(float("nan")).to_numpy()
             if field.bucket == "quantile":
                 edges[field.name] = quantile_edges(values[~np.isnan(values)], bins=field.bins or 2)
             ids = bucket_ids(values, edges=edges.get(field.name))

@@ -82,7 +82,8 @@ def ingest(
     split, settings = split or SplitConfig(), settings or IngestConfig()
     check_settings(settings)
     as_of = as_of or (data.as_of if isinstance(data, DataConfig) else None)
-    rejects = Rejects(tolerance=settings.tolerance)
+    discreet = schema is not None and any(f.sensitive for f in schema.fields.values())
+    rejects = Rejects(tolerance=settings.tolerance, quotes=not discreet)
     with scratch_folder(place) as scratch:
         memory = memory_bytes(settings)
         raw = open_raw(

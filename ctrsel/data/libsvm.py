@@ -80,7 +80,8 @@ class LibsvmReader:
             if piece.read:
                 yield piece
         if not self.width:
-            raise DataError(f"{self.path}: holds no rows")
+            why = f"every row had to be rejected; {self.faults.rejects.frames[-1]['reason'][0]}" if self.read else ""
+            raise DataError(f"{self.path}: {why or 'holds no rows'}")
 
     def columns(self, held: list[str]) -> list[pl.Expr]:
         """Return what makes the columns of the file from those of some of its pieces, once all are read."""
@@ -142,8 +143,11 @@ class LibsvmReader:
 
     def _uneven(self, line: str, width: int) -> str:
         if not width or not self.width:
-            return f"must be `label index:value ...`, got {quoted(line)}"
+            return "must be `label index:value ...`" + self._got(line)
         return f"must have {self.width} pairs like line {self.first}, got {width}"
+
+    def _got(self, text: str) -> str:
+        return f", got {quoted(text)}" if self.faults.rejects.quotes else ""
 
     def _columns(self, cells: pl.Series, good: pl.Series | None, faults: dict[int, str]) -> dict[str, pl.Series]:
         """Return indices and numbers, and note the pairs that are none."""
@@ -155,7 +159,7 @@ class LibsvmReader:
             bad = value.cast(pl.Float64, strict=False).is_null()
             bad |= pair.str.len_bytes() > self.max_cell
             for row in (bad if good is None else bad & good).arg_true():
-                faults.setdefault(row, f"must hold pairs `index:value`, got {quoted(pair[row])}")
+                faults.setdefault(row, "must hold pairs `index:value`" + self._got(pair[row]))
             columns[f"f{k}"], columns[f"f{k}{_NUMBER}"] = index, value
         return columns
 

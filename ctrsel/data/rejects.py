@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -24,11 +24,13 @@ class Rejects:
 
     Attributes:
         tolerance: Largest share of the rows read that may be rejected, in [0, 1).
+        quotes: Whether reasons may quote a file's text; not where some field is sensitive, since readers know no fields.
         frames: What was rejected so far: part, file, row (counted from 1 in the file, header not counted), line
             (of text files, counted from 1) and reason; a reason never holds a value of a sensitive field.
     """
 
     tolerance: float = 0.0
+    quotes: bool = True
     frames: list[pl.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -106,7 +108,7 @@ class Rejects:
             raise DataError(f"{path}: expected rejected rows as CSV, got {str(error).splitlines()[0][:200]}") from error
         known = told.filter(pl.col("file").is_in(sorted(files)))
         fresh = self.frame().join(known, on=list(_COLUMNS), how="anti", nulls_equal=True, maintain_order="left")
-        return Rejects(tolerance=self.tolerance, frames=[fresh] if fresh.height else [])
+        return replace(self, frames=[fresh] if fresh.height else [])
 
     def text(self, *, header: bool = True) -> str:
         """Return them as CSV."""

@@ -7,6 +7,7 @@ import pytest
 
 from ctrsel.core.config import DataConfig, FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError, CtrselError, DataError
+from ctrsel.data.append import append
 from ctrsel.data.ingest import ingest
 from ctrsel.data.intake import source_files
 from ctrsel.testing.tables import tiny_frame, tiny_table
@@ -332,3 +333,48 @@ def test_a_shipped_dataset_reads() -> None:
     assert table.n_rows == 6000
     assert len(table.schema.fields) == 40
     assert 0.03 < table.label().mean() < 0.1
+
+
+SECRET = FieldConfig(sensitive=True)
+FAULTS = {
+    "cells.csv": lambda rows: ["y,s,n", *(f"{i % 2},SECRET{i},{i}" for i in range(rows)), "1,SECRET,3,SECRET"],
+    "quotes.csv": lambda rows: [
+        "y,s,n",
+        *(f"{i % 2},SECRET{i},{i}" for i in range(rows)),
+        '1,SE"SECRET,3',
+        '1,"SECRET',
+    ],
+    "numbers.csv": lambda rows: ["y,s,n", *(f"{i % 2},SECRET{i},{i}" for i in range(rows)), "1,a,SECRET"],
+    "lines.ndjson": lambda rows: [
+        *(f'{{"y": {i % 2}, "s": "SECRET{i}", "n": {i}}}' for i in range(rows)),
+        '"SECRET"',
+        '{"SECRET',
+    ],
+    "pairs.libsvm": lambda rows: [*(f"{i % 2} {i}:1 {i % 7}:1" for i in range(rows)), "1 SECRET 3:1", "SECRET"],
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_no_text_of_a_sensitive_field_is_told(tmp_path: Path, name: str, caplog) -> None:
+    """Not in an error, not in the log, not in the file of rejected rows, and not when rows are added."""
+    names = ("f1", "f2") if name.endswith("libsvm") else ("s", "n")
+    label = LabelConfig(name="label" if name.endswith("libsvm") else "y")
+    kinds = {names[1]: FieldConfig(sensitive=True, kind="numeric" if names[1] == "n" else None)}
+    how = {"schema": SchemaConfig(label=label, fields={names[0]: SECRET, **kinds})}
+    file = tmp_path / name
+    file.write_text("\n".join(FAULTS[name](100)) + "\n")
+    caplog.set_level("DEBUG", logger="ctrsel")
+    with pytest.raises(DataError) as told:
+        ingest(str(file), **how)
+    table = ingest(str(file), **how, settings=IngestConfig(tolerance=0.1), out=tmp_path / "store")
+    file.write_text("\n".join(FAULTS[name](200)) + "\n")
+    append(tmp_path / "store", str(file))
+    written = (tmp_path / "store" / "rejects.csv").read_text()
+    assert table.n_rows == 100
+    assert written.count("\n") > 2
+    logged = "".join(str(vars(r)) for r in caplog.records)
+    assert "SECRET" not in str(told.value) + written + logged
+    if names[1] == "n":
+        with pytest.raises(DataError, match="must be a number, got a text") as told:
+            table.encoder.encode(pl.DataFrame({"s": ["a"], "n": ["SECRET"]}))
+        assert "SECRET" not in str(told.value)

@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from ctrsel.core.errors import DataError
-from ctrsel.data.libsvm import read_libsvm
+from ctrsel.data.libsvm import LibsvmReader, read_libsvm
+from ctrsel.data.rejects import Rejects
+from ctrsel.data.text_blocks import RowFaults
 
 
 def read(tmp_path: Path, content: str | bytes, rows: int | None = None):
@@ -57,3 +59,13 @@ def test_bad_lines(tmp_path: Path, content, message: str) -> None:
         read(tmp_path, content)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_faulty_rows_only(tmp_path: Path) -> None:
+    file = tmp_path / "a.libsvm"
+    file.write_text("no pair\nnor here\n")
+    faults = RowFaults(rejects=Rejects(tolerance=0.5), part="train", file=str(file))
+    with pytest.raises(
+        DataError, match=r"every row had to be rejected; must be `label index:value \.\.\.`, got 'no pair'"
+    ):
+        list(LibsvmReader(path=str(file), faults=faults).pieces())
