@@ -12,8 +12,7 @@ RFC 4180 (Shafranovich, 2005), with these rules where it is silent or where file
 - A row with another number of cells, whose quotes are right, is faulty as a whole, with all its lines.
 - Lines end with LF or CRLF. Where the first 64 KiB hold CR and no LF, CR ends the lines of the file. Elsewhere a lone
   CR is text. A NUL, a cell of too many characters, and bytes that are not text in the encoding make a row faulty.
-- A header that names a column twice, or leaves a cell empty, and a compressed file that was cut off, are faults of the
-  file, whatever is tolerated.
+- A header with two equal, empty or endless names, and a compressed file that was cut off, are faults of the file.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from ctrsel.data import _delimited_loops as loops
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.text_blocks import (
     HEAD,
+    LONGEST_NAME,
     Piece,
     RowFaults,
     encoding_name,
@@ -204,7 +204,7 @@ class _Reader:
             if k or self.last or pos:
                 break
             self.fill(2 * len(self.buf))
-        kind, start, end, _, before, cells = (int(x) for x in found[0]) if k else (loops.BLANK, 0, 0, 0, 0, 0)
+        kind, start, end, _, before, cells = found[0].tolist() if k else (loops.BLANK, 0, 0, 0, 0, 0)
         if kind == loops.BLANK or before:
             self.refuse("line 1 must hold the header, but it is blank")
         row = self.buf[start:end]
@@ -217,6 +217,8 @@ class _Reader:
         twice = next((n for i, n in enumerate(self.names) if n in self.names[:i]), None)
         if twice:
             self.refuse(f"the header names the column {quoted(twice)} twice")
+        if (longest := max(map(len, self.names))) > LONGEST_NAME:
+            self.refuse(f"a column's name must have at most {LONGEST_NAME} characters, got {longest}")
         if "" in self.names:
             self.refuse(f"every cell of the header must hold a name, but cell {self.names.index('') + 1} is empty")
         self.line += lines
@@ -229,10 +231,9 @@ class _Reader:
     def piece(self, found: np.ndarray) -> Piece:
         """Make a frame of the good runs of a block, and note its faulty rows."""
         ascii_only = self.buf.isascii()
-        clean = bool((found[:, 0] == loops.GOOD).all())
         runs = found.tolist()
         frame = None
-        if clean:
+        if bool((found[:, 0] == loops.GOOD).all()):
             frame = self.parse([(start, end) for _, start, end, *_ in runs], sum(r[3] for r in runs))
         if frame is None:
             good, n = self.sift(runs, texts=not ascii_only)

@@ -23,7 +23,16 @@ import polars as pl
 
 from ctrsel.core.errors import DataError
 from ctrsel.data.canonical import canonical_text
-from ctrsel.data.text_blocks import LineBlock, Piece, RowFaults, line_blocks, longest_line, quoted, undecodable
+from ctrsel.data.text_blocks import (
+    LONGEST_NAME,
+    LineBlock,
+    Piece,
+    RowFaults,
+    line_blocks,
+    longest_line,
+    quoted,
+    undecodable,
+)
 
 __all__ = ["NdjsonReader"]
 
@@ -102,7 +111,9 @@ class NdjsonReader:
             frame = pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
         except (pl.exceptions.PolarsError, _PanicException):
             return None
-        if frame.height != len(lines) or not frame.width or _unsure(frame, data):
+        if frame.height != len(lines) or not frame.width or max(map(len, frame.columns)) > LONGEST_NAME:
+            return None
+        if _unsure(frame, data):
             return None
         return frame
 
@@ -138,6 +149,8 @@ class NdjsonReader:
         if not isinstance(found, dict):
             raise _LineError(f"must be a JSON object, got {_KINDS[type(found)]}")
         for name, value in found.items():
+            if len(name) > LONGEST_NAME:
+                raise _LineError(f"has a key of more than {LONGEST_NAME} characters")
             if _SURROGATES.search(name):
                 raise _LineError("has a lone surrogate in a key")
             self._check(name, value)

@@ -155,7 +155,7 @@ def find_label(values: Sequence[str], config: LabelConfig) -> Label:
     if len(positive) == 1 and len(negative) == 1:
         return Label(name=name, positive=positive[0])
     raise ConfigError(
-        f"schema.label.positive: say which of {found[0]!r} and {found[1]!r} is the positive value of {name!r}"
+        f"schema.label.positive: say which of {found[0][:_SHOWN]!r} and {found[1][:_SHOWN]!r} is the positive value of {name!r}"
     )
 
 

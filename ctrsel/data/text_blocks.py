@@ -17,6 +17,7 @@ from ctrsel.data.rejects import Rejects
 
 __all__ = [
     "HEAD",
+    "LONGEST_NAME",
     "LineBlock",
     "Piece",
     "RowFaults",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+LONGEST_NAME = 255  # characters of a column's name; what is longer is a damaged file's text
 HEAD = 1 << 16  # bytes in which a file's line end is looked for
 _QUOTED = 40  # characters of a cell that a message may hold
 _UTF8 = "utf-8"

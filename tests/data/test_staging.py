@@ -223,3 +223,11 @@ def test_a_libsvm_field_is_numeric_in_the_whole_file(tmp_path: Path) -> None:
     whole = pl.concat([s.read(["label", "f1", "f2"]) for s in shards])
     assert whole["f1"].value_counts(sort=True).rows() == [("1", 250_000), ("0.5", 1)]
     assert whole["f2"].value_counts(sort=True).rows() == [("3", 250_000), ("4", 1)]
+
+
+def test_a_name_that_is_too_long_is_a_fault_of_the_header_or_the_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a column's name must have at most 255 characters, got 300"):
+        stage(tmp_path, "a," + "x" * 300 + "\n1,2\n")
+    shards, rejects = stage(tmp_path, '{"a": 1, "' + "x" * 300 + '": 1}\n{"a": 2}\n', kind="ndjson")
+    assert rows(shards) == [(2,)]
+    assert rejects["reason"].to_list() == ["has a key of more than 255 characters"]

@@ -25,6 +25,8 @@ class FileFaultError(Exception):
 
 def plain(content: bytes) -> bytes:
     if content[:2] == b"\x1f\x8b":
+        if content[3:4] > b"\x1f":  # flags that RFC 1952 reserves, over which Python's reader looks
+            raise FileFaultError("gzip flags")
         try:
             return gzip.decompress(content)
         except Exception as error:
@@ -68,20 +70,25 @@ def delimited(data: bytes, separator: str, *, longest: int, rows: int | None) ->
         raise FileFaultError("empty")
     cr = b"\n" not in data[: 1 << 16] and b"\r" in data[: 1 << 16]
     lines = lines_of(data, either=False)
-    header, at = _record(lines, 0, separator, cr=cr)
-    if not lines[0].removesuffix(b"" if cr else b"\r") or header is None or bad_text("".join(header).encode("latin-1")):
+    limit = max(4 * longest, 1 << 16) + 2  # bytes that a quote may stay open
+    header, at = _record(lines, 0, separator, cr=cr, limit=limit)
+    if (
+        not lines[0].removesuffix(b"" if cr else b"\r")
+        or header is None
+        or any(bad_text(c.encode("latin-1")) for c in header)
+    ):
         raise FileFaultError("header")
     names = [n.encode("latin-1").decode() for n in header]
     if len(set(names)) < len(names) or "" in names or any("\0" in n for n in names):
         raise FileFaultError("header names")
-    if any(len(n) > longest for n in names):
+    if any(len(n) > min(longest, 255) for n in names):
         raise FileFaultError("header cell")
     read, good = 0, []
     while at < len(lines) and read != rows:
         if lines[at] in ((b"",) if cr else (b"", b"\r")):
             at += 1
             continue
-        cells, at = _record(lines, at, separator, cr=cr)
+        cells, at = _record(lines, at, separator, cr=cr, limit=limit)
         read += 1
         if cells is None or len(cells) != len(names):
             continue
@@ -95,13 +102,13 @@ def delimited(data: bytes, separator: str, *, longest: int, rows: int | None) ->
     return Expected(read, good, names)
 
 
-def _record(lines: list[bytes], at: int, separator: str, *, cr: bool) -> tuple[list[str] | None, int]:
+def _record(lines: list[bytes], at: int, separator: str, *, cr: bool, limit: int) -> tuple[list[str] | None, int]:
     """Read the record that starts at a line; None and the next line where its quotes are wrong. Bytes as Latin-1."""
     end = "\r" if cr else "\n"
     text = ""
     for stop in range(at, len(lines)):
         text += ("" if stop == at else end) + lines[stop].decode("latin-1")
-        cells, state = _cells(text, separator, cr=cr)
+        cells, state = _cells(text, separator, cr=cr, limit=limit)
         if state == "done":
             return cells, stop + 1
         if state == "wrong":
@@ -109,13 +116,15 @@ def _record(lines: list[bytes], at: int, separator: str, *, cr: bool) -> tuple[l
     return None, at + 1
 
 
-def _cells(text: str, separator: str, *, cr: bool) -> tuple[list[str], str]:
+def _cells(text: str, separator: str, *, cr: bool, limit: int) -> tuple[list[str], str]:
     cells: list[str] = []
     rest = text
     while True:
         if rest.startswith('"'):
             inner = re.match(r'"((?:[^"]|"")*)', rest)
             assert inner is not None
+            if inner.end() >= limit:
+                return cells, "wrong"
             after = rest[inner.end() :]
             if not after:
                 return cells, "open"
@@ -149,7 +158,12 @@ def ndjson(data: bytes, *, longest: int, rows: int | None) -> Expected:
             json.dumps(row, ensure_ascii=False).encode()  # lone surrogates
         except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and b"\0" not in raw and not _too_long(list(row.values()), longest):
+        if (
+            isinstance(row, dict)
+            and all(len(k) <= 255 for k in row)
+            and b"\0" not in raw
+            and not _too_long(list(row.values()), longest)
+        ):
             good.append(row)
             names |= dict.fromkeys(row)
     if not read:
