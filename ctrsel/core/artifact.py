@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -202,7 +203,9 @@ def read_array(file: Path, *, mapped: bool = False) -> np.ndarray:
 
 def _full(error: OSError) -> bool:
     # Some libraries keep the number of the error in its text only.
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error)
+    text = str(error)
+    said = f"os error {errno.ENOSPC}" in text or re.search(r"\d+ requested and \d+ written", text) is not None
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or said
 
 
 def _exchange(new: Path, path: Path) -> None:

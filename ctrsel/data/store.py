@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import math
 import os
@@ -102,8 +103,8 @@ def scratch_folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
         target = out.absolute()
         target.parent.mkdir(parents=True, exist_ok=True)
-        for stale in target.parent.glob(f".{target.name}.scratch-*"):
-            _sweep(stale)
+        for stale in target.parent.glob(f".{glob.escape(target.name)}.scratch-*"):
+            _sweep(stale, "scratch")
         beside = target.parent
         prefix = f".{target.name}.scratch-{os.getpid()}-"
     else:
@@ -112,9 +113,9 @@ def scratch_folder(out: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _sweep(stale: Path) -> None:
-    """Remove the scratch folder of a process that is gone."""
-    owner = stale.name.split(".scratch-")[1].split("-")[0]
+def _sweep(stale: Path, kind: str) -> None:
+    """Remove the folder of a process that is gone."""
+    owner = stale.name.rsplit(f".{kind}-", 1)[1].split("-")[0]
     if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
         shutil.rmtree(stale, ignore_errors=True)
 
@@ -186,6 +187,9 @@ def locked(store: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(f"{store}: another process is writing this table; wait for it") from error
+        for kind in ("partial", "scratch"):  # of a process that was killed
+            for stale in store.parent.glob(f".{glob.escape(store.name)}.{kind}-*"):
+                _sweep(stale, kind)
         yield
     finally:
         os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,11 @@ class Writer:
     folder: Path | None
 
     def array(self, name: str, shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
-        """Return an array to fill: in memory, or the pages of `<folder>/<name>.npy`, which are not anonymous memory."""
+        """Return an array to fill: in memory, or the pages of `<folder>/<name>.npy`, which are not anonymous memory.
+
+        Raises:
+            OSError: If the disk has no space for it.
+        """
         if self.folder is None:
             return np.empty(shape, dtype=dtype)
         whole = (shape,) if isinstance(shape, int) else shape
@@ -33,7 +38,12 @@ class Writer:
             empty = np.empty(whole, dtype=dtype)
             np.save(self.folder / f"{name}.npy", empty, allow_pickle=False)
             return empty
-        return np.lib.format.open_memmap(self.folder / f"{name}.npy", mode="w+", dtype=dtype, shape=whole)
+        mapped: np.ndarray = np.lib.format.open_memmap(self.folder / f"{name}.npy", mode="w+", dtype=dtype, shape=whole)
+        if hasattr(os, "posix_fallocate"):
+            # Space is taken at once: a disk that is full only when a page is written ends the process without a word.
+            with (self.folder / f"{name}.npy").open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        return mapped
 
     def keep(self, name: str, values: np.ndarray) -> np.ndarray:
         """Write a whole array."""

@@ -132,6 +132,8 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, code: int) -> None:
     assert content(path) == "one"
     with pytest.raises(DataError, match="no space"), atomic_folder(path, manifest=HEAD):
         raise OSError("No space left on device (os error 28)")
+    with pytest.raises(DataError, match="no space"), atomic_folder(path, manifest=HEAD):
+        raise OSError("400 requested and 80 written")  # numpy
     with pytest.raises(PermissionError), atomic_folder(path, manifest=HEAD):
         raise PermissionError(errno.EACCES, "no")
 

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -103,3 +104,12 @@ def test_settings_of_nothing_are_refused(tmp_path: Path, setting, why: str) -> N
     ingest(frame(), schema=SCHEMA, out=tmp_path / "store")
     with pytest.raises(ConfigError, match=f"ingest.{why}"):
         append(tmp_path / "store", frame(50, start=200), settings=IngestConfig(**setting))
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """Also beside a store whose name is a pattern, and never what a living process is filling."""
+    gone = next(p for p in range(2**22, 1, -1) if not Path(f"/proc/{p}").exists())
+    for name in (f".s[1].partial-{gone}-ab", f".s[1].scratch-{gone}-cd", f".s[1].partial-{os.getpid()}-ef"):
+        (tmp_path / name).mkdir()
+    ingest(frame(), schema=SCHEMA, out=tmp_path / "s[1]")
+    assert names(tmp_path) == [f".s[1].partial-{os.getpid()}-ef", "s[1]"]

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,19 @@ def test_files_hold_what_memory_holds(tmp_path: Path, rows: int) -> None:
     assert np.load(tmp_path / "x.npy").tolist() == Writer(folder=None).plain("x", np.arange(5.0), order).tolist()
     Writer(folder=tmp_path).keep("y", order)
     assert np.load(tmp_path / "y.npy").tolist() == order.tolist()
+
+
+def test_space_is_taken_before_it_is_filled(tmp_path: Path, monkeypatch) -> None:
+    """Else a page that is written to a full disk ends the process by a signal, without a word."""
+    Writer(folder=tmp_path).array("x", 100_000, np.int64)
+    assert (tmp_path / "x.npy").stat().st_blocks * 512 >= 800_000
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        Writer(folder=tmp_path).array("y", 10, np.int64)
 
 
 def test_positions_of_lists() -> None:
