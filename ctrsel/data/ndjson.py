@@ -85,8 +85,6 @@ class NdjsonReader:
                 frame = self._careful(lines, block)
             self.read += len(lines)
             left -= len(lines)
-            if any(name == "" and kind != pl.Null for name, kind in frame.schema.items()):
-                raise DataError(f"{self.path}: every key must be a name, but one is the empty text")
             self.names.update(dict.fromkeys(n for n in frame.columns if n))
             yield Piece(frame=frame, read=len(lines), gaps=self.faults.flush(read=self.read))
             if left <= 0:
@@ -111,7 +109,12 @@ class NdjsonReader:
             frame = pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
         except (pl.exceptions.PolarsError, _PanicException):
             return None
-        if frame.height != len(lines) or not frame.width or max(map(len, frame.columns)) > LONGEST_NAME:
+        if (
+            frame.height != len(lines)
+            or not frame.width
+            or "" in frame.columns
+            or max(map(len, frame.columns)) > LONGEST_NAME
+        ):
             return None
         if _unsure(frame, data):
             return None
@@ -149,6 +152,8 @@ class NdjsonReader:
         if not isinstance(found, dict):
             raise _LineError(f"must be a JSON object, got {_KINDS[type(found)]}")
         for name, value in found.items():
+            if not name:
+                raise _LineError("has an empty key")
             if len(name) > LONGEST_NAME:
                 raise _LineError(f"has a key of more than {LONGEST_NAME} characters")
             if _SURROGATES.search(name):

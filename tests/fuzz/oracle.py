@@ -160,7 +160,7 @@ def ndjson(data: bytes, *, longest: int, rows: int | None) -> Expected:
             continue
         if (
             isinstance(row, dict)
-            and all(len(k) <= 255 for k in row)
+            and all(0 < len(k) <= 255 for k in row)
             and b"\0" not in raw
             and not _too_long(list(row.values()), longest)
         ):
