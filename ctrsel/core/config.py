@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -327,6 +328,8 @@ def _validate(hint: Any, value: Any, place: str) -> Any:
     # A switch is no number, although Python counts with it; a number may come as a text, since YAML reads 1e-3 as one.
     if isinstance(value, bool) and hint in (int, float):
         raise ConfigError(f"{place}: input should be a number, got {value!r}")
+    if isinstance(value, date) and str in (hint, *typing.get_args(hint)):  # what YAML makes of `as_of: 2026-01-31`
+        value = value.isoformat()
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:

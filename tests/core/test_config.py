@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +118,16 @@ class Deep:
     def __post_init__(self) -> None:
         if self.number < 0:
             raise ValueError(f"number: must not be negative, got {self.number}")
+
+
+def test_a_date_of_yaml_is_a_text() -> None:
+    for written, meant in (
+        ("2026-01-31", "2026-01-31"),
+        ("2026-01-31 12:30:00", "2026-01-31T12:30:00"),
+        ("149", "149"),
+    ):
+        told = yaml.safe_load(f"{{train: a.csv, as_of: {written}}}")
+        assert c.build(c.DataConfig, told, place="data").as_of == meant
 
 
 def test_build_of_every_kind_of_field() -> None:
