@@ -7,6 +7,7 @@ moments stay those of the first ingest. The folder is the old one or the new one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from ctrsel.data.store import (
     STORE,
     check_settings,
     file_digests,
+    limited,
     locked,
     memory_bytes,
     note_rejects,
@@ -49,7 +51,7 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
     """Add rows to a stored table.
 
     With a time column, rows not later than the newest stored one are left out, so that the same files may be given
-    again; without one, files that were read before are left out.
+    again; without one, files that were read before are left out, and one that has changed since is refused.
 
     Args:
         store: The folder that `ingest(..., out=...)` or `append` wrote.
@@ -131,7 +133,7 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
             **facts,
             "next_row": facts["next_row"] + raw.n_rows,
             "until": facts["until"] if roles.time is None else int(max(facts["until"], roles.time[usable].max())),
-            "files": {**facts["files"], **file_digests(raw)},
+            "files": {**facts["files"], **file_digests(raw, whole=not limited(data))},
             "tally": total,
             "increments": facts["increments"] + 1,
         }
@@ -249,13 +251,29 @@ def _known(raw: RawRows, roles: Roles, facts: Mapping[str, Any], usable: np.ndar
     """Find the usable rows that are stored already, and those that come too late to be."""
     seen = _digests(facts)
     again = np.concatenate([np.full(s.rows, s.digest in seen) for s in raw.shards] or [np.zeros(0, dtype=bool)])
+    names = {_source(name) for name in facts["files"]}
     if roles.time is None or facts["until"] is None:
+        for shard in raw.shards:
+            if _source(shard.name) in names and shard.digest not in seen and not shard.name.startswith("the query of "):
+                raise DataError(
+                    f"{shard.name}: has changed since it was read, and without schema.time its old rows cannot be told "
+                    "from new ones; give new rows in a file of another name"
+                )
         return usable & again, np.zeros_like(usable)
     old = usable & (roles.time <= facts["until"])
     # A source that grew in place has new bytes and old rows: what lies before the newest stored row of a frame, or of a
     # file of a known name, was read then.
-    names = set(facts["files"])
     read = np.concatenate(
-        [np.full(s.rows, s.digest in seen or s.name in names or s.name == "frame") for s in raw.shards]
+        [np.full(s.rows, s.digest in seen or _source(s.name) in names or s.name == "frame") for s in raw.shards]
     )
     return old & read, old & ~read
+
+
+def _source(name: str) -> str:
+    """Return what a shard's name says without the version of a Delta table.
+
+    Examples:
+        >>> _source("clicks (version 3)"), _source("clicks.csv")
+        ('clicks', 'clicks.csv')
+    """
+    return re.sub(r" \(version \d+\)$", "", name)

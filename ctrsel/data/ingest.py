@@ -26,6 +26,7 @@ from ctrsel.data.split import assign
 from ctrsel.data.store import (
     check_settings,
     file_digests,
+    limited,
     locked,
     memory_bytes,
     scratch_folder,
@@ -126,7 +127,7 @@ def ingest(
             "next_row": raw.n_rows,
             "until": None if roles.time is None or not usable.any() else int(roles.time[usable].max()),
             "temporal": None if roles.moment is None else roles.moment.temporal,
-            "files": file_digests(raw),
+            "files": file_digests(raw, whole=not limited(data)),
             "tally": tally.to_dict(),
             "increments": 0,
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.core.artifact import atomic_text, check_place, to_json
-from ctrsel.core.config import IngestConfig
+from ctrsel.core.config import DataConfig, IngestConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
@@ -26,6 +26,7 @@ __all__ = [
     "STORE",
     "check_settings",
     "file_digests",
+    "limited",
     "locked",
     "memory_bytes",
     "note_rejects",
@@ -167,9 +168,14 @@ def read_tally(store: Path) -> Tally | None:
     return None if facts is None else Tally(**facts["tally"])
 
 
-def file_digests(raw: RawRows) -> dict[str, str]:
-    """Return the digests of the files that rows came from, by name."""
-    return {s.name: s.digest for s in raw.shards if s.name != "frame"}
+def file_digests(raw: RawRows, *, whole: bool = True) -> dict[str, str]:
+    """Return the digests of the files that rows came from, by name; empty ones where they were not read to the end."""
+    return {s.name: s.digest if whole else "" for s in raw.shards if s.name != "frame"}
+
+
+def limited(data: Any) -> bool:
+    """Whether a user wants the first rows of files only."""
+    return isinstance(data, DataConfig) and data.rows is not None
 
 
 @contextmanager

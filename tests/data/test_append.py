@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
+from ctrsel.core.config import DataConfig, FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.append import append
 from ctrsel.data.ingest import ingest
@@ -152,6 +152,31 @@ def test_files_that_were_read_are_left_out_without_a_time(tmp_path: Path) -> Non
     table = append(tmp_path / "store", f"{tmp_path}/day*.parquet")
     assert table.n_rows == 200
     assert append(tmp_path / "store", f"{tmp_path}/day*.parquet").digest == table.digest
+
+
+def test_a_file_that_changed_is_not_read_twice_without_a_time(tmp_path: Path) -> None:
+    """Its old rows would stand in the table a second time, in another split perhaps."""
+    schema = SchemaConfig(label=LabelConfig(name="y"), ignore=("t", "u", "n", "h"))
+    file = tmp_path / "log.parquet"
+    days(100, seed=1).write_parquet(file)
+    ingest(file, schema=schema, out=tmp_path / "store")
+    days(110, seed=1).write_parquet(file)
+    with pytest.raises(DataError, match=r"log\.parquet: has changed since it was read, and without schema\.time"):
+        append(tmp_path / "store", file)
+    days(10, seed=2).write_parquet(tmp_path / "more.parquet")
+    assert append(tmp_path / "store", tmp_path / "more.parquet").n_rows == 110
+
+
+def test_the_rest_of_a_file_of_which_some_rows_were_read_is_not_lost(tmp_path: Path) -> None:
+    file = tmp_path / "log.parquet"
+    days(300, seed=1).write_parquet(file)
+    some = DataConfig(train=str(file), rows=150)
+    ingest(some, schema=SCHEMA, split=SplitConfig(use="time"), out=tmp_path / "timed")
+    assert append(tmp_path / "timed", file).n_rows == 300
+    schema = SchemaConfig(label=LabelConfig(name="y"), ignore=("t", "u", "n", "h"))
+    ingest(some, schema=schema, out=tmp_path / "store")
+    with pytest.raises(DataError, match=r"without schema\.time its old rows cannot be told from new ones"):
+        append(tmp_path / "store", file)
 
 
 def test_late_rows_are_told(tmp_path: Path) -> None:
