@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ctrsel.core.config import IngestConfig, SplitConfig, build
-from ctrsel.core.errors import DataError
 from ctrsel.data.fit import RawVocabulary, float_column, lookup, raw_vocabulary, vocabulary_fields
 from ctrsel.data.raw import RawRows
 from ctrsel.data.row_roles import Roles
-from ctrsel.data.split import assign
+from ctrsel.data.split import assign, check_labels
 from ctrsel.data.store import STORE
 from ctrsel.data.table import Ragged, Table
 from ctrsel.data.tail import Tail, TailField, merged
@@ -160,11 +159,7 @@ class Increment:
                 checked=False,
             )
             out = {k: np.concatenate([old[k], new[k] + n]) for k in ("train", "valid", "test")}
-        for name, rows in out.items():
-            if not len(rows) or positive[rows].all() or not positive[rows].any():
-                raise DataError(
-                    f"split {name!r} must hold rows of both labels after the increment, got {len(rows)} rows"
-                )
+        check_labels(out, positive, use=config.use, after=" after the increment")
         return out
 
     def _grow(

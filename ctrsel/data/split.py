@@ -11,7 +11,7 @@ from ctrsel.core.config import SplitConfig
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.core.seeds import uniform_hash
 
-__all__ = ["assign"]
+__all__ = ["assign", "check_labels"]
 
 _RULES = ("files", "hash", "stratified", "time", "group")
 _PIECE = 1 << 20  # rows looked at together
@@ -96,12 +96,31 @@ def assign(
             parts[name] = np.sort(np.concatenate([parts[name], taken])) if len(parts[name]) else taken
         parts["train"] = rows[side == len(carve)]
     ordered = {name: parts[name] for name in ("train", "valid", "test")}
-    for name, found in ordered.items() if checked else ():
+    if checked:
+        check_labels(ordered, positive, use=config.use)
+    return ordered
+
+
+def check_labels(rows: Mapping[str, np.ndarray], positive: np.ndarray, *, use: str, after: str = "") -> None:
+    """Refuse splits without rows of both labels.
+
+    Args:
+        rows: Of each split.
+        positive: Boolean `[N]`.
+        use: The rule that they come from.
+        after: What happened to them, for the message.
+
+    Raises:
+        DataError: Naming the split and the rule.
+    """
+    for name, found in rows.items():
         labels = positive[found]
         if not len(found) or labels.all() or not labels.any():
             what = "no rows" if not len(found) else f"{len(found)} rows of one label only"
-            raise DataError(f"split {name!r} ({config.use}) must hold rows of both labels, got {what}")
-    return ordered
+            hint = "; rows of one moment are never divided, so a larger share or a finer time may help"
+            raise DataError(
+                f"split {name!r} ({use}) must hold rows of both labels{after}, got {what}{hint if use == 'time' else ''}"
+            )
 
 
 def _between(span: slice, usable: np.ndarray | None) -> np.ndarray:
