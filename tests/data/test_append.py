@@ -261,7 +261,7 @@ def test_rejected_rows_are_told_where_nothing_else_is_new(tmp_path: Path) -> Non
 def test_a_last_moment_of_too_many_rows_is_said(tmp_path: Path) -> None:
     path = store(tmp_path)
     last = days(200, seed=2, start=300).with_columns(t=pl.lit(100))
-    why = r"split 'test' \(time\) must hold rows of both labels after the increment, got no rows; rows of one moment"
+    why = r"split 'valid' \(time\) must hold rows of both labels after the increment, got no rows; rows of one moment"
     with pytest.raises(DataError, match=why):
         append(path, last)
     assert Table.load(path).n_rows == 300
