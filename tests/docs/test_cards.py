@@ -17,7 +17,10 @@ from ctrsel.core.catalog import Catalog, describe
 
 ROOT = Path(__file__).parents[2]
 CARDS = ROOT / "docs" / "methods"
-SHARED = {"ctrsel.data.audit": "audit", "ctrsel.data.layouts": "layouts"}  # one card for all components of a catalogue, a section each
+SHARED = {
+    "ctrsel.data.audit": "audit",
+    "ctrsel.data.layouts": "layouts",
+}  # one card for all components of a catalogue, a section each
 SECTIONS = ("When to use", "Cost", "Evidence", "Limits", "Deviations", "Parameters", "Example")
 NO_COMPONENT = {"audit", "layouts", "metrics", "buckets"}  # cards about something that no catalogue lists
 

@@ -323,6 +323,8 @@ def test_a_planted_set_of_values_is_found_among_equally_frequent_noise():
     fit = learner.fit(table, gate=OptFS(epochs=10, penalty=5 / 12_000), seed=1)
     for name in ("a", "b"):
         vocabulary = table.encoder.vocabularies[name]
-        found = {int(v) for v, c in zip(vocabulary.values.to_list(), vocabulary.codes, strict=True) if fit.kept[name][c]}
+        found = {
+            int(v) for v, c in zip(vocabulary.values.to_list(), vocabulary.codes, strict=True) if fit.kept[name][c]
+        }
         assert {0, 1, 2, 3, 4} <= found
         assert len(found) <= 15
