@@ -304,7 +304,7 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         if isinstance(value, hint):
             return value
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{place}: expected keys and values, got {value!r}")
+            raise ConfigError(f"{place}: expected keys and values, got {_shown(value)}")
         return build(hint, value, place=place)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -315,11 +315,17 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
             return _convert(rest[0], value, place)
     if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{place}: expected a list, got {value!r}")
+            raise ConfigError(f"{place}: expected a list, got {_shown(value)}")
         return tuple(_convert(args[0], item, f"{place}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping) and args[0] is str:
         return {str(k): _convert(args[1], item, f"{place}.{k}") for k, item in value.items()}
     return _validate(hint, value, place)
+
+
+def _shown(value: Any) -> str:
+    """Show a value in a message; a whole document that was put in a wrong place is cut."""
+    text = repr(value)
+    return text if len(text) <= 300 else text[:300] + "..."
 
 
 def _validate(hint: Any, value: Any, place: str) -> Any:
@@ -327,14 +333,14 @@ def _validate(hint: Any, value: Any, place: str) -> Any:
 
     # A switch is no number, although Python counts with it; a number may come as a text, since YAML reads 1e-3 as one.
     if isinstance(value, bool) and hint in (int, float):
-        raise ConfigError(f"{place}: input should be a number, got {value!r}")
+        raise ConfigError(f"{place}: input should be a number, got {_shown(value)}")
     if isinstance(value, date) and str in (hint, *typing.get_args(hint)):  # what YAML makes of `as_of: 2026-01-31`
         value = value.isoformat()
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise ConfigError(f"{place}: {reason[0].lower()}{reason[1:]}, got {value!r}") from error
+        raise ConfigError(f"{place}: {reason[0].lower()}{reason[1:]}, got {_shown(value)}") from error
 
 
 @cache
