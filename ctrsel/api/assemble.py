@@ -55,6 +55,8 @@ def table_facts(table: Table) -> TableFacts:
         notes.append(f"rows are weighted by {table.schema.weight}")
     if table.group is not None:
         notes.append(f"intervals are clustered by {table.schema.group}")
+    if table.tally is not None and table.tally.read != table.tally.stored:
+        notes.append(table.tally.sentence())
     rates = {name: float(table.part(name).label().mean()) for name in table.splits}
     return TableFacts(
         source=table.source,

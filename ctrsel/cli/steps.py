@@ -119,8 +119,6 @@ def _told(
     table: Table, *, out: Path | None, end: str, added: dict[str, int] | None = None
 ) -> tuple[dict[str, Any], str]:
     """Return what is said of a table, as values and as text."""
-    from ctrsel.data.store import read_tally
-
     fields = [
         {"field": f.name, "kind": f.kind, "bucket": f.bucket, "codes": table.encoder.size(f.name)}
         for f in table.schema.fields
@@ -129,7 +127,7 @@ def _told(
         name: {"rows": stop - start, "base_rate": float(table.part(name).label().mean())}
         for name, (start, stop) in sorted(table.splits.items(), key=lambda item: item[1])
     }
-    tally = None if out is None else read_tally(out)
+    tally = table.tally
     result: dict[str, Any] = {
         "out": out,
         "digest": table.digest,
@@ -150,7 +148,7 @@ def _told(
         f"{table.n_rows:,} rows, {len(fields)} fields, {table.encoder.n_values:,} values" + (f"; {end}" if end else ""),
     ]
     if tally is not None and tally.read != tally.stored:
-        text.append(tally.sentence() + (f"; see {out}/rejects.csv" if tally.rejected else ""))
+        text.append(tally.sentence() + (f"; see {out}/rejects.csv" if tally.rejected and out is not None else ""))
     return result, "\n".join(text)
 
 

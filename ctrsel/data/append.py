@@ -29,7 +29,6 @@ from ctrsel.data.roles import Moment, read_group, read_label, read_time, read_we
 from ctrsel.data.row_roles import Roles, window
 from ctrsel.data.store import (
     REJECTS,
-    STORE,
     check_settings,
     file_digests,
     limited,
@@ -42,7 +41,7 @@ from ctrsel.data.store import (
     table_place,
 )
 from ctrsel.data.table import Table
-from ctrsel.data.tally import Tally
+from ctrsel.data.tally import STORE, Tally
 
 __all__ = ["append", "check_told", "held_settings"]
 
@@ -117,6 +116,7 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         if not tally.stored:
             if fresh.rows:
                 note_rejects(store, {**facts, "tally": total}, fresh)
+                return Table.load(store)
             return table
         increment = Increment(
             base=table,

@@ -14,9 +14,9 @@ from ctrsel.data.fit import RawVocabulary, float_column, lookup, raw_vocabulary,
 from ctrsel.data.raw import RawRows
 from ctrsel.data.row_roles import Roles
 from ctrsel.data.split import assign, check_labels
-from ctrsel.data.store import STORE
 from ctrsel.data.table import Ragged, Table
 from ctrsel.data.tail import Tail, TailField, merged
+from ctrsel.data.tally import STORE
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.data.writer import Writer, expand
 from ctrsel.records.feature_set import OTHER

@@ -7,7 +7,7 @@ split order, in memory or straight into the files of a folder.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,7 @@ def ingest(
             ).table(source=_name(data))
 
         if place is None:
-            table = encoded(None)
+            table = replace(encoded(None), tally=tally)
         else:
             manifest: dict[str, Any] = {}
             with locked(place), atomic_folder(place, manifest=manifest) as folder:

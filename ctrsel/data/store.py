@@ -17,13 +17,13 @@ from typing import Any
 from ctrsel.core.artifact import atomic_text, check_place, to_json
 from ctrsel.core.config import DataConfig, IngestConfig
 from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.memory import available_memory
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.tally import Tally
+from ctrsel.data.tally import STORE
 
 __all__ = [
     "REJECTS",
-    "STORE",
     "check_settings",
     "file_digests",
     "limited",
@@ -31,13 +31,11 @@ __all__ = [
     "memory_bytes",
     "note_rejects",
     "read_facts",
-    "read_tally",
     "scratch_folder",
     "store_facts",
     "table_place",
 ]
 
-STORE = "ingest.json"  # what an increment needs to know of a stored table
 REJECTS = "rejects.csv"
 _FACTS = (
     "label_values",
@@ -92,9 +90,7 @@ def memory_bytes(settings: IngestConfig) -> int:
         if not 0 < settings.memory_gb < math.inf:
             raise ConfigError(f"ingest.memory_gb: must be a number above 0, got {settings.memory_gb}")
         return int(settings.memory_gb * 2**30)
-    import psutil
-
-    return int(psutil.virtual_memory().available) // 8
+    return available_memory() // 8
 
 
 @contextmanager
@@ -156,16 +152,6 @@ def read_facts(store: Path) -> dict[str, Any] | None:
     if lacking:
         raise DataError(f"{file}: expected what ingest wrote, but {lacking[0]!r} is missing; the file was changed")
     return dict(found)
-
-
-def read_tally(store: Path) -> Tally | None:
-    """Return what became of the rows of a stored table, over all increments; None if ingest did not write it.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    facts = read_facts(store)
-    return None if facts is None else Tally(**facts["tally"])
 
 
 def file_digests(raw: RawRows, *, whole: bool = True) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ctrsel.core.errors import DataError
 from ctrsel.core.memory import available_memory
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.scratch import mapped_arrays
+from ctrsel.data.tally import Tally
 from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.schema import Schema
@@ -70,6 +71,7 @@ class Table:
         row: int64 `[N]`, the row's number in the source, over all its files.
         splits: Name to (start, stop) of its rows.
         source: Where the rows came from, for people.
+        tally: What became of all rows that were read, where an ingest made the table.
     """
 
     encoder: Encoder
@@ -81,6 +83,7 @@ class Table:
     time: np.ndarray | None = None
     splits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     source: str = ""
+    tally: Tally | None = None
 
     def __post_init__(self) -> None:
         n = len(self.row)
@@ -295,6 +298,7 @@ class Table:
             row=others["row"],
             splits={k: (v[0], v[1]) for k, v in m["splits"].items()},
             source=m["source"],
+            tally=Tally.of_store(path),
         )
         table.__dict__["digest"] = m["digest"]
         return table

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Tally"]
+from ctrsel.core.errors import DataError
+
+__all__ = ["STORE", "Tally"]
+
+STORE = "ingest.json"  # beside a stored table: what an increment needs to know, and what became of the rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,22 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(**{k: v + getattr(other, k) for k, v in asdict(self).items()})
+
+    @staticmethod
+    def of_store(folder: Path) -> Tally | None:
+        """Return what became of the rows of a stored table, over all increments; None if ingest did not write it.
+
+        Raises:
+            DataError: If the file that tells it is damaged.
+        """
+        file = folder / STORE
+        if not file.is_file():
+            return None
+        try:
+            return Tally(**json.loads(file.read_text(encoding="utf-8"))["tally"])
+        except (OSError, ValueError, TypeError, KeyError, AssertionError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise DataError(f"{file}: expected the row counts that ingest wrote, got {reason}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

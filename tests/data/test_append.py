@@ -12,8 +12,9 @@ from ctrsel.core.config import DataConfig, FieldConfig, IngestConfig, LabelConfi
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.append import append
 from ctrsel.data.ingest import ingest
-from ctrsel.data.store import REJECTS, STORE, locked
+from ctrsel.data.store import REJECTS, locked
 from ctrsel.data.table import Ragged, Table
+from ctrsel.data.tally import STORE
 
 SCHEMA = SchemaConfig(
     label=LabelConfig(name="y"),

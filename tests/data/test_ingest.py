@@ -379,3 +379,13 @@ def test_no_text_of_a_sensitive_field_is_told(tmp_path: Path, name: str, caplog)
         with pytest.raises(DataError, match="must be a number, got a text") as told:
             table.encoder.encode(pl.DataFrame({"s": ["a"], "n": ["SECRET"]}))
         assert "SECRET" not in str(told.value)
+
+
+def test_the_table_tells_what_became_of_all_rows(tmp_path: Path) -> None:
+    frame = base().with_columns(y=at(3, None, "y"))
+    table = ingest(frame, label="y", settings=IngestConfig(tolerance=0.1))
+    assert table.tally is not None
+    assert table.tally.sentence() == "200 rows read, 199 stored, 1 rejected"
+    assert table.part("train").tally == table.tally
+    stored = ingest(frame, label="y", settings=IngestConfig(tolerance=0.1), out=tmp_path / "store")
+    assert stored.tally == table.tally
