@@ -104,7 +104,7 @@ class DataConfig:
     encoding: str = "utf-8"  # of text files
     connection: str | None = None  # sql: the environment variable that holds the database's URI
     as_of: str | None = None  # rows after this time do not exist yet, for backfills; needs schema.time
-    rows: int | None = None  # read at most this many rows of each file, to try things out
+    rows: int | None = None  # read at most this many rows for each of train, valid and test, to try things out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

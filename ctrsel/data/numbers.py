@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from ctrsel.data.canonical import list_items, numeric_values
+from ctrsel.core.errors import DataError
+from ctrsel.data.canonical import beyond_exact, list_items, numeric_values
 from ctrsel.data.faults import Faults
 from ctrsel.data.raw import RawRows
 from ctrsel.data.roles import number_values
@@ -19,7 +20,7 @@ _SHOWN = 200  # characters of a value that are written down
 
 
 def check_fields(raw: RawRows, schema: Schema, faults: Faults) -> None:
-    """Find the rows with a text in a numeric field; refuse columns whose type has no text form.
+    """Find the rows with a text in a numeric field; refuse columns whose type has no text form, or not the same one.
 
     Raises:
         DataError: At once, if nothing is tolerated.
@@ -33,6 +34,23 @@ def check_fields(raw: RawRows, schema: Schema, faults: Faults) -> None:
             t.is_numeric() or t.is_temporal() or t in (pl.Boolean, pl.Null) for t in types
         ):
             _check_numbers(raw, field, faults)
+        elif field.kind == "categorical" and any(t.is_float() for t in types) and not all(t.is_float() for t in types):
+            _check_ids(raw, field)
+
+
+def _check_ids(raw: RawRows, field: Field) -> None:
+    """Refuse ids that floats of some shards have rounded while other shards hold them exactly: they would never match."""
+    start = 0
+    for chunk in raw.chunks(field.name):
+        rounded = beyond_exact(chunk)
+        if rounded is not None:
+            row = start + int((chunk == rounded).arg_max() or 0)
+            value = "a number" if field.sensitive else f"{rounded:.0f}"
+            raise DataError(
+                f"{raw.place(row)} of column {field.name!r} must be a float below 2^53, since other files hold it as "
+                f"integers or texts and a larger float is rounded, got {value}; write the column as integers everywhere"
+            )
+        start += len(chunk)
 
 
 def _check_numbers(raw: RawRows, field: Field, faults: Faults) -> None:

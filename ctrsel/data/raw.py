@@ -15,6 +15,7 @@ from ctrsel.core.errors import DataError
 __all__ = ["PARTS", "RawRows", "Shard"]
 
 PARTS = ("train", "valid", "test")
+_FEW = 16  # frames of at most this part of a chunk are joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +127,30 @@ class RawRows:
         return any(s.untyped and s.schema[column] == pl.String for s in self.shards)
 
     def chunks(self, column: str, *, rows: int = 1_000_000, part: str | None = None) -> Iterator[pl.Series]:
-        """Yield a column in row order, at most so many rows at once, of one part or of all."""
+        """Yield a column in row order, at most so many rows at once, of one part or of all.
+
+        Small frames of one type are joined, so that thousands of small files cost no more than a few large ones.
+        """
+        joined: list[pl.Series] = []
+        held = 0
         for shard in self.shards:
             if part is not None and shard.part != part:
                 continue
+            if isinstance(shard.source, pl.DataFrame) and shard.rows <= rows // _FEW:
+                series = shard.source.get_column(column)
+                if joined and (joined[0].dtype != series.dtype or held + shard.rows > rows):
+                    yield _one(joined)
+                    joined, held = [], 0
+                joined.append(series)
+                held += shard.rows
+                continue
+            if joined:
+                yield _one(joined)
+                joined, held = [], 0
             for start in range(0, shard.rows, rows):
                 yield shard.read([column], start=start, rows=min(rows, shard.rows - start))[column]
+        if joined:
+            yield _one(joined)
 
     def place(self, row: int) -> str:
         """Name a row by its part, file and number there, counted from 1.
@@ -146,3 +165,7 @@ class RawRows:
                 return f"{file or f'data.{shard.part}: '}row {int(shard.numbers(np.array([row]))[0]) + 1}"
             row -= shard.rows
         raise IndexError(row)
+
+
+def _one(series: list[pl.Series]) -> pl.Series:
+    return pl.concat(series) if len(series) > 1 else series[0]

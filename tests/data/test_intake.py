@@ -56,7 +56,7 @@ def test_parts_are_in_order_and_have_digests_on_request(tmp_path: Path) -> None:
     assert source_digests(files) == {s.part: [s.digest] for s in raw.shards}
     assert {s.digest for s in opened(files, tmp_path).shards} == {""}
     assert raw.place(6) == f"{tmp_path}/v.csv: row 1"
-    assert [c.to_list() for c in raw.chunks("y")] == [[0, 1, 1], [0, 1, 1], ["1"]]  # one text function reads all
+    assert [c.to_list() for c in raw.chunks("y")] == [[0, 1, 1, 0, 1, 1], ["1"]]  # small frames of one type are joined
     assert raw.untyped("y")
 
 
