@@ -19,7 +19,8 @@ from ctrsel.api.plan import Plan, component_key, plan, selection_name
 from ctrsel.api.sample import Sample, is_untyped, sample_source
 from ctrsel.api.stages import stored_table
 from ctrsel.core.config import DataConfig, RunConfig
-from ctrsel.data.encoder import Encoder, fit_encoder
+from ctrsel.data.encoder import Encoder
+from ctrsel.data.encoder_fit import fit_encoder
 from ctrsel.data.infer import infer_schema
 from ctrsel.data.intake import source_files
 from ctrsel.data.layouts import layout_schema

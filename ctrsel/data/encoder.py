@@ -13,10 +13,10 @@ import polars as pl
 
 from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
 from ctrsel.core.errors import DataError
-from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts, moments, quantile_edges
+from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
 from ctrsel.data.text_rows import TextPlan
-from ctrsel.data.vocabulary import Vocabulary, fit_vocabulary, smallest_uint
+from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.data.vocabulary_files import changed, load_vocabulary, save_vocabulary, vocabulary_digests
 from ctrsel.records.feature_set import OTHER, FeatureSet
 from ctrsel.records.schema import Field, Schema
@@ -24,7 +24,7 @@ from ctrsel.records.schema import Field, Schema
 if TYPE_CHECKING:
     from ctrsel.data.table import Ragged, Table
 
-__all__ = ["Encoder", "fit_encoder"]
+__all__ = ["Encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,60 +247,6 @@ class Encoder:
         if encoder.digest != m["digest"]:
             raise changed(path, f"expected digest {m['digest']}, got {encoder.digest}")
         return encoder
-
-
-def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
-    """Fit vocabularies, bucket edges and moments on a training frame.
-
-    Args:
-        frame: Training rows only, with all columns of the schema's fields.
-        schema: What the columns are.
-    """
-    texts: dict[str, list[pl.Series]] = {}
-    orders: dict[str, dict[str, float]] = {}
-    edges: dict[str, np.ndarray] = {}
-    scales: dict[str, tuple[float, float]] = {}
-    minimum: dict[str, int] = {}
-    buckets: dict[str, int | None] = {}
-    sensitive = {f.vocabulary for f in schema.fields if f.sensitive}
-    for field in schema.fields:
-        raw = frame[field.name]
-        if field.is_float:
-            values = numeric_values(raw, sensitive=field.sensitive).fill_null(float("nan")).to_numpy()
-            scales[field.name] = moments(values)  # what float32 cannot hold is missing when it is encoded
-            continue
-        if field.kind == "numeric":
-            values = numeric_values(raw, sensitive=field.sensitive).fill_null(float("nan")).to_numpy()
-            if field.bucket == "quantile":
-                edges[field.name] = quantile_edges(values[~np.isnan(values)], bins=field.bins or 2)
-            ids = bucket_ids(values, edges=edges.get(field.name))
-            found, places = np.unique(ids, return_inverse=True)
-            missing = found == NO_BUCKET
-            names = np.empty(len(found), dtype=object)
-            names[~missing] = bucket_texts(found[~missing], edges=edges.get(field.name))
-            orders.setdefault(field.vocabulary, {}).update(
-                {str(t): float(i) for t, i in zip(names, found, strict=True) if t is not None}
-            )
-            text = pl.Series(names.tolist(), dtype=pl.String).gather(pl.Series(places, dtype=pl.UInt32))
-        elif field.is_list:
-            text = _last(list_items(raw), field).explode(empty_as_null=False, keep_nulls=False)
-        else:
-            text = canonical_text(raw)
-        texts.setdefault(field.vocabulary, []).append(text)
-        buckets.setdefault(field.vocabulary, field.hash_buckets)
-        minimum[field.vocabulary] = max(minimum.get(field.vocabulary, 1), field.min_count)
-    vocabularies = {
-        n: fit_vocabulary(
-            n,
-            t,
-            min_count=minimum[n],
-            order=orders.get(n),
-            hash_buckets=buckets[n],
-            named=n not in sensitive,
-        )
-        for n, t in texts.items()
-    }
-    return Encoder(schema=schema, vocabularies=vocabularies, edges=edges, moments=scales)
 
 
 def _last(lists: pl.Series, field: Field) -> pl.Series:

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 
 from ctrsel.data.encoder import Encoder
+from ctrsel.data.encoder_fit import fitted_vocabulary
 from ctrsel.data.fit import float_column, float_moments, lookup, raw_vocabulary, vocabulary_fields
 from ctrsel.data.raw import RawRows
 from ctrsel.data.row_roles import Roles
 from ctrsel.data.table import Ragged, Table
 from ctrsel.data.tail import Tail
-from ctrsel.data.vocabulary import Vocabulary, smallest_uint, vocabulary_of
+from ctrsel.data.vocabulary import Vocabulary
 from ctrsel.data.writer import Writer
-from ctrsel.records.feature_set import OTHER
 from ctrsel.records.schema import Field, Schema
 
 __all__ = ["RowEncoder", "one_after_another"]
@@ -112,24 +112,7 @@ class RowEncoder:
         scratch = self.scratch / f"vocabulary_{number}"
         scratch.mkdir()
         raw = raw_vocabulary(name, fields, self.raw, train=self.train, memory=memory, scratch=scratch)
-        counts, missing = raw.counts(self.train)
-        minimum = max(f.min_count for f in fields)
-        vocabulary = vocabulary_of(
-            name,
-            raw.texts,
-            counts,
-            missing=missing,
-            min_count=minimum,
-            order=raw.order,
-            hash_buckets=fields[0].hash_buckets,
-            named=not any(f.sensitive for f in fields),
-            scratch=scratch,
-        )
-        if vocabulary.hashed is not None:
-            codes = vocabulary.codes_for(raw.texts)
-        else:  # its values are the frequent texts, in their order
-            codes = np.full(len(raw.texts), OTHER, dtype=smallest_uint(vocabulary.size))
-            codes[counts >= minimum] = vocabulary.codes
+        vocabulary, codes = fitted_vocabulary(raw, train=self.train, scratch=scratch)
         lut = lookup(raw, codes)
         made: dict[str, np.ndarray | Ragged] = {}
         for f in raw.fields:

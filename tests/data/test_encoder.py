@@ -10,7 +10,8 @@ from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaCon
 from ctrsel.core.errors import DataError
 from ctrsel.data import texts as texts_module
 from ctrsel.data import vocabulary_files
-from ctrsel.data.encoder import Encoder, fit_encoder
+from ctrsel.data.encoder import Encoder
+from ctrsel.data.encoder_fit import fit_encoder
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Ragged, Table
 from ctrsel.data.texts import SortedTexts

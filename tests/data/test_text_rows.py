@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import DataError
 from ctrsel.data import _text_bytes, texts
-from ctrsel.data.encoder import fit_encoder
+from ctrsel.data.encoder_fit import fit_encoder
 from ctrsel.data.ingest import ingest
 from ctrsel.data.text_rows import TextPlan
 from ctrsel.records.feature_set import FeatureSet
