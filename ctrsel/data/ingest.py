@@ -13,7 +13,7 @@ from typing import Any
 
 from ctrsel.core.artifact import atomic_folder
 from ctrsel.core.config import DataConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.faults import Faults
 from ctrsel.data.infer import check_columns
@@ -29,6 +29,7 @@ from ctrsel.data.store import (
     limited,
     locked,
     memory_bytes,
+    read_facts,
     scratch_folder,
     store_facts,
     table_place,
@@ -80,6 +81,7 @@ def ingest(
     if schema is None and layout is None:
         raise ConfigError("label: name the label column")
     place = None if out is None else table_place(out)
+    _keep_increments(place)
     split, settings = split or SplitConfig(), settings or IngestConfig()
     check_settings(settings)
     as_of = as_of or (data.as_of if isinstance(data, DataConfig) else None)
@@ -156,6 +158,23 @@ def ingest(
         event("rejected", rows=rejects.rows, of=tally.read)  # reasons hold values, which no log does
     event("encoded", rows=table.n_rows, fields=len(found.fields), values=table.encoder.n_values)
     return table
+
+
+def _keep_increments(place: Path | None) -> None:
+    """Refuse to replace a table that increments were added to: a forgotten --append would lose them.
+
+    Raises:
+        ConfigError: If there is such a table.
+    """
+    try:
+        facts = None if place is None else read_facts(place)
+    except DataError:  # a damaged table may be replaced
+        return
+    if facts is not None and facts.get("increments"):
+        raise ConfigError(
+            f"{place}: holds a table with {facts['increments']} increments, which would be lost; add to it with --append "
+            "(ctrsel.append), name another folder, or remove it first"
+        )
 
 
 def _name(data: Any) -> str:

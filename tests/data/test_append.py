@@ -284,6 +284,17 @@ def test_what_cannot_be_appended_is_said(tmp_path: Path) -> None:
     assert Table.load(path).n_rows == 300
 
 
+def test_a_store_that_has_grown_is_not_replaced(tmp_path: Path) -> None:
+    path = store(tmp_path)
+    store(tmp_path)  # a first ingest may be made again
+    append(path, days(30, seed=2, start=300))
+    with pytest.raises(
+        ConfigError, match="holds a table with 1 increments, which would be lost; add to it with --append"
+    ):
+        store(tmp_path)
+    assert Table.load(path).n_rows == 330
+
+
 def test_a_store_is_what_memory_holds(tmp_path: Path) -> None:
     table = ingest(days(300, seed=1), schema=SCHEMA)
     stored = Table.load(store(tmp_path, split=SplitConfig()))
