@@ -127,7 +127,7 @@ def _told(
         name: {"rows": stop - start, "base_rate": float(table.part(name).label().mean())}
         for name, (start, stop) in sorted(table.splits.items(), key=lambda item: item[1])
     }
-    tally = table.tally
+    tally, hashed = table.tally, _collisions(table)
     result: dict[str, Any] = {
         "out": out,
         "digest": table.digest,
@@ -136,6 +136,8 @@ def _told(
         "splits": splits,
         "fields": fields,
     }
+    if hashed:
+        result["hashed"] = hashed
     if tally is not None:
         result["tally"] = tally.to_dict()
     if added is not None:
@@ -147,9 +149,29 @@ def _told(
         "",
         f"{table.n_rows:,} rows, {len(fields)} fields, {table.encoder.n_values:,} values" + (f"; {end}" if end else ""),
     ]
+    for name, h in hashed.items():
+        shared = ", ".join(" and ".join(map(repr, pair)) for pair in h["heaviest"])
+        text.append(
+            f"{name}: {h['colliding']:,} of {h['values']:,} values share one of {h['buckets']:,} hash buckets with another"
+            + (f"; the heaviest that do: {shared}" if shared else "")
+        )
     if tally is not None and tally.read != tally.stored:
         text.append(tally.sentence() + (f"; see {out}/rejects.csv" if tally.rejected and out is not None else ""))
     return result, "\n".join(text)
+
+
+def _collisions(table: Table) -> dict[str, dict[str, Any]]:
+    """Return what is known of each hashed vocabulary: its values, how many share a bucket, and the heaviest by name."""
+    return {
+        name: {
+            "buckets": v.hashed.buckets,
+            "values": int(v.hashed.distinct.sum()),
+            "colliding": v.hashed.colliding,
+            "heaviest": [list(c.texts[:3]) for c in v.hashed.heaviest[:3]],
+        }
+        for name, v in table.encoder.vocabularies.items()
+        if v.hashed is not None
+    }
 
 
 @expand

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from ctrsel.data.hashing import stable_hash
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.explanation import Explanation
@@ -16,6 +18,22 @@ from ctrsel.records.ranking import Ranking
 
 QUICK = ("--set", "learners.boosted.rounds=10")
 NET = ("--set", "learners.net.batch_size=32", "--set", "learners.net.max_epochs=1", "--set", "learners.net.width=4")
+
+
+def test_ingest_names_what_hash_buckets_mix(ctrsel, here):
+    frame = pl.DataFrame({"click": [0, 1] * 300, "user": [f"u{i % 12}" for i in range(600)]})
+    frame.write_parquet("users.parquet")
+    flags = ("users.parquet", "--label", "click", "--set", "schema.fields.user.hash_buckets=5")
+    said = ctrsel("ingest", *flags, "-q")
+    assert said.code == 0, said.err
+    _, sizes = np.unique(stable_hash(frame["user"].unique()) % np.uint64(5), return_counts=True)
+    mixed = int(sizes[sizes > 1].sum())
+    assert f"user: {mixed} of 12 values share one of 5 hash buckets with another; the heaviest that do: 'u" in said.out
+    told = json.loads(ctrsel("ingest", *flags, "--json", "-q").out)["hashed"]["user"]
+    assert (told["buckets"], told["values"], told["colliding"]) == (5, 12, mixed)
+    assert all(2 <= len(pair) <= 3 for pair in told["heaviest"])
+    hidden = ctrsel("ingest", *flags, "--set", "schema.fields.user.sensitive=true", "-q").out
+    assert "'u" not in hidden
 
 
 def test_ingest_saves_a_table_that_other_steps_take(ctrsel, here):
