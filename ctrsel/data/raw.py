@@ -122,10 +122,6 @@ class RawRows:
         """Return the types that a column has in the shards, each once."""
         return tuple(dict.fromkeys(s.schema[column] for s in self.shards))
 
-    def untyped(self, column: str) -> bool:
-        """Return whether any shard has the column as text of a text format."""
-        return any(s.untyped and s.schema[column] == pl.String for s in self.shards)
-
     def chunks(self, column: str, *, rows: int = 1_000_000, part: str | None = None) -> Iterator[pl.Series]:
         """Yield a column in row order, at most so many rows at once, of one part or of all.
 

@@ -41,7 +41,7 @@ def test_frames_of_every_kind_are_the_same_rows(tmp_path: Path) -> None:
         raw = opened(data, tmp_path)
         assert raw.columns == ("y", "a")
         assert whole(raw).head(3).equals(FRAME)
-        assert not raw.untyped("a")
+        assert not any(s.untyped for s in raw.shards)
 
 
 def test_parts_are_in_order_and_have_digests_on_request(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_parts_are_in_order_and_have_digests_on_request(tmp_path: Path) -> None:
     assert {s.digest for s in opened(files, tmp_path).shards} == {""}
     assert raw.place(6) == f"{tmp_path}/v.csv: row 1"
     assert [c.to_list() for c in raw.chunks("y")] == [[0, 1, 1, 0, 1, 1], ["1"]]  # small frames of one type are joined
-    assert raw.untyped("y")
+    assert any(s.untyped for s in raw.shards)
 
 
 def test_large_files_are_scanned_and_small_ones_kept(tmp_path: Path) -> None:

@@ -206,16 +206,7 @@ class Drawing:
             yield pl.DataFrame(series).head(rows - block.start)
 
     def oracle(self) -> pl.DataFrame:
-        """Draw what no log shows, a row a row of the table.
-
-        Returns:
-            `logit`, the log-odds of the first label given the fields and the time; `probability`, its probability with
-            what the session adds; `session`, what that is (with sessions); `conversion_logit`, log-odds of a conversion
-            given the first label; `converted`, whether it ever comes; `delay`, after how many days.
-
-        Raises:
-            ConfigError: If rows are repeated, since this is about the rows before that.
-        """
+        """Draw what no log shows (see `Planted.oracle`)."""
         if self.table.repeated > 0.0:
             raise ConfigError(f"oracle: a table with repeated rows has none, got repeated {self.table.repeated:g}")
         frames = []
