@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from ctrsel.api.cache import StageCache
@@ -23,7 +23,7 @@ from ctrsel.explain import explain, explainer_for
 from ctrsel.explain.permutation_shap import PermutationShap
 from ctrsel.explain.pred_contrib import PredContrib
 from ctrsel.models.model import Model
-from ctrsel.rank import ModelRanker, Ranker, rank
+from ctrsel.rank import ModelRanker, Ranker, count, rank
 from ctrsel.records.audit import Audit
 from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
@@ -140,6 +140,7 @@ class Stages:
             and fit.model.encoder.digest == usable.encoder.digest
         ]
         model = trees[0] if trees else None
+        counts = cache(partial(count, table))  # once for all rankers, and not at all if every ranking is at hand
 
         def one(ranker: Ranker) -> Ranking:
             needed, shown = (model, usable) if isinstance(ranker, ModelRanker) else (None, table)
@@ -152,7 +153,7 @@ class Stages:
                     "seed": self.seed,
                     "model": needed.digest if needed else None,
                 },
-                compute=lambda: rank(shown, (ranker,), seed=self.seed, model=needed)[0],
+                compute=lambda: rank(shown, (ranker,), seed=self.seed, model=needed, counts=counts)[0],
                 save=Ranking.save,
                 load=Ranking.load,
             )

@@ -6,7 +6,18 @@ from ctrsel.core.catalog import Catalog
 from ctrsel.rank._contract import CountRanker, ModelRanker, Ranker
 from ctrsel.rank.counts import FieldCounts, TableCounts
 from ctrsel.rank.driver import count, rank
+from ctrsel.rank.rows import CodedRows
 
-__all__ = ["CATALOG", "CountRanker", "FieldCounts", "ModelRanker", "Ranker", "TableCounts", "count", "rank"]
+__all__ = [
+    "CATALOG",
+    "CodedRows",
+    "CountRanker",
+    "FieldCounts",
+    "ModelRanker",
+    "Ranker",
+    "TableCounts",
+    "count",
+    "rank",
+]
 
 CATALOG: Catalog[Ranker] = Catalog(__name__, Ranker, "ranker")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from ctrsel.data.table import Table
@@ -15,17 +15,24 @@ __all__ = ["CountRanker", "ModelRanker", "Ranker"]
 
 
 class Ranker(ABC):  # noqa: B024  # the two kinds below differ in what they are shown, so there is no common method
-    """A frozen dataclass of parameters; a subclass of `CountRanker` or `ModelRanker`."""
+    """A frozen dataclass of parameters; a subclass of `CountRanker` or `ModelRanker`.
+
+    Attributes:
+        weighted: Whether the score means something when rows have weights; the driver refuses the others on such tables.
+    """
+
+    weighted: ClassVar[bool] = False
 
 
 class CountRanker(Ranker):
-    """Scores fields from counts, which the driver makes once for all count rankers.
+    """Scores fields, pairs or values from counts, which the driver makes once for all count rankers.
 
     Attributes:
-        needs: Which counts: "field" (rows and positive rows per code of each field).
+        needs: "field" (rows and positive rows per code of each field) or "rows" (those, and the coded rows to count
+            fields together or under moved labels).
     """
 
-    needs: ClassVar[str] = "field"
+    needs: ClassVar[Literal["field", "rows"]] = "field"
 
     @abstractmethod
     def score(self, counts: TableCounts) -> Ranking:

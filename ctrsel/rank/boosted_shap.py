@@ -7,7 +7,7 @@ section "Global model understanding" (mean absolute contribution).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
@@ -33,6 +33,8 @@ class BoostedShap(ModelRanker):
         rows: Validation rows explained, each class in proportion; a row costs milliseconds.
         learner: What grows the trees where no model is given.
     """
+
+    weighted: ClassVar[bool] = True  # the trees are grown by weight; the explained rows are a sample that is not
 
     rows: int = 2000
     learner: Learner = field(default_factory=BoostedLearner, metadata={"catalog": CATALOG})

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.buckets import bucket_ids, quantile_edges
 from ctrsel.data.table import Ragged
+from ctrsel.data.value_names import value_names
 from ctrsel.rank._contract import CountRanker, ModelRanker, Ranker
 from ctrsel.rank.counts import FieldCounts, TableCounts
+from ctrsel.rank.rows import CodedRows
 from ctrsel.records.feature_set import MISSING, RESERVED
-from ctrsel.stats.counts import label_counts
+from ctrsel.stats.counts import label_counts, weighted_label_counts
 
 if TYPE_CHECKING:
     from ctrsel.data.table import Table
@@ -39,8 +44,9 @@ def rank(
     seed: int,
     model: Model | None = None,
     threads: int | None = None,
+    counts: Callable[[], TableCounts] | None = None,
 ) -> tuple[Ranking, ...]:
-    """Rank the fields of a table by several methods.
+    """Rank the fields, pairs or values of a table by several methods.
 
     Args:
         table: With the splits "train" and, for held-out numbers and model rankers, "valid"; other rows are not read.
@@ -48,13 +54,14 @@ def rank(
         seed: Of everything that model rankers draw.
         model: A model already fitted on the table's training rows, for model rankers.
         threads: Columns counted at once; None for all processors.
+        counts: Gives the counts of this table, called only if a count ranker is among the rankers; None to count here.
 
     Returns:
         One ranking per ranker, in their order.
 
     Raises:
-        ConfigError: If an object is no ranker, or needs counts that are not made.
-        DataError: If the table has no training rows or no labels.
+        ConfigError: If an object is no ranker.
+        DataError: If the table has no training rows or no labels, or its rows have weights that a ranker has no use for.
 
     Examples:
         >>> from ctrsel.rank.mutual_information import MutualInformation
@@ -66,13 +73,16 @@ def rank(
     for ranker in rankers:
         if not isinstance(ranker, CountRanker | ModelRanker):
             raise ConfigError(f"rank: a ranker is a CountRanker or a ModelRanker, got {type(ranker).__name__}")
-        if isinstance(ranker, CountRanker) and ranker.needs != "field":
-            raise ConfigError(
-                f"rank: only counts by 'field' are made, but {type(ranker).__name__} needs {ranker.needs!r}"
+        if table.weight is not None and not ranker.weighted:
+            raise DataError(
+                f"{describe(ranker)['use']}: has no null for weighted rows, and schema.weight is "
+                f"{table.schema.weight!r}; leave it out, or use a ranker that takes weights"
             )
     if "test" in table.splits:
         table = table.without("test")
-    counts = count(table, threads=threads) if any(isinstance(r, CountRanker) for r in rankers) else None
+    counted = None
+    if any(isinstance(r, CountRanker) for r in rankers):
+        counted = replace(count(table, threads=threads) if counts is None else counts(), seed=seed)
     rankings = []
     for ranker in rankers:
         began = time.perf_counter()
@@ -80,9 +90,9 @@ def rank(
             ranking = ranker.score(table, seed=seed, model=model)
         else:
             assert isinstance(ranker, CountRanker)
-            assert counts is not None
-            ranking = ranker.score(counts)
-        event("rank", method=ranking.method, fields=ranking.frame.height, seconds=time.perf_counter() - began)
+            assert counted is not None
+            ranking = ranker.score(counted)
+        event("rank", method=ranking.method, items=ranking.frame.height, seconds=time.perf_counter() - began)
         rankings.append(ranking)
     return tuple(rankings)
 
@@ -109,7 +119,9 @@ def count(table: Table, *, label: int = 0, threads: int | None = None) -> TableC
         raise DataError(f"rank: labels must be 0 or 1, got {given[int(np.argmax(labels != given))]!r}")
     parts = [labels[span] for span in spans]
 
-    def one(field: Field) -> FieldCounts | None:
+    weights = None if table.weight is None else [table.weight[span] for span in spans]
+
+    def one(field: Field) -> tuple[FieldCounts, list[np.ndarray], int] | None:
         column = table.columns[field.name]
         if isinstance(column, Ragged):
             return None
@@ -117,7 +129,18 @@ def count(table: Table, *, label: int = 0, threads: int | None = None) -> TableC
         if field.is_float:
             codes, size = _bucketed(codes)
         found = [label_counts(c, y, size=size) for c, y in zip(codes, parts, strict=True)]
-        return FieldCounts(train=found[0], valid=found[1] if len(found) > 1 and len(parts[1]) else None)
+        weighted = [
+            weighted_label_counts(c, y, size=size, weight=w)
+            for c, y, w in zip(codes, parts, weights or [], strict=False)
+        ]
+        held_out = len(found) > 1 and len(parts[1]) > 0
+        made = FieldCounts(
+            train=found[0],
+            valid=found[1] if held_out else None,
+            weighted_train=weighted[0] if weighted else None,
+            weighted_valid=weighted[1] if weighted and held_out else None,
+        )
+        return made, codes, size
 
     workers = threads if threads is not None else (os.cpu_count() or 1)
     if workers < 1:
@@ -125,12 +148,35 @@ def count(table: Table, *, label: int = 0, threads: int | None = None) -> TableC
     with ThreadPoolExecutor(workers) as pool:
         counted = dict(zip(table.schema.names, pool.map(one, table.schema.fields), strict=True))
     event("count", rows=sum(len(y) for y in parts), fields=len(counted), seconds=time.perf_counter() - began)
+    found = {name: c for name, c in counted.items() if c is not None}
+    rows = [
+        CodedRows(
+            columns={name: codes[i] for name, (_, codes, _) in found.items()},
+            sizes={name: size for name, (_, _, size) in found.items()},
+            labels=labels_of,
+            row=table.row[span],
+            weight=None if table.weight is None else table.weight[span],
+            time=None if table.time is None else table.time[span],
+            group=None if table.group is None else table.group[span],
+        )
+        for i, (span, labels_of) in enumerate(zip(spans, parts, strict=True))
+    ]
     return TableCounts(
-        fields={name: c for name, c in counted.items() if c is not None},
+        fields={name: c for name, (c, _, _) in found.items()},
         refused={name: _LIST_REASON for name, c in counted.items() if c is None},
         notes=_notes(table, label=label),
         table=table.digest,
+        rows=rows[0],
+        valid_rows=rows[1] if len(rows) > 1 and len(parts[1]) else None,
+        value_names=partial(_value_names, table),
     )
+
+
+def _value_names(table: Table, field: str, codes: np.ndarray) -> list[str]:
+    """Return the texts of some codes of a field, as the Encoder knows them."""
+    if table.schema.field(field).is_float:
+        return [f"(bucket {int(c) - RESERVED})" if c >= RESERVED else "(missing)" for c in codes]
+    return value_names(table.encoder.vocabulary(field), codes)
 
 
 def _bucketed(floats: list[np.ndarray]) -> tuple[list[np.ndarray], int]:
@@ -148,8 +194,6 @@ def _notes(table: Table, *, label: int) -> tuple[str, ...]:
     notes = []
     if table.labels is not None and table.labels.shape[1] > 1:
         notes.append(f"about the label {table.schema.labels[label].name!r} only")
-    if table.weight is not None:
-        notes.append("row weights are not used: every row counts once, so that labels can be shuffled")
     if table.group is not None:
         notes.append(
             "p and q presume that rows can be shuffled; rows of one group resemble each other, which lowers them"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_manifest
 from ctrsel.core.errors import DataError
@@ -27,6 +27,8 @@ class Ranking:
         null: What the score was compared with ("exact permutation moments"), None if with nothing.
         frame: At least the columns `field` (text), `score` (float, never null) and `rank` (1 = best); best first.
             Further columns are evidence by name (`mi`, `mi_minus_expected`, `ami`, `z`, `p`, `q`, `held_out_gain`, ...).
+        item: What is ranked: a "field"; a "cross" of fields (`field` is its name, `fields` a list of their names); or a
+            "value" of a field (`field` and `value`).
         refused: Items that got no score, with the reason.
         notes: What a reader must know (sample size, warnings).
         table: Digest of the table.
@@ -40,8 +42,12 @@ class Ranking:
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     table: str = ""
+    item: Literal["field", "cross", "value"] = "field"
 
     def __post_init__(self) -> None:
+        own = {"field": None, "cross": "fields", "value": "value"}[self.item]
+        if own is not None and own not in self.frame.columns:
+            raise DataError(f"a ranking of items of kind {self.item!r} needs the column {own!r}")
         missing = [c for c in ("field", "score", "rank") if c not in self.frame.columns]
         if missing:
             raise DataError(f"a ranking needs the columns field, score and rank; {missing[0]!r} is missing")
@@ -77,6 +83,7 @@ class Ranking:
             "refused": dict(self.refused),
             "notes": list(self.notes),
             "table": self.table,
+            **({} if self.item == "field" else {"item": self.item}),
         }
 
     @property
@@ -107,4 +114,5 @@ class Ranking:
             refused=m["refused"],
             notes=tuple(m["notes"]),
             table=m["table"],
+            item=m.get("item", "field"),
         )

@@ -38,6 +38,10 @@ class ByRanking(Selector):
         if self.ranking not in problem.rankings:
             raise unknown_name("ranking", self.ranking, problem.rankings, place="select.ranking")
         ranking = problem.rankings[self.ranking]
+        if ranking.item != "field":
+            raise ConfigError(
+                f"select.ranking: {self.ranking!r} ranks items of kind {ranking.item!r}; name a ranking of fields"
+            )
         q = dict(zip(ranking.frame["field"], ranking.frame["q"], strict=True)) if "q" in ranking.frame.columns else {}
         place = {name: float(i) for i, name in enumerate(ranking.order)}
         # A q-value that is absent or no number says nothing against a field.

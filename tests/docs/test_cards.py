@@ -65,9 +65,18 @@ def defaults(component: type) -> dict[str, Any]:
     return {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in spec.items()}
 
 
+def shared_card(catalog: Catalog[Any], name: str) -> str | None:
+    """Return the card that a component shares with others of its kind, a section each; None if it has one of its own."""
+    if catalog.package in SHARED:
+        return SHARED[catalog.package]
+    if (CARDS / f"{name}.md").is_file():
+        return None
+    return next((p.stem for p in sorted(CARDS.glob("*.md")) if section(p.read_text("utf-8"), f"`{name}`")), None)
+
+
 def card(catalog: Catalog[Any], name: str) -> tuple[Path, str]:
     """Return a component's card and the part of it that is about the component."""
-    shared = SHARED.get(catalog.package)
+    shared = shared_card(catalog, name)
     path = CARDS / f"{shared or name}.md"
     assert path.is_file(), f"the {catalog.kind} {name!r} has no card {path.relative_to(ROOT)}"
     text = path.read_text(encoding="utf-8")
@@ -97,7 +106,8 @@ def test_parameters_are_those_of_the_dataclass(catalog: Catalog[Any], name: str)
 @pytest.mark.parametrize("path", sorted(set(CARDS.glob("*.md")) - {CARDS / "README.md"}), ids=lambda p: p.stem)
 def test_card_has_all_sections(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    wanted = [s for s in SECTIONS if not (s == "Parameters" and path.stem in NO_COMPONENT)]
+    several = {shared_card(c, n) for c, n in COMPONENTS} | NO_COMPONENT  # parameters stand in each component's section
+    wanted = [s for s in SECTIONS if not (s == "Parameters" and path.stem in several)]
     missing = [s for s in wanted if not (section(text, s) or "").strip()]
     assert not missing, f"{path.relative_to(ROOT)} lacks {missing}"
     source = re.search(r"^\*\*Source:\*\* (.*?)\n\n", text, re.DOTALL | re.MULTILINE)
@@ -107,7 +117,7 @@ def test_card_has_all_sections(path: Path) -> None:
 
 
 def test_no_card_is_left_over() -> None:
-    known = {SHARED.get(c.package, n) for c, n in COMPONENTS} | NO_COMPONENT
+    known = {shared_card(c, n) or n for c, n in COMPONENTS} | NO_COMPONENT
     assert {p.stem for p in CARDS.glob("*.md")} - {"README"} == known
 
 
@@ -136,7 +146,7 @@ def owner(path: Path) -> str | None:
     """Return the card that must name a file's deviations; None = any."""
     for catalog, name in COMPONENTS:
         if path == ROOT / Path(*catalog.package.split(".")) / f"{name}.py":
-            return SHARED.get(catalog.package, name)
+            return shared_card(catalog, name) or name
     return None
 
 
