@@ -114,7 +114,7 @@ def test_weighted_rows_are_counted_by_weight_too_and_refused_by_rankers_that_can
         def score(self, counts):
             raise AssertionError
 
-    with pytest.raises(DataError, match="has no null for weighted rows, and schema.weight is 'w'"):
+    with pytest.raises(DataError, match=r"has no null for weighted rows, and schema\.weight is 'w'"):
         rank(weighted, [Plain()], seed=1)
 
 
