@@ -59,6 +59,7 @@ class TableCounts:
         rows: The training rows, for rankers that count fields together; None where only counts travelled here.
         valid_rows: The validation rows, likewise.
         seed: Of whatever a ranker draws.
+        threads: Fields that a ranker may work on at once; None for all processors. No result depends on it.
         value_names: Texts of some codes of a field, for people; None where only counts travelled here.
     """
 
@@ -69,6 +70,7 @@ class TableCounts:
     rows: CodedRows | None = None
     valid_rows: CodedRows | None = None
     seed: int = 0
+    threads: int | None = None
     value_names: Callable[[str, np.ndarray], Sequence[str]] | None = None
 
     @property
@@ -98,5 +100,6 @@ class TableCounts:
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
             table=self.table if self.table == other.table else "",
             seed=self.seed,
+            threads=self.threads,
             value_names=self.value_names,
         )

@@ -82,7 +82,7 @@ def rank(
         table = table.without("test")
     counted = None
     if any(isinstance(r, CountRanker) for r in rankers):
-        counted = replace(count(table, threads=threads) if counts is None else counts(), seed=seed)
+        counted = replace(count(table, threads=threads) if counts is None else counts(), seed=seed, threads=threads)
     rankings = []
     for ranker in rankers:
         began = time.perf_counter()
