@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import jinja2
-from markupsafe import Markup, escape
 
 from ctrsel.core.artifact import atomic_text
 from ctrsel.records.audit import Audit
@@ -20,6 +13,7 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Run
+from ctrsel.report.document import render
 from ctrsel.report.sections.audit import audit as audit_section
 from ctrsel.report.sections.detail import detail
 from ctrsel.report.sections.evidence import evidence
@@ -27,7 +21,7 @@ from ctrsel.report.sections.facts import Facts
 from ctrsel.report.sections.fields import fields
 from ctrsel.report.sections.selection import selection
 from ctrsel.report.sections.verdict import verdict
-from ctrsel.report.wording import shorten, visible
+from ctrsel.report.wording import shorten
 
 __all__ = ["write_report"]
 
@@ -67,45 +61,20 @@ def write_report(
         evaluations=evaluations,
         feature_set=feature_set,
     )
-    style, script = _file("style.css"), _file("page.js")
-    page = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            name=shorten(run.name, 80),
-            created=_moment(run.created),
-            source=shorten(facts.run.table.source, 80),
-            style=Markup(style),
-            script=Markup(script),
-            policy=_policy(style, script),
-            verdict=verdict(facts),
-            evidence=evidence(facts),
-            fields=fields(facts),
-            audit=audit_section(facts),
-            selection=selection(facts),
-            detail=detail(facts),
-        )
+    page = render(
+        "page.html",
+        name=shorten(run.name, 80),
+        created=_moment(run.created),
+        source=shorten(facts.run.table.source, 80),
+        verdict=verdict(facts),
+        evidence=evidence(facts),
+        fields=fields(facts),
+        audit=audit_section(facts),
+        selection=selection(facts),
+        detail=detail(facts),
     )
     atomic_text(path, page)
     return path
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        loader=jinja2.PackageLoader("ctrsel.report", "."),
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["lines"] = _lines
-    return environment
-
-
-def _lines(words: str) -> Markup:
-    """Escape a text whose line breaks are meant."""
-    return Markup("\n").join(escape(visible(line)) for line in words.split("\n"))
 
 
 def _moment(created: str) -> str:
@@ -116,19 +85,3 @@ def _moment(created: str) -> str:
         return created
     zone = " UTC" if moment.utcoffset() == datetime.timedelta(0) else moment.strftime(" UTC%z")
     return moment.strftime("%Y-%m-%d %H:%M") + (zone if moment.tzinfo else "")
-
-
-def _file(name: str) -> str:
-    return resources.files("ctrsel.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Return the page's own rule for browsers: no request to anywhere, no script and no style but these two.
-
-    Even text that slipped through the escaping could neither run nor fetch anything.
-    """
-    return f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
-
-
-def _digest(content: Any) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
