@@ -1,6 +1,7 @@
 """Count rows and positive labels per occupied cell of several fields together, exactly and without collisions.
 
-A cell is a mixed-radix number of the codes, so two cells never share one, and counts of chunks add up exactly.
+A cell is a mixed-radix number of the codes, so two cells never share one, and counts of chunks add up exactly. Few
+cells are counted in a table; many are sorted, with the label as the key's last bit, and counted as runs.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from math import prod
 import numpy as np
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats._checks import Array, Ints
+from ctrsel.stats._checks import Array, Ints, binary
+from ctrsel.stats._joint_loops import dense, extend, runs
 from ctrsel.stats.counts import LabelCounts
 
 __all__ = ["JointCounts", "joint_counts"]
+
+DENSE_CELLS = 2**24  # the largest table, 128 MiB
+DENSE_SHARE = 2  # cells a row, above which sorting the keys costs less than a table that is mostly empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,19 +90,37 @@ def joint_counts(columns: Sequence[Array], labels: Array, *, sizes: Sequence[int
         sizes: Number of codes of each field; their product must be below 2**63.
 
     Raises:
-        DataError: a code outside its field, or more cells than a number can name.
+        DataError: a code outside its field, labels other than 0 and 1, or more cells than a number can name.
     """
     if len(columns) != len(sizes) or not columns:
         raise DataError(f"one size per field is needed, got {len(columns)} fields and {len(sizes)} sizes")
     if prod(int(s) for s in sizes) >= 2**63:
         raise DataError(f"fields of {list(sizes)} codes have more cells together than 2**63")
-    keys = np.zeros(len(labels), dtype=np.uint64)
+    marks = np.asarray(labels)
+    if any(len(column) != len(marks) for column in columns):
+        raise DataError(f"fields and labels need one length, got {[len(c) for c in columns]} and {len(marks)}")
+    marks = binary(marks).view(np.uint8)
+    keys = np.zeros(len(marks), dtype=np.uint64)
     for column, size in zip(columns, sizes, strict=True):
         codes = np.asarray(column)
-        if codes.size and int(codes.max()) >= size:
-            raise DataError(f"codes must be below {size}, got {codes.max()}")
-        keys = keys * np.uint64(size) + codes.astype(np.uint64)
-    cells, place = np.unique(keys, return_inverse=True)
-    totals = np.bincount(place, minlength=len(cells)).astype(np.int64)
-    positives = np.bincount(place, weights=np.asarray(labels), minlength=len(cells)).astype(np.int64)
-    return JointCounts(cells=cells, positives=positives, totals=totals, sizes=tuple(int(s) for s in sizes))
+        wrong = extend(keys, codes, int(size))
+        if wrong >= 0:
+            raise DataError(f"codes must be below {size}, got {codes[wrong]}")
+    whole = tuple(int(s) for s in sizes)
+    possible = prod(whole)
+    if possible <= min(DENSE_CELLS, DENSE_SHARE * len(keys)):
+        table = np.zeros(possible, dtype=np.int64)
+        dense(keys, marks, table)
+        cells = np.flatnonzero(table)
+        packed = table[cells]
+        return JointCounts(
+            cells=cells.astype(np.uint64), positives=packed >> 32, totals=packed & 0xFFFFFFFF, sizes=whole
+        )
+    keys <<= np.uint64(1)
+    keys |= marks
+    keys.sort()
+    cells, counted = np.empty(len(keys), dtype=np.uint64), np.empty((2, len(keys)), dtype=np.int64)
+    found = runs(keys, cells, counted[0], counted[1])
+    return JointCounts(
+        cells=cells[:found].copy(), positives=counted[0, :found].copy(), totals=counted[1, :found].copy(), sizes=whole
+    )
