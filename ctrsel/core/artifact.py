@@ -165,8 +165,8 @@ def atomic_text(path: Path, text: str) -> None:
         raise
 
 
-def read_manifest(path: Path, *, format: str, version: int) -> dict[str, Any]:
-    """Read a folder's manifest and check that it is the expected format.
+def read_manifest(path: Path, *, format: str, version: int | tuple[int, ...]) -> dict[str, Any]:
+    """Read a folder's manifest and check that it is the expected format, of the expected version or one of some.
 
     Raises:
         DataError: If the folder or its manifest is missing, unreadable, of another format or of a newer version.
@@ -181,8 +181,10 @@ def read_manifest(path: Path, *, format: str, version: int) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != format:
         got = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise DataError(f"{path}: expected a saved {format}, got {got!r}")
-    if manifest.get("version") != version:
-        raise DataError(f"{path}: expected {format} version {version}, got {manifest.get('version')!r}")
+    versions = version if isinstance(version, tuple) else (version,)
+    if manifest.get("version") not in versions:
+        wanted = " or ".join(map(str, versions))
+        raise DataError(f"{path}: expected {format} version {wanted}, got {manifest.get('version')!r}")
     return dict(manifest)
 
 

@@ -80,6 +80,11 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
     read_manifest(store, format="ctrsel.table", version=2)
     with locked(store), scratch_folder(store) as scratch:
         table = Table.load(store)
+        if crosses := table.schema.crosses:
+            raise DataError(
+                f"{store}: this table holds the cross {crosses[0].name!r}; append to the table that it was made from, and "
+                "cross the result"
+            )
         facts = _facts(store)
         held = build(IngestConfig, facts["settings"], place=f"{store}/{STORE}: settings")
         settings = held if settings is None else settings

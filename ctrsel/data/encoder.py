@@ -15,6 +15,7 @@ from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read
 from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
+from ctrsel.data.cross_texts import joint_texts, part_texts
 from ctrsel.data.text_rows import TextPlan
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.data.vocabulary_files import changed, load_vocabulary, save_vocabulary, vocabulary_digests
@@ -32,7 +33,7 @@ class Encoder:
     """A fitted mapping from raw rows to codes.
 
     Attributes:
-        schema: The fields that it reads.
+        schema: The fields that it makes codes of, and the columns that it reads for them.
         vocabularies: By name, in the order in which they are stacked in the one embedding table.
         edges: Inner quantile edges per bucketed field (absent for log-square fields).
         moments: Training mean and standard deviation per field that stays a float.
@@ -112,8 +113,9 @@ class Encoder:
         """Encode one field of a raw frame (see `Table.columns`)."""
         from ctrsel.data.table import Ragged
 
-        n = frame.height
-        raw = frame[field.name] if field.name in frame.columns else pl.Series(field.name, [None] * n, dtype=pl.Null)
+        if field.is_cross:
+            return self._crossed(field, frame)
+        raw = _raw(frame, field.name)
         if field.is_float:
             with np.errstate(over="ignore"):
                 floats = (
@@ -131,6 +133,14 @@ class Encoder:
         if field.kind == "numeric":
             return self._bucketed(field, raw)
         return vocabulary.encode(canonical_text(raw))
+
+    def _crossed(self, field: Field, frame: pl.DataFrame) -> np.ndarray:
+        """Encode the joint texts of a cross's parts, whatever became of the parts' own values."""
+        parts = [
+            part_texts(self.schema.input(p), _raw(frame, p), edges=self.edges.get(p)).alias(p) for p in field.parts
+        ]
+        joint = pl.DataFrame(parts).select(joint_texts([pl.col(p) for p in field.parts])).to_series()
+        return self.vocabularies[field.vocabulary].encode(joint)
 
     def _bucketed(self, field: Field, raw: pl.Series) -> np.ndarray:
         """Encode by bucket without a text per row: codes are looked up once per distinct bucket."""
@@ -151,8 +161,13 @@ class Encoder:
             vocabularies: Each vocabulary grown (`Vocabulary.grow`) or as it was.
 
         Raises:
-            DataError: If a vocabulary is missing, or has become smaller.
+            DataError: If a vocabulary is missing, or has become smaller, or the Encoder has crosses.
         """
+        if crosses := self.schema.crosses:
+            raise DataError(
+                f"encoder: {crosses[0].name!r} is a cross, which does not grow; let the table without crosses grow, and "
+                "cross it again"
+            )
         if set(vocabularies) != set(self.vocabularies):
             raise DataError(
                 f"encoder: expected the vocabularies {sorted(self.vocabularies)}, got {sorted(vocabularies)}"
@@ -188,6 +203,8 @@ class Encoder:
     def narrow(self, features: FeatureSet) -> Encoder:
         """Return the Encoder of a FeatureSet: fields and values that were dropped are forgotten.
 
+        A dropped field that feeds a kept cross is no field any more, but its column is still read.
+
         Raises:
             DataError: If the FeatureSet decides on the codes of another Encoder, which this one did not grow from.
         """
@@ -203,7 +220,7 @@ class Encoder:
                 f"the feature set keeps fields of the vocabulary {undecided[0]!r}, but does not map its codes"
             )
         vocabularies = {k: v.narrow(remaps[k]) for k, v in self.vocabularies.items() if k in used}
-        names = set(schema.names)
+        names = {f.name for f in schema.inputs}
         return Encoder(
             schema=schema,
             vocabularies=vocabularies,
@@ -216,7 +233,7 @@ class Encoder:
         vocabularies: list[dict[str, Any]] = []
         manifest: dict[str, Any] = {
             "format": "ctrsel.encoder",
-            "version": 2,
+            "version": 3 if self.schema.crosses else 2,
             "schema": self.schema.to_dict(),
             "vocabularies": vocabularies,
             "edges": {k: v.tolist() for k, v in self.edges.items()},
@@ -236,7 +253,7 @@ class Encoder:
             DataError: If the content is not what was saved.
         """
         path = Path(path)
-        m = read_manifest(path, format="ctrsel.encoder", version=2)
+        m = read_manifest(path, format="ctrsel.encoder", version=(2, 3))
         encoder = Encoder(
             schema=Schema.from_dict(m["schema"]),
             vocabularies={told["name"]: load_vocabulary(path, i, told) for i, told in enumerate(m["vocabularies"])},
@@ -251,3 +268,8 @@ class Encoder:
 
 def _last(lists: pl.Series, field: Field) -> pl.Series:
     return lists.list.tail(field.max_length) if field.max_length is not None else lists
+
+
+def _raw(frame: pl.DataFrame, name: str) -> pl.Series:
+    """Return a raw column; of a frame that has none, missing values."""
+    return frame[name] if name in frame.columns else pl.Series(name, [None] * frame.height, dtype=pl.Null)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ctrsel.core.errors import DataError
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.faults import Faults
 from ctrsel.data.fit import RawVocabulary, float_moments, raw_vocabulary, vocabulary_fields
@@ -63,8 +64,13 @@ def fit_encoder(frame: pl.DataFrame, schema: Schema) -> Encoder:
         schema: What the columns are.
 
     Raises:
-        DataError: If a numeric field holds a text that is no number, or a value has no text form.
+        DataError: If a numeric field holds a text that is no number, a value has no text form, or a field is a cross.
     """
+    if schema.crosses:
+        raise DataError(
+            f"fit: {schema.crosses[0].name!r} is a cross, which is made from codes; fit the other fields, and use "
+            "Table.crossed"
+        )
     raw = RawRows.of(frame)
     check_fields(raw, schema, Faults(raw=raw, rejects=Rejects()))
     train = np.ones(raw.n_rows, dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.core.memory import available_memory
+from ctrsel.data.crosses import MIN_COUNT, crossed
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.scratch import mapped_arrays
 from ctrsel.data.tally import Tally
@@ -211,6 +212,31 @@ class Table:
                 Ragged(offsets=column.offsets, codes=out[f.name]) if isinstance(column, Ragged) else out[f.name]
             )
         return replace(self, encoder=encoder, columns=columns)
+
+    def crossed(
+        self, crosses: Sequence[Sequence[str]], *, min_count: int = MIN_COUNT, scratch: Path | None = None
+    ) -> Table:
+        """Return the table with crosses as further fields: the values of two or three fields together.
+
+        Training rows alone decide which combinations have codes. The Encoder of the new table makes the same codes of
+        raw rows, and keeps reading the parts' columns where the parts themselves are dropped.
+
+        Args:
+            crosses: The names of each one's parts: categorical or bucketed fields.
+            min_count: Combinations in fewer training rows are `other`.
+            scratch: As in `narrow`.
+
+        Raises:
+            ConfigError: If a field is not known or cannot be crossed, or a name is taken.
+            DataError: If no combination is frequent enough.
+
+        Examples:
+            >>> from ctrsel.testing.tables import tiny_table
+            >>> table = tiny_table().crossed([("site", "hour")])
+            >>> table.schema.names[-1], table.encoder.vocabulary("site*hour").texts(table.columns["site*hour"][:2])
+            ('site*hour', ['site1 × under 4', 'site1 × 4 to 8'])
+        """
+        return crossed(self, crosses, min_count=min_count, scratch=scratch)
 
     def matrix(self, rows: str | slice | None = None) -> np.ndarray:
         """Return the code fields row by row as rows of the one embedding table.

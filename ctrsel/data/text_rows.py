@@ -15,6 +15,7 @@ import polars as pl
 
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts
 from ctrsel.data.canonical import WHOLE_FLOAT
+from ctrsel.data.cross_texts import joint_texts
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.records.feature_set import MISSING, OTHER
 
@@ -28,17 +29,19 @@ _FEW_ROWS = 50_000  # above, one query per field costs nothing beside the work, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextPlan:
-    """What is looked up per field, made once per Encoder.
+    """What is looked up per field, made once per Encoder; a cross of bucketed fields is left to its column.
 
     Attributes:
-        places: Per categorical field of few values the query for the place of a row's value: v = unknown,
+        reads: Per categorical field or cross the columns that must be texts.
+        places: Per categorical field or cross of few values the query for the place of a row's value: v = unknown,
             v + 1 = missing.
         codes: Per such field the code of each place `[v + 2]`.
-        texts: Per other categorical field the query for its text, and the vocabulary that encodes it.
+        texts: Per other such field the query for its text, and the vocabulary that encodes it.
         numbers: Per bucketed field the query for its number and whether the text is none.
         buckets: Per bucketed field the inner edges and the code of each bucket, the last one that of a missing value.
     """
 
+    reads: Mapping[str, tuple[str, ...]]
     places: Mapping[str, pl.Expr]
     codes: Mapping[str, np.ndarray]
     texts: Mapping[str, tuple[pl.Expr, Vocabulary]]
@@ -48,6 +51,7 @@ class TextPlan:
     @staticmethod
     def of(encoder: Encoder) -> TextPlan:
         """Make the plan of an Encoder."""
+        reads: dict[str, tuple[str, ...]] = {}
         places: dict[str, pl.Expr] = {}
         codes: dict[str, np.ndarray] = {}
         texts: dict[str, tuple[pl.Expr, Vocabulary]] = {}
@@ -57,10 +61,11 @@ class TextPlan:
             if field.is_float or field.is_list:
                 continue
             vocabulary = encoder.vocabularies[field.vocabulary]
-            column = pl.col(field.name)
-            if field.kind == "categorical":
+            parts = field.parts or (field.name,)
+            if all(encoder.schema.input(p).kind == "categorical" for p in parts):
+                reads[field.name] = parts
                 v = len(vocabulary.values)
-                text = pl.when(column != "").then(column.str.replace(WHOLE_FLOAT, "${1}${2}"))
+                text = joint_texts([_text(p) for p in parts]) if field.is_cross else _text(field.name)
                 enum = vocabulary.values.enum if vocabulary.hashed is None else None
                 if enum is None:
                     texts[field.name] = (text, vocabulary)
@@ -71,6 +76,7 @@ class TextPlan:
                 codes[field.name] = np.concatenate([vocabulary.codes, [OTHER, MISSING]]).astype(kind)
             elif field.name in encoder.edges:
                 edges = encoder.edges[field.name]
+                column = pl.col(field.name)
                 stripped = column.str.strip_chars()
                 number = stripped.cast(pl.Float64, strict=False)
                 bad = (column != "") & number.is_null()
@@ -78,15 +84,15 @@ class TextPlan:
                 names = pl.Series(bucket_texts(np.arange(len(edges) + 1), edges=edges), dtype=pl.String)
                 known = vocabulary.encode(names)
                 buckets[field.name] = (edges, np.append(known, known.dtype.type(MISSING)))
-        return TextPlan(places=places, codes=codes, texts=texts, numbers=numbers, buckets=buckets)
+        return TextPlan(reads=reads, places=places, codes=codes, texts=texts, numbers=numbers, buckets=buckets)
 
     def encode(self, frame: pl.DataFrame) -> dict[str, np.ndarray]:
         """Return the codes of the fields whose columns are texts; the others, and any that need an error, are left out."""
         if not 0 < frame.height <= _FEW_ROWS:
             return {}
         texts = {name for name, kind in frame.schema.items() if kind == pl.String}
-        categorical = [n for n in self.places if n in texts]
-        large = [n for n in self.texts if n in texts]
+        categorical = [n for n in self.places if texts.issuperset(self.reads[n])]
+        large = [n for n in self.texts if texts.issuperset(self.reads[n])]
         numeric = [n for n in self.numbers if n in texts]
         found = (
             frame.lazy()
@@ -109,3 +115,8 @@ class TextPlan:
             ids = bucket_ids(found[f"n{i}"].to_numpy(), edges=edges)
             out[name] = known[np.where(ids == NO_BUCKET, len(known) - 1, ids)]
         return out
+
+
+def _text(name: str) -> pl.Expr:
+    column = pl.col(name)
+    return pl.when(column != "").then(column.str.replace(WHOLE_FLOAT, "${1}${2}"))

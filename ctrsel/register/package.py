@@ -29,7 +29,7 @@ def signature(model: Model) -> Any:
     labels = model.encoder.schema.labels
     always = ["probability", *(f"probability_{label.name}" for label in labels[1:])]
     return ModelSignature(
-        inputs=Schema([ColSpec(anything(), f.name, required=False) for f in model.encoder.fields]),
+        inputs=Schema([ColSpec(anything(), f.name, required=False) for f in model.encoder.schema.inputs]),
         outputs=Schema(
             [
                 *(ColSpec("double", name) for name in always),

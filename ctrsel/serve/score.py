@@ -38,7 +38,7 @@ class ScoreSummary:
         missing: Share of rows without a value, by field.
         other_trained: The same share in the training split, over all fields of one vocabulary; absent for floats.
         missing_trained: Likewise for missing values.
-        absent: Fields that had no column in at least one file.
+        absent: Inputs that had no column in at least one file.
     """
 
     out: Path
@@ -121,8 +121,8 @@ def score_file(
         rows=rows,
         seconds=time.perf_counter() - started,
         mean_probability=total / max(rows, 1),
-        other={n: other[n] / max(rows, 1) for n in made.inputs},
-        missing={n: missing[n] / max(rows, 1) for n in made.inputs},
+        other={n: other[n] / max(rows, 1) for n in made.model.encoder.schema.names},
+        missing={n: missing[n] / max(rows, 1) for n in made.model.encoder.schema.names},
         other_trained=other_trained,
         missing_trained=missing_trained,
         absent=tuple(n for n in made.inputs if n in absent),

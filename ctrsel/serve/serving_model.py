@@ -24,7 +24,8 @@ class Scored:
     """Scores of some rows, and how much of them the model knew.
 
     A value is `other` if it has no code of its own: new since the training, too rare then, or dropped by the
-    selection, which a served model cannot tell apart, since it has forgotten those texts.
+    selection, which a served model cannot tell apart, since it has forgotten those texts. Crosses are counted like other
+    fields; a column that is read for crosses only is not.
 
     Attributes:
         logits: Log-odds, float32 `[N, T]`.
@@ -34,8 +35,8 @@ class Scored:
         missing: Fields without a value per row, int64 `[N]`.
         other_by_field: Rows with an `other` value, by field.
         missing_by_field: Rows without a value, by field.
-        absent: Fields that have no column in the rows at all; they count as missing.
-        ignored: Columns that are no field of the model.
+        absent: Inputs of the model that have no column in the rows at all; they count as missing.
+        ignored: Columns that the model does not read.
     """
 
     logits: np.ndarray
@@ -76,7 +77,7 @@ class ServingModel:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the columns that are read."""
-        return self.model.encoder.schema.names
+        return tuple(f.name for f in self.model.encoder.schema.inputs)
 
     def score(self, rows: Any) -> Scored:
         """Score raw rows.
