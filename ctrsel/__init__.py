@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "append": "ctrsel.api.functions",
     "audit": "ctrsel.api.functions",
+    "compare_rankings": "ctrsel.rank.comparison",
     "evaluate": "ctrsel.api.evaluate",
     "explain_model": "ctrsel.api.functions",
     "ingest": "ctrsel.api.functions",
@@ -30,6 +31,7 @@ _HOMES = {
 __all__ = [
     "append",
     "audit",
+    "compare_rankings",
     "evaluate",
     "explain_model",
     "ingest",
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     )
     from ctrsel.api.run import run
     from ctrsel.core.config import load_config
+    from ctrsel.rank.comparison import compare_rankings
 
 
 def __getattr__(name: str) -> Any:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctrsel.cli.comparing import PAGE, Compare, With, check_out, compared, read_saved, write_comparison
 from ctrsel.cli.failure import EXIT_CODES
 from ctrsel.cli.groups import expand
-from ctrsel.cli.output import check_frame_path, write_frame
+from ctrsel.cli.output import write_frame
 from ctrsel.cli.source import Source
-from ctrsel.cli.speak import Say, aligned
+from ctrsel.cli.speak import Say, Speaker, aligned
 
 if TYPE_CHECKING:
     from ctrsel.core.config import RunConfig
     from ctrsel.data.table import Table
     from ctrsel.records.audit import Finding
+    from ctrsel.records.ranking import Ranking
 
 __all__ = ["COMMANDS", "EXITS", "MINIMAL", "SHOWN", "STEP", "Out", "examples", "ranking_text"]
 
@@ -220,23 +222,35 @@ def rank(
             "--out", "-o", help="ranking.parquet, .csv, .tsv, .arrow, .json, or a folder.", show_default=False
         ),
     ] = None,
+    compare: Compare = False,
+    saved: With = None,
     say: Say,
 ) -> None:
     """Rank the fields; training rows score, validation rows check, test rows are not read.
 
     The result has the columns field, score and rank, and the evidence of its method. Several rankers are stacked, with
-    a column that names the method.
+    a column that names the method. With --compare it also says how much the rankings agree.
     """
     with say.session() as speaker:
-        if out is not None and out.suffix:
-            check_frame_path(out)
+        compare = compare or bool(saved)
+        data = not saved or source.data is not None or source.config is not None
+        check_out(out, compare=compare, data=data)
+        others = read_saved(saved or ())
+        if not data:
+            _compare_saved(others, out, speaker)
+            return
         extra = {"rank": [{"use": name} for name in by]} if by else {}
         with source.open(extra, bare={"rank": MINIMAL}) as work:
             import polars as pl
 
             speaker.place = str(out or work.plan.out)
             rankings = work.rank()
-            if out is not None and out.suffix:
+            found, told, agreed = compared(rankings, others) if compare else (None, None, "")
+            if found is not None and out is not None:
+                write_comparison(found, out)
+            if out is not None and out.suffix.lower() == PAGE:
+                pass  # the page is about the agreement; the rankings themselves are on standard output
+            elif out is not None and out.suffix:
                 stacked = [r.frame.select(pl.lit(r.method).alias("method"), pl.all()) for r in rankings]
                 write_frame(pl.concat(stacked, how="diagonal_relaxed") if len(stacked) > 1 else rankings[0].frame, out)
             elif out is not None:
@@ -262,8 +276,20 @@ def rank(
                 text += [f"refused {name}: {why}" for name, why in ranking.refused.items()]
                 text += [f"note: {note}" for note in ranking.notes]
                 text.append("")
+            if told is not None:
+                result["comparison"] = told
+                text += [agreed, ""]
             text.append(f"written to {out}" if out is not None else "")
             speaker.show(result, "\n".join(text).rstrip())
+
+
+def _compare_saved(saved: Mapping[str, Ranking], out: Path | None, speaker: Speaker) -> None:
+    speaker.place = str(out or "")
+    found, told, text = compared((), saved)
+    if out is not None:
+        write_comparison(found, out)
+    end = f"\n\nwritten to {out}" if out is not None else ""
+    speaker.show({"out": out, "rankings": [], "comparison": told}, text + end)
 
 
 def ranking_text(frame: Any) -> str:
@@ -292,7 +318,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
         rank,
         examples(
             "ctrsel rank clicks.parquet --label click --out ranking.parquet",
-            "ctrsel rank clicks.yaml --by mutual_information --by boosted_shap --out ranking.csv",
+            "ctrsel rank clicks.yaml --by mutual_information --by boosted_shap --compare --out agreement.html",
+            "ctrsel rank --with monday.parquet --with tuesday.parquet",
         ),
         STEP,
     ),

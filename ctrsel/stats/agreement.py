@@ -20,6 +20,7 @@ from ctrsel.stats._checks import Array
 __all__ = [
     "Stability",
     "kendall_tau",
+    "rank_biased_chance",
     "rank_biased_overlap",
     "rank_biased_weight",
     "selection_stability",
@@ -70,6 +71,30 @@ def rank_biased_overlap(first: Ranks, second: Ranks, *, p: float = 0.9) -> float
     agreement = (shared + at_end * beyond) / (both + beyond / 2.0)
     weight = (1.0 - p) * p ** (depth - 1.0)
     return float(min(weight @ agreement + p**n * agreement[-1], 1.0))
+
+
+def rank_biased_chance(items: int, *, p: float = 0.9) -> float:
+    """Rank-biased overlap that two orders at random of the same items have on average.
+
+    It is far from 0 where the items are few: at the end of both orders everything is shared.
+
+    Args:
+        items: How many, from 1.
+        p: As in `rank_biased_overlap`.
+
+    Returns:
+        A number in (0, 1].
+
+    Examples:
+        >>> round(rank_biased_chance(40), 2), round(rank_biased_chance(6), 2)
+        (0.25, 0.78)
+    """
+    _share("p", p)
+    if items < 1:
+        raise ConfigError(f"items: must be at least 1, got {items}")
+    depth = np.arange(1, items + 1)
+    # Of d items of either order d * d / items are shared on average.
+    return float((1.0 - p) * p ** (depth - 1.0) @ depth / items + p**items)
 
 
 def rank_biased_weight(depth: int, *, p: float = 0.9) -> float:

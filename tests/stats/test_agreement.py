@@ -13,6 +13,7 @@ from scipy.stats import kendalltau, rankdata
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.stats.agreement import (
     kendall_tau,
+    rank_biased_chance,
     rank_biased_overlap,
     rank_biased_weight,
     selection_stability,
@@ -94,6 +95,13 @@ def test_overlap_is_the_mean_over_readers():
     assert rank_biased_overlap(order(first), order(second), p=p) == pytest.approx(mean, abs=2e-3)
 
 
+@pytest.mark.parametrize("items", [1, 2, 4])
+def test_chance_is_the_mean_over_all_orders(items):
+    names = "abcdef"[:items]
+    found = [rank_biased_overlap(order(names), order("".join(other))) for other in itertools.permutations(names)]
+    assert np.mean(found) == pytest.approx(rank_biased_chance(items), abs=1e-12)
+
+
 @settings(max_examples=80, deadline=None)
 @given(pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=9))
 def test_tau_b_counts_pairs(pairs):
@@ -163,6 +171,8 @@ def test_refusals():
         top_overlap(order("a"), order("a"), k=0)
     with pytest.raises(ConfigError, match="at least 1 item, got 0"):
         rank_biased_weight(0)
+    with pytest.raises(ConfigError, match="items: must be at least 1, got 0"):
+        rank_biased_chance(0)
     with pytest.raises(DataError, match="at least two choices"):
         selection_stability(np.ones((1, 3), dtype=bool))
     with pytest.raises(DataError, match="true or false"):
