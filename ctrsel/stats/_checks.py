@@ -9,7 +9,18 @@ import numpy.typing as npt
 
 from ctrsel.core.errors import DataError
 
-__all__ = ["Array", "Bools", "Floats", "Ints", "binary", "contingency", "counts", "finite", "row_weight"]
+__all__ = [
+    "Array",
+    "Bools",
+    "Floats",
+    "Ints",
+    "binary",
+    "contingency",
+    "counts",
+    "finite",
+    "row_weight",
+    "weighted_contingency",
+]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -129,3 +140,32 @@ def contingency(positives: Array, totals: Array) -> tuple[Ints, Ints]:
         raise DataError(f"positives must not exceed totals, got {yes[value]} of {all_rows[value]} at value {value}")
     seen = all_rows > 0
     return (yes, all_rows) if seen.all() else (yes[seen], all_rows[seen])
+
+
+def weighted_contingency(positives: Array, totals: Array) -> tuple[Floats, Floats]:
+    """A value-by-label table of sums of weights, values without weight left out.
+
+    Shape: in ``[K]`` and ``[K]``, out ``[V]`` and ``[V]`` with V at most K.
+
+    Raises:
+        DataError: different lengths, a negative sum or one that is not finite, or positives that exceed totals by more
+            than rounding.
+
+    Examples:
+        >>> weighted_contingency(np.array([0.5, 0.0]), np.array([1.5, 0.0]))
+        (array([0.5]), array([1.5]))
+    """
+    yes, total = np.asarray(positives, dtype=np.float64), np.asarray(totals, dtype=np.float64)
+    if yes.ndim != 1 or yes.shape != total.shape:
+        raise DataError(f"positives and totals must be [K] of one length, got {yes.shape} and {total.shape}")
+    for name, sums in (("positives", yes), ("totals", total)):
+        wrong = ~(np.isfinite(sums) & (sums >= 0))
+        if wrong.any():
+            value = int(np.argmax(wrong))
+            raise DataError(f"{name} must be finite and not negative, got {sums[value]} at value {value}")
+    wrong = yes > total * (1 + 1e-9)
+    if wrong.any():
+        value = int(np.argmax(wrong))
+        raise DataError(f"positives must not exceed totals, got {yes[value]} of {total[value]} at value {value}")
+    seen = total > 0
+    return np.minimum(yes, total)[seen], total[seen]

@@ -1,6 +1,7 @@
 """Loops behind the permutation moments: hypergeometric and binomial weights, and what a value's term does under them.
 
-The formulas stand in ``permutation``; weights follow from ratios of neighbours, outwards from the mode.
+The formulas stand in ``permutation``; weights follow from ratios of neighbours, outwards from the mode. The statistic is
+a number, as the loops are compiled once for all: 0 information, 1 Pearson's, 2 information value (``statistic_term``).
 """
 
 from __future__ import annotations
@@ -10,14 +11,34 @@ import numpy as np
 from ctrsel.stats._checks import Floats, Ints
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["binomial_moments", "expansions", "hypergeometric", "means"]
+__all__ = [
+    "CHI_SQUARE",
+    "INFORMATION",
+    "VALUE",
+    "binomial_moments",
+    "expansions",
+    "hypergeometric",
+    "means",
+    "statistic_term",
+]
+
+INFORMATION, CHI_SQUARE, VALUE = 0, 1, 2
 
 _NEGLIGIBLE = 1e-25  # of the weight at the mode
 
 
 @kernel
-def value_term(y: int, a: int, mean: float) -> float:
-    # n times one value's share of the information; `mean` is its expected number of positives.
+def statistic_term(setting: Floats, y: float, a: float, rate: float) -> float:
+    # One value's share of a statistic; that of the informations times n. `setting` is the kind and, for the information
+    # value, the rows at the base rate that are added to the value, and the smoothed sums of both classes.
+    if setting[0] == CHI_SQUARE:
+        apart = y - a * rate
+        return float(apart * apart / (a * rate * (1.0 - rate)))
+    if setting[0] == VALUE:
+        up = (y + setting[1] * rate) / setting[2]
+        down = (a - y + setting[1] * (1.0 - rate)) / setting[3]
+        return float((setting[2] + setting[3]) * (up - down) * np.log(up / down))
+    mean = a * rate
     out = 0.0
     if y > 0:
         out += y * np.log(y / mean)
@@ -76,20 +97,21 @@ def binomial(a: int, rate: float, cut: float) -> tuple[int, Floats]:
 
 @kernel
 def means(sizes: Ints, n: int, p: int) -> Floats:
+    plain = np.zeros(4)
     out = np.empty(sizes.size)
     for i in range(sizes.size):
         a = sizes[i]
         first, weights = hypergeometric(a, n, p, _NEGLIGIBLE)
-        expected = a * (p / n)
+        rate = p / n
         total = 0.0
         for k in range(weights.size):
-            total += weights[k] * value_term(first + k, a, expected)
+            total += weights[k] * statistic_term(plain, first + k, a, rate)
         out[i] = total
     return out
 
 
 @kernel
-def expansions(sizes: Ints, n: int, p: int, degrees: int) -> Floats:
+def expansions(sizes: Ints, n: int, p: int, degrees: int, setting: Floats) -> Floats:
     # Per distinct size: mean, variance, then the coefficients of degree 1 to `degrees` of the value's term.
     out = np.zeros((sizes.size, 2 + degrees))
     for i in range(sizes.size):
@@ -100,7 +122,7 @@ def expansions(sizes: Ints, n: int, p: int, degrees: int) -> Floats:
         term = np.empty(points)
         average = 0.0
         for k in range(points):
-            term[k] = value_term(first + k, a, expected)
+            term[k] = statistic_term(setting, first + k, a, p / n)
             average += weights[k] * term[k]
         variance = 0.0
         for k in range(points):
@@ -139,7 +161,7 @@ def expansions(sizes: Ints, n: int, p: int, degrees: int) -> Floats:
 
 
 @kernel
-def binomial_moments(sizes: Ints, rate: float) -> Floats:
+def binomial_moments(sizes: Ints, rate: float, setting: Floats) -> Floats:
     # Per distinct size, centred, f the term and y the positives: ff, fy, fff, ffy, fyy, yyy.
     out = np.zeros((sizes.size, 6))
     for i in range(sizes.size):
@@ -149,7 +171,7 @@ def binomial_moments(sizes: Ints, rate: float) -> Floats:
         average = 0.0
         term = np.empty(weights.size)
         for k in range(weights.size):
-            term[k] = value_term(first + k, a, expected)
+            term[k] = statistic_term(setting, first + k, a, rate)
             average += weights[k] * term[k]
         for k in range(weights.size):
             f = term[k] - average

@@ -6,7 +6,9 @@ so it is reported beside its exact mean and variance under shuffled labels.
 References:
     Shannon (1948), "A mathematical theory of communication" (entropy); Vinh, Epps and Bailey (2010), "Information
     theoretic measures for clusterings comparison" (mean under permutation, adjusted value); Pearson (1895), type III
-    curve (the shifted gamma of the p-value).
+    curve (the shifted gamma of the p-value); Roulston (1999), "Estimating the errors on measured entropy and mutual
+    information", equation 15 (the plug-in value's variance); Rao and Scott (1981), "The analysis of categorical data from
+    complex sample surveys" (the design effect).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats._checks import Array, Floats, contingency, counts
+from ctrsel.stats._checks import Array, Floats, contingency, counts, weighted_contingency
 from ctrsel.stats.permutation import (
     PermutationMoments,
     expected_mutual_information,
@@ -25,17 +27,25 @@ from ctrsel.stats.permutation import (
     permutation_moments,
     two_value_tail,
 )
+from ctrsel.stats.tails import shifted_gamma_tail
 
 __all__ = [
     "InformationTest",
     "adjusted_mutual_information",
+    "drawn_information_test",
+    "drawn_moments",
     "entropy",
     "expected_mutual_information",
     "held_out_gain",
     "information_test",
+    "log_loss_saved",
     "mutual_information",
     "mutual_information_variance",
+    "weighted_held_out_gain",
+    "weighted_mutual_information",
 ]
+
+_TWO_SIDED = 1.959963984540054  # of the normal distribution, for 95 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,8 @@ class InformationTest:
         deviation: Standard deviation under shuffled labels, nats.
         z: ``excess / deviation``; 0 when no shuffle changes the value.
         p_value: Probability of at least this value under shuffled labels; 1 when no shuffle changes the value.
+        low: Lower end of a 95 % interval of the effect, nats.
+        high: Upper end, nats.
         values: Number of values with rows.
         rows: Number of rows.
     """
@@ -61,6 +73,8 @@ class InformationTest:
     deviation: float
     z: float
     p_value: float
+    low: float
+    high: float
     values: int
     rows: int
 
@@ -86,7 +100,10 @@ def entropy(counts_: Array) -> float:
         >>> entropy(np.array([5, 0]))
         0.0
     """
-    rows = counts("counts", counts_)
+    return _entropy(counts("counts", counts_))
+
+
+def _entropy(rows: Array) -> float:
     rows = rows[rows > 0]
     if rows.size < 2:
         return 0.0
@@ -118,13 +135,40 @@ def mutual_information(positives: Array, totals: Array) -> float:
         0.086304621736
     """
     yes, all_rows = contingency(positives, totals)
-    rows, positive = int(all_rows.sum()), int(yes.sum())
+    return _plug_in(yes, all_rows)
+
+
+def _plug_in(yes: Array, all_rows: Array) -> float:
+    rows, positive = all_rows.sum(), yes.sum()
     if rows == 0 or positive in (0, rows):
         return 0.0
-    rate = positive / rows
+    rate = float(positive) / float(rows)
     expected = all_rows * rate
     nats = special.xlogy(yes, yes / expected) + special.xlogy(all_rows - yes, (all_rows - yes) / (all_rows - expected))
-    return max(float(nats.sum()) / rows, 0.0)
+    return max(float(nats.sum()) / float(rows), 0.0)
+
+
+def weighted_mutual_information(positives: Array, totals: Array) -> float:
+    """Plug-in mutual information [nats] when rows have weights: sums of weights stand in place of numbers of rows.
+
+    Shape:
+        ``positives`` and ``totals`` ``[K]``, in units of the weight.
+
+    Args:
+        positives: Weight of the positive rows per value.
+        totals: Weight of all rows per value.
+
+    Returns:
+        A number in [0, entropy of the label]; no change when all weights are scaled.
+
+    Raises:
+        DataError: sums that are negative, not finite or contradict each other.
+
+    Examples:
+        >>> weighted_mutual_information(np.array([0.5, 0.0]), np.array([0.5, 0.5])) == float(np.log(2.0))
+        True
+    """
+    return _plug_in(*weighted_contingency(positives, totals))
 
 
 def adjusted_mutual_information(positives: Array, totals: Array) -> float:
@@ -189,18 +233,22 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
     """
     yes, all_rows = contingency(positives, totals)
     rows, positive = int(all_rows.sum()), int(yes.sum())
-    value = mutual_information(yes, all_rows)
+    value = _plug_in(yes, all_rows)
     null = permutation_moments(positive, all_rows)
     deviation = float(np.sqrt(null.variance))
     fixed = deviation == 0.0
+    excess = 0.0 if fixed else value - null.mean
+    half = 0.0 if fixed else _half_width(yes, all_rows, value, excess=excess, null_variance=null.variance, rows=rows)
     return InformationTest(
         value=value,
         expected=value if fixed else null.mean,
-        excess=0.0 if fixed else value - null.mean,
+        excess=excess,
         adjusted=0.0 if fixed else _adjusted(yes, all_rows, value, null.mean),
         deviation=deviation,
-        z=0.0 if fixed else (value - null.mean) / deviation,
+        z=0.0 if fixed else excess / deviation,
         p_value=1.0 if fixed else _p_value(value, positive, all_rows, null),
+        low=excess - half,
+        high=excess + half,
         values=int(all_rows.size),
         rows=rows,
     )
@@ -209,12 +257,109 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
 def _p_value(value: float, positive: int, all_rows: Array, null: PermutationMoments) -> float:
     if all_rows.size == 2:
         return min(two_value_tail(value, positive, all_rows), 1.0)
-    z = (value - null.mean) / float(np.sqrt(null.variance))
-    if null.skewness <= 1e-6:
-        return float(special.ndtr(-z))
-    root = 2.0 / null.skewness
-    point = root * root + z * root
-    return 1.0 if point <= 0 else float(special.gammaincc(root * root, point))
+    return shifted_gamma_tail((value - null.mean) / float(np.sqrt(null.variance)), null.skewness)
+
+
+def _half_width(
+    yes: Array, all_rows: Array, value: float, *, excess: float, null_variance: float, rows: float
+) -> float:
+    """Half of the 95 % interval of the effect [nats]: the null's variance, and what signal adds to it.
+
+    Signal adds ``(sum over cells of share * ln(n * n_cell / (rows of the value * rows of the class))^2 - MI^2) / rows``.
+    That number, too, is made by chance in part; it is shrunk to the share of the information that chance does not explain.
+    With a chi-square of v degrees and non-centrality d in place of 2 * rows * MI this is its variance 2 v + 4 d.
+    """
+    signal = 0.0
+    if excess > 0 and value > 0:
+        whole = float(all_rows.sum())
+        rate = float(yes.sum()) / whole
+        no = all_rows - yes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            up, down = np.log(yes / (all_rows * rate)), np.log(no / (all_rows * (1.0 - rate)))
+            squares = np.where(yes > 0, yes * up**2, 0.0) + np.where(no > 0, no * down**2, 0.0)
+        signal = max(float(squares.sum()) / whole - value**2, 0.0) * (excess / value) / rows
+    return _TWO_SIDED * float(np.sqrt(null_variance + signal))
+
+
+def drawn_moments(drawn: Array) -> PermutationMoments:
+    """Mean, variance and skewness of a statistic from draws under its null.
+
+    The variance contains the error of the mean of B draws (the factor 1 + 1/B). The skewness is at least ``2 sd / mean``,
+    the least that a weighted sum of chi-squares with this mean and variance has: draws are few where a tail is decided.
+
+    Shape:
+        ``[B]``, at least two draws of a number that is not negative.
+
+    Examples:
+        >>> moments = drawn_moments(np.array([1.0, 2.0, 3.0]))
+        >>> moments.mean, round(moments.variance, 6), moments.skewness  # 2 * 1.0 / 2.0
+        (2.0, 1.333333, 1.0)
+    """
+    values = np.asarray(drawn, dtype=np.float64)
+    mean, variance = float(values.mean()), float(values.var(ddof=1))
+    if variance == 0.0 or mean <= 0.0:
+        return PermutationMoments(mean=mean, variance=0.0, skewness=0.0)
+    deviation = float(np.sqrt(variance))
+    skewness = float(((values - mean) ** 3).mean()) / deviation**3
+    least = 2.0 * deviation / mean
+    return PermutationMoments(mean=mean, variance=variance * (1.0 + 1.0 / values.size), skewness=max(skewness, least))
+
+
+def drawn_information_test(
+    positives: Array, totals: Array, drawn: Array, *, rows: int, expected_if_independent: float
+) -> InformationTest:
+    """As :func:`information_test`, against draws under a null of the caller's: for weighted or dependent rows.
+
+    The part of the interval that signal adds is widened by the design effect: what the draws expect over what independent
+    rows would.
+
+    Shape:
+        ``positives`` and ``totals`` ``[K]``, rows or sums of weights; ``drawn`` ``[B]``.
+
+    Args:
+        positives: Positive rows per value, or their weight.
+        totals: Rows per value, or their weight.
+        drawn: Plug-in information of the field under the null, nats.
+        rows: Number of rows.
+        expected_if_independent: Mean of the information under labels shuffled over rows that count the same, nats.
+
+    Returns:
+        The test; z 0 and p-value 1 where no draw differs from another.
+
+    Examples:
+        >>> drawn = np.random.default_rng(0).chisquare(1, 99) / 400
+        >>> test = drawn_information_test(
+        ...     np.array([30, 5]), np.array([100, 100]), drawn, rows=200, expected_if_independent=1 / 400
+        ... )
+        >>> test.z > 5, test.low < test.excess < test.high
+        (True, True)
+    """
+    yes, all_rows = weighted_contingency(positives, totals)
+    value = _plug_in(yes, all_rows)
+    null = drawn_moments(drawn)
+    deviation = float(np.sqrt(null.variance))
+    # Draws of one table that differ by rounding only: a field with another value in every row, or one class.
+    fixed = deviation * rows <= 1e-5
+    excess = 0.0 if fixed else value - null.mean
+    half, adjusted = 0.0, 0.0
+    if not fixed:
+        design = null.mean / expected_if_independent if expected_if_independent > 0 else 1.0
+        half = _half_width(yes, all_rows, value, excess=excess, null_variance=null.variance, rows=rows / design)
+        norm = (_entropy(all_rows) + _entropy(np.array([yes.sum(), all_rows.sum() - yes.sum()]))) / 2 - null.mean
+        adjusted = excess / norm if norm > 1e-15 else 0.0
+    return InformationTest(
+        value=value,
+        expected=value if fixed else null.mean,
+        excess=excess,
+        adjusted=adjusted,
+        deviation=0.0 if fixed else deviation,
+        z=0.0 if fixed else excess / deviation,
+        p_value=1.0 if fixed else shifted_gamma_tail(excess / deviation, null.skewness),
+        low=excess - half,
+        high=excess + half,
+        values=int(all_rows.size),
+        rows=rows,
+    )
 
 
 def held_out_gain(
@@ -258,13 +403,72 @@ def held_out_gain(
             f"training and held-out counts must speak of the same values, "
             f"got {np.size(train_totals)} and {np.size(valid_totals)}"
         )
-    yes, seen = np.asarray(train_positives, dtype=np.float64), np.asarray(train_totals, dtype=np.float64)
-    held_yes, held = np.asarray(valid_positives, dtype=np.float64), np.asarray(valid_totals, dtype=np.float64)
-    if seen.sum() == 0 or held.sum() == 0:
-        return None
-    base = float(yes.sum() / seen.sum())
-    if base in (0.0, 1.0):
-        return 0.0
+    return _gain(train_positives, train_totals, valid_positives, valid_totals, prior)
+
+
+def weighted_held_out_gain(
+    train_positives: Array, train_totals: Array, valid_positives: Array, valid_totals: Array, *, prior: float
+) -> float | None:
+    """As :func:`held_out_gain` for sums of row weights: nats per unit of weight; the prior is in units of the weight.
+
+    Shape:
+        All ``[K]``, values in the same order.
+
+    Raises:
+        DataError: sums that are negative, not finite or contradict each other, or different lengths.
+        ValueError: a prior that is not above 0.
+
+    Examples:
+        >>> half = [np.array([45.0, 5.0]), np.array([50.0, 50.0]), np.array([4.5, 0.5]), np.array([5.0, 5.0])]
+        >>> round(weighted_held_out_gain(*half, prior=10.0), 4)
+        0.3499
+    """
+    if prior <= 0:
+        raise ValueError(f"prior must be above 0, got {prior}")
+    weighted_contingency(train_positives, train_totals)
+    weighted_contingency(valid_positives, valid_totals)
+    if np.size(train_totals) != np.size(valid_totals):
+        raise DataError(
+            f"training and held-out sums must speak of the same values, "
+            f"got {np.size(train_totals)} and {np.size(valid_totals)}"
+        )
+    return _gain(train_positives, train_totals, valid_positives, valid_totals, prior)
+
+
+def log_loss_saved(positives: Array, totals: Array, *, prior: float) -> tuple[Floats, Floats]:
+    """Log-loss that a row saves when its value's smoothed rate stands in place of the base rate, by the row's label.
+
+    Shape:
+        ``positives`` and ``totals`` ``[K]``, rows or sums of weights; both results ``[K]``.
+
+    Args:
+        positives: Positive training rows per value.
+        totals: Training rows per value.
+        prior: Weight of the base rate, in rows (or in units of the weight).
+
+    Returns:
+        Nats saved by a negative row and by a positive row of each value; 0 where training has one class.
+
+    Examples:
+        >>> negative, positive = log_loss_saved(np.array([30, 5]), np.array([50, 50]), prior=20.0)
+        >>> bool(positive[0] > 0 > negative[0]), bool(negative[1] > 0 > positive[1])
+        (True, True)
+    """
+    yes, seen = np.asarray(positives, dtype=np.float64), np.asarray(totals, dtype=np.float64)
+    whole = float(seen.sum())
+    base = float(yes.sum()) / whole if whole else 0.0
+    if base <= 0.0 or base >= 1.0:
+        return np.zeros_like(seen), np.zeros_like(seen)
     rate = (yes + prior * base) / (seen + prior)
-    saved = held_yes * np.log(rate / base) + (held - held_yes) * np.log((1.0 - rate) / (1.0 - base))
+    return np.log((1.0 - rate) / (1.0 - base)), np.log(rate / base)
+
+
+def _gain(
+    train_positives: Array, train_totals: Array, valid_positives: Array, valid_totals: Array, prior: float
+) -> float | None:
+    held_yes, held = np.asarray(valid_positives, dtype=np.float64), np.asarray(valid_totals, dtype=np.float64)
+    if np.sum(train_totals) == 0 or held.sum() == 0:
+        return None
+    negative, positive = log_loss_saved(train_positives, train_totals, prior=prior)
+    saved = held_yes * positive + (held - held_yes) * negative
     return float(saved.sum() / held.sum())

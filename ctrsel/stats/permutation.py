@@ -1,4 +1,4 @@
-r"""Moments of the information of a field about a binary label when the label is shuffled, from counts alone.
+r"""Moments of what a field tells about a binary label when the label is shuffled, from counts alone.
 
 Shuffling the labels of n rows, P of them positive, gives the values of a field positives ``y_v`` that follow the
 multivariate hypergeometric distribution with the rows per value ``a_v``; the information is a sum ``sum_v g(a_v, y_v) /
@@ -21,27 +21,43 @@ as the skewed distributions of rare values need.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ctrsel.core.errors import DataError
 from ctrsel.stats._checks import Array, Floats, Ints, counts
-from ctrsel.stats._permutation_loops import binomial_moments, expansions, hypergeometric, means
+from ctrsel.stats._permutation_loops import (
+    CHI_SQUARE,
+    INFORMATION,
+    VALUE,
+    binomial_moments,
+    expansions,
+    hypergeometric,
+    means,
+    statistic_term,
+)
 
 __all__ = [
+    "STATISTICS",
     "PermutationMoments",
+    "Statistic",
     "expected_mutual_information",
     "mutual_information_variance",
     "permutation_moments",
+    "statistic_setting",
     "two_value_tail",
 ]
+
+Statistic = Literal["information", "chi_square", "information_value"]
+STATISTICS = {"information": INFORMATION, "chi_square": CHI_SQUARE, "information_value": VALUE}
 
 _DEGREES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermutationMoments:
-    """Mean [nats], variance [nats squared] and skewness (0 where the variance is 0) under shuffled labels."""
+    """Mean, variance and skewness (0 where the variance is 0) under shuffled labels; nats for the informations."""
 
     mean: float
     variance: float
@@ -60,6 +76,7 @@ def _grouped(positives_total: int, totals: Array, n: int | None) -> tuple[Ints, 
 
 
 def _variance(distinct: Ints, repeats: Ints, terms: Floats, positives: int, rows: int) -> float:
+    # Of the sum of the terms.
     rate = positives / rows
     a = distinct.astype(np.float64)
     # Degree 1 in the form sum a (slope - mean slope)^2, where nothing cancels: 0 exactly when all values have equal
@@ -83,22 +100,47 @@ def _variance(distinct: Ints, repeats: Ints, terms: Floats, positives: int, rows
     rest = terms[:, 1] - (terms[:, 2:] ** 2).sum(axis=1)
     # Below this the rest is rounding of the variance it is taken from, and would make a constant look variable.
     rest = np.where(rest > 1e-12 * terms[:, 1], rest, 0.0)
-    return max(total + float((repeats * rest).sum()), 0.0) / rows**2
+    return max(total + float((repeats * rest).sum()), 0.0)
 
 
-def _skewness(distinct: Ints, repeats: Ints, variance: float, rate: float, rows: int) -> float:
-    ff, fy, fff, ffy, fyy, yyy = (repeats * column for column in binomial_moments(distinct, rate).T)
+def statistic_setting(
+    statistic: Statistic, *, rows: float, positives: float, values: int, smoothing: float = 0.0
+) -> tuple[Floats, float]:
+    """Return what the loops need to know of a statistic, and what a sum of their terms is to be divided by.
+
+    Args:
+        statistic: Its name.
+        rows: Rows, or their weight.
+        positives: Positive rows, or their weight.
+        values: Number of values with rows.
+        smoothing: Rows (weight) at the base rate that the information value adds to each of them.
+
+    Examples:
+        >>> setting, scale = statistic_setting("information_value", rows=10, positives=5, values=2, smoothing=1.0)
+        >>> setting.tolist(), scale
+        ([2.0, 1.0, 6.0, 6.0], 12.0)
+    """
+    rate = positives / rows
+    yes, no = positives + values * smoothing * rate, rows - positives + values * smoothing * (1.0 - rate)
+    scale = {"information": float(rows), "chi_square": 1.0, "information_value": yes + no}[statistic]
+    return np.array([STATISTICS[statistic], smoothing, yes, no], dtype=np.float64), scale
+
+
+def _skewness(moments: Floats, repeats: Ints, variance: float, rate: float, rows: int) -> float:
+    ff, fy, fff, ffy, fyy, yyy = (repeats * column for column in moments.T)
     slope = float(fy.sum()) / (rows * rate * (1.0 - rate))
     second = float(ff.sum()) - slope * float(fy.sum())
     if second <= 1e-12 * float(ff.sum()):
         return 0.0
     third = float((fff - 3.0 * slope * ffy + 3.0 * slope**2 * fyy - slope**3 * yyy).sum())
     # third cumulant scaled by (exact variance / binomial variance), then over the exact variance ** 1.5
-    return third / second / rows / float(np.sqrt(variance))
+    return third / second / float(np.sqrt(variance))
 
 
-def permutation_moments(positives_total: int, totals: Array) -> PermutationMoments:
-    """Mean, variance and skewness of the plug-in information when the labels are shuffled over the rows.
+def permutation_moments(
+    positives_total: int, totals: Array, *, statistic: Statistic = "information", smoothing: float = 0.0
+) -> PermutationMoments:
+    """Mean, variance and skewness of a statistic when the labels are shuffled over the rows.
 
     Shape:
         ``totals`` ``[K]``.
@@ -106,29 +148,40 @@ def permutation_moments(positives_total: int, totals: Array) -> PermutationMomen
     Args:
         positives_total: Number of positive rows.
         totals: Rows per value.
+        statistic: The plug-in information [nats], Pearson's chi-square, or the information value [nats].
+        smoothing: Rows at the base rate that the information value adds to every value with rows; above 0 for it.
 
     Returns:
         The moments; all 0 for no rows, one class or one value.
 
     Raises:
         DataError: counts that are negative or fractional, or more positives than rows.
+        ValueError: an information value without smoothing.
 
     Examples:
         >>> moments = permutation_moments(5, np.array([4, 3, 3]))
         >>> round(moments.mean, 12), round(moments.variance, 6)
         (0.135750605902, 0.019083)
+        >>> round(permutation_moments(5, np.array([4, 3, 3]), statistic="chi_square").mean, 6)  # n (K - 1) / (n - 1)
+        2.222222
     """
     distinct, repeats, positives, rows = _grouped(positives_total, totals, None)
-    if rows < 2 or positives in (0, rows) or int(repeats.sum()) < 2:
+    values = int(repeats.sum())
+    if statistic == "information_value" and smoothing <= 0:
+        raise ValueError(f"smoothing must be above 0 rows for the information value, got {smoothing}")
+    if rows < 2 or positives in (0, rows) or values < 2:
         return PermutationMoments(mean=0.0, variance=0.0, skewness=0.0)
-    terms = expansions(distinct, rows, positives, _DEGREES)
-    mean = float((repeats * terms[:, 0]).sum()) / rows
+    rate = positives / rows
+    setting, scale = statistic_setting(statistic, rows=rows, positives=positives, values=values, smoothing=smoothing)
+    terms = expansions(distinct, rows, positives, _DEGREES, setting)
+    mean = float((repeats * terms[:, 0]).sum()) / scale
     variance = _variance(distinct, repeats, terms, positives, rows)
-    if variance * rows <= 1e-20:
+    if variance <= 1e-20 * rows:
         # The table is the same under every shuffle (all values unique): rounding must not become a z-score.
         return PermutationMoments(mean=mean, variance=0.0, skewness=0.0)
-    skewness = _skewness(distinct, repeats, variance, positives / rows, rows)
-    return PermutationMoments(mean=mean, variance=variance, skewness=skewness)
+    moments = binomial_moments(distinct, rate, setting)
+    skewness = _skewness(moments, repeats, variance, rate, rows)
+    return PermutationMoments(mean=mean, variance=variance / scale**2, skewness=skewness)
 
 
 def expected_mutual_information(positives_total: int, totals: Array, n: int | None = None) -> float:
@@ -184,18 +237,27 @@ def mutual_information_variance(positives_total: int, totals: Array) -> float:
     return permutation_moments(positives_total, totals).variance
 
 
-def two_value_tail(information: float, positives_total: int, totals: Array) -> float:
-    """Probability that shuffled labels give a two-valued field at least this information: exact.
+def two_value_tail(
+    observed: float,
+    positives_total: int,
+    totals: Array,
+    *,
+    statistic: Statistic = "information",
+    smoothing: float = 0.0,
+) -> float:
+    """Probability that shuffled labels give a two-valued field at least this much of a statistic: exact.
 
-    With two values the positives of the first decide the table, so this is Fisher's exact test ordered by information.
+    With two values the positives of the first decide the table, so this is Fisher's exact test ordered by the statistic.
 
     Shape:
         ``totals`` ``[2]``, both above 0.
 
     Args:
-        information: Observed plug-in value, in nats.
+        observed: Observed plug-in information [nats], or whatever the statistic is.
         positives_total: Number of positive rows.
         totals: Rows of the two values.
+        statistic: As for :func:`permutation_moments`.
+        smoothing: As for :func:`permutation_moments`.
 
     Returns:
         A probability; 0 only where it is below 1e-290.
@@ -207,12 +269,22 @@ def two_value_tail(information: float, positives_total: int, totals: Array) -> f
     sizes = counts("totals", totals)
     if sizes.size != 2 or sizes.min() == 0:
         raise DataError(f"a two-valued field has two counts above 0, got {sizes.tolist()}")
-    rows, small = int(sizes.sum()), int(sizes.min())
-    first, weights = hypergeometric(small, rows, int(positives_total), 1e-300)
+    rows, small, positives = int(sizes.sum()), int(sizes.min()), int(positives_total)
+    first, weights = hypergeometric(small, rows, positives, 1e-300)
     y = np.arange(first, first + weights.size)
-    return float(
-        weights[_two_value_information(y, small, int(positives_total), rows) >= information * (1 - 1e-9)].sum()
-    )
+    if statistic == "information":
+        values = _two_value_information(y, small, positives, rows)
+    else:
+        setting, scale = statistic_setting(statistic, rows=rows, positives=positives, values=2, smoothing=smoothing)
+        rate, rest = positives / rows, rows - small
+        values = np.array(
+            [
+                statistic_term(setting, int(k), small, rate) + statistic_term(setting, positives - int(k), rest, rate)
+                for k in y
+            ]
+        )
+        values /= scale
+    return float(weights[values >= observed * (1 - 1e-9)].sum())
 
 
 def _two_value_information(y: Ints, small: int, positives: int, rows: int) -> Floats:
