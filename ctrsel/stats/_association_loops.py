@@ -11,7 +11,7 @@ import numpy as np
 from ctrsel.stats._checks import Floats, Ints
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["conditional_sums", "expected_terms", "n_log_n", "sum_n_log_n"]
+__all__ = ["conditional_sums", "n_log_n", "null_terms", "sum_n_log_n"]
 
 _NEGLIGIBLE = 1e-19  # of the weight at the mode
 
@@ -27,7 +27,7 @@ def n_log_n(size: int) -> Floats:
 
 @kernel
 def _of(n: int, small: Floats) -> float:
-    return small[n] if n < small.size else n * np.log(float(n))
+    return float(small[n]) if n < small.size else float(n * np.log(float(n)))
 
 
 @kernel
@@ -39,39 +39,71 @@ def sum_n_log_n(counts: Ints, small: Floats) -> float:
 
 
 @kernel
-def _expected_term(a: int, b: int, n: int) -> float:
-    # E[x ln(x / m)] for x of the b rows of one value among the a rows of another, m = a b / n. As E[x] = m, the term
-    # x - m costs nothing and keeps large counts from cancelling.
-    low, high = max(0, a + b - n), min(a, b)
-    mode = min(max(int((a + 1.0) * (b + 1.0) / (n + 2.0)), low), high)
-    mean = a * (b / n)
-    weights = 1.0
-    total = mode * np.log(mode / mean) - (mode - mean) if mode > 0 else mean
-    weight = 1.0
-    x = mode
-    while x > low and weight > _NEGLIGIBLE:
-        weight *= x * float(n - a - b + x) / ((a - x + 1.0) * (b - x + 1.0))
-        x -= 1
-        weights += weight
-        total += weight * (x * np.log(x / mean) - (x - mean) if x > 0 else mean)
-    weight = 1.0
-    x = mode
-    while x < high and weight > _NEGLIGIBLE:
-        weight *= (a - x) * float(b - x) / ((x + 1.0) * (n - a - b + x + 1.0))
-        x += 1
-        weights += weight
-        total += weight * (x * np.log(x / mean) - (x - mean))
-    return total / weights
+def _term(x: int, mean: float) -> float:
+    # x ln(x / m) - (x - m): as E[x] = m the second part costs nothing, and keeps large counts from cancelling.
+    return x * np.log(x / mean) - (x - mean) if x > 0 else mean
 
 
 @kernel
-def expected_terms(a: Ints, b: Ints, n: int, symmetric: bool) -> Floats:
-    out = np.empty((a.size, b.size))
+def _null_term(a: int, b: int, n: int) -> tuple[float, float, float, float]:
+    # The term for x of the b rows of one value among the a rows of another, m = a b / n: mean, coefficients of degree 1
+    # and 2 in the orthonormal polynomials of x, and the variance that higher degrees leave.
+    low, high = max(0, a + b - n), min(a, b)
+    mode = min(max(int((a + 1.0) * (b + 1.0) / (n + 2.0)), low), high)
+    mean = a * (b / n)
+    scale = np.sqrt(mean) + 1.0
+    base = _term(mode, mean)
+    # Sums over x of weight times powers of d = (x - mode) / scale and of f, the term less its value at the mode.
+    w, d1, d2, d3, d4, f0, f1, f2, ff = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for side in range(2):
+        weight = 1.0
+        x = mode
+        while weight > _NEGLIGIBLE and (x > low if side == 0 else x < high):
+            if side == 0:
+                weight *= x * float(n - a - b + x) / ((a - x + 1.0) * (b - x + 1.0))
+                x -= 1
+            else:
+                weight *= (a - x) * float(b - x) / ((x + 1.0) * (n - a - b + x + 1.0))
+                x += 1
+            f, d = _term(x, mean) - base, (x - mode) / scale
+            w += weight
+            d1 += weight * d
+            d2 += weight * d * d
+            d3 += weight * d * d * d
+            d4 += weight * d * d * d * d
+            f0 += weight * f
+            f1 += weight * f * d
+            f2 += weight * f * d * d
+            ff += weight * f * f
+    d1, d2, d3, d4, f0, f1, f2, ff = d1 / w, d2 / w, d3 / w, d4 / w, f0 / w, f1 / w, f2 / w, ff / w
+    variance = d2 - d1 * d1
+    rest = ff - f0 * f0
+    if variance < 1e-14:
+        return base + f0, 0.0, 0.0, 0.0
+    spread = np.sqrt(variance)
+    first = (f1 - f0 * d1) / spread
+    rest -= first * first
+    # Second polynomial: (d^2 - slope d - level) / norm.
+    slope = (d3 - d2 * d1) / variance
+    level = d2 - slope * d1
+    norm = d4 - 2.0 * slope * d3 + (slope * slope - 2.0 * level) * d2 + 2.0 * slope * level * d1 + level * level
+    second = 0.0
+    if norm > 1e-10 * d4:
+        second = (f2 - slope * f1 - level * f0) / np.sqrt(norm)
+        rest -= second * second
+    return base + f0, first, second, max(rest, 0.0)
+
+
+@kernel
+def null_terms(a: Ints, b: Ints, n: int, symmetric: bool) -> Floats:
+    # [4, A, B]: mean, coefficients of degree 1 and 2, and the rest of the variance, of the term of each pair of counts.
+    out = np.empty((4, a.size, b.size))
     for i in range(a.size):
         for j in range(i if symmetric else 0, b.size):
-            out[i, j] = _expected_term(a[i], b[j], n)
+            out[0, i, j], out[1, i, j], out[2, i, j], out[3, i, j] = _null_term(a[i], b[j], n)
             if symmetric:
-                out[j, i] = out[i, j]
+                for k in range(4):
+                    out[k, j, i] = out[k, i, j]
     return out
 
 

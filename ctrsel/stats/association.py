@@ -6,6 +6,7 @@ stands beside its mean under a null:
 * Two fields, ``I(A; B) = ln n + (sum n_ij ln n_ij - sum a_i ln a_i - sum b_j ln b_j) / n``. Null: the values of one field
   are shuffled over the rows. Every ``n_ij`` is then hypergeometric, so the mean is ``sum_ij E[x ln(x n / (a_i b_j))] / n``
   (Vinh, Epps and Bailey 2010).
+  The variance is that of the terms' expansion in orthonormal polynomials, as in ``permutation``, for both margins.
 * One field and a label given another, ``I(F; Y | S) = H(Y | S) - H(Y | S, F) = I(F, S; Y) - I(S; Y)``. Null: labels are
   shuffled among the rows of each value of S. The positives of a cell are then hypergeometric within the value of S, and
   the mean is exact, whatever the number of values: a value of S with one row tells nothing and is expected to.
@@ -30,7 +31,7 @@ from typing import Literal
 import numpy as np
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats._association_loops import conditional_sums, expected_terms, n_log_n, sum_n_log_n
+from ctrsel.stats._association_loops import conditional_sums, n_log_n, null_terms, sum_n_log_n
 from ctrsel.stats._checks import Array, Floats, Ints, counts
 from ctrsel.stats.information import entropy
 from ctrsel.stats.joint import JointCounts
@@ -64,6 +65,7 @@ class Association:
         value: Plug-in mutual information, nats.
         expected: Its mean when the values of one field are shuffled over the rows, nats.
         excess: ``value - expected``, nats: 0 on average for fields that have nothing to do with each other.
+        deviation: Standard deviation under shuffling, nats (approximate, see :meth:`ChanceTable.null`).
         normalised: Share of what there is to tell, see :func:`normalised`; 1 for two names of one field.
         rows: Number of rows.
     """
@@ -71,6 +73,7 @@ class Association:
     value: float
     expected: float
     excess: float
+    deviation: float
     normalised: float
     rows: int
 
@@ -177,7 +180,7 @@ def expected_association(totals_a: Array, totals_b: Array) -> float:
     if a.size * b.size > _EXACT_TERMS:
         table = ChanceTable(rows)
         return table.expected(table.weights(totals_a), table.weights(totals_b))
-    return max(float(repeats_a @ expected_terms(a, b, rows, False) @ repeats_b) / rows, 0.0)
+    return max(float(repeats_a @ null_terms(a, b, rows, False)[0] @ repeats_b) / rows, 0.0)
 
 
 class ChanceTable:
@@ -208,7 +211,7 @@ class ChanceTable:
         self.rows = rows
         self.points = _points(rows)
         self._known = 0
-        self._terms: Floats = np.zeros((0, 0))
+        self._terms: Floats = np.zeros((2, 0, 0))
 
     def weights(self, totals: Array) -> Floats:
         """Return how much each point of the table counts for a field.
@@ -238,22 +241,36 @@ class ChanceTable:
 
     def expected(self, one: Floats, other: Floats) -> float:
         """Return the mean information of two weighed fields, in nats."""
-        return max(float(self.products(one[None], other[None])[0, 0]), 0.0)
+        return self.null(one, other)[0]
 
-    def products(self, some: Floats, others: Floats) -> Floats:
-        """Return the means of all pairs of some fields and others, in nats.
+    def null(self, one: Floats, other: Floats) -> tuple[float, float]:
+        """Return mean and standard deviation of the information of two weighed fields, in nats.
 
-        Shape:
-            ``[F, P]`` and ``[G, P]``; the result is ``[F, G]``.
+        The mean is exact up to interpolation. The variance has the covariances of all cells in the first two degrees
+        of their orthonormal polynomials, as the margins give them, and of higher degrees what each cell has alone.
         """
-        used = np.flatnonzero(some.any(axis=0) | others.any(axis=0))
+        used = np.flatnonzero((one != 0) | (other != 0))
         need = int(used[-1]) + 1 if used.size else 0
         if need > self._known:
             points = self.points[:need]
-            self._terms = expected_terms(points, points, self.rows, True)
+            self._terms = null_terms(points, points, self.rows, True)
             self._known = need
-        terms = self._terms[:need, :need]
-        return np.asarray(some[:, :need] @ terms @ others[:, :need].T / max(self.rows, 1))
+        a, b, terms = one[:need], other[:need], self._terms[:, :need, :need]
+        mean, variance = float(a @ terms[0] @ b), float(a @ terms[3] @ b)
+        left = self.rows - self.points[:need]
+        odds = np.divide(
+            self.points[:need], left, out=np.zeros(need), where=left > 0
+        )  # a constant field's are not used
+        # Two values of one field correlate by -sqrt(odds odds'), and cells by the product over both fields: in degree d,
+        # the power d of it, a diagonal and a product of two vectors.
+        for degree, coefficient in ((1, terms[1]), (2, terms[2])):
+            sign, u = (-1.0) ** degree, odds ** (degree / 2)
+            own = 1.0 - sign * u * u
+            variance += float((a * own) @ coefficient**2 @ (b * own))
+            variance += sign * float((a * own) @ (coefficient @ (b * u)) ** 2)
+            variance += sign * float((b * own) @ (coefficient.T @ (a * u)) ** 2)
+            variance += float((a * u) @ coefficient @ (b * u)) ** 2
+        return max(mean, 0.0) / max(self.rows, 1), float(np.sqrt(max(variance, 0.0))) / max(self.rows, 1)
 
 
 def _scale(values: Ints, rows: int) -> Floats:
@@ -290,11 +307,13 @@ def association(joint: JointCounts, *, norm: Norm = "mean") -> Association:
     if len(joint.sizes) != 2:
         raise DataError(f"the association is that of two fields, got counts of {len(joint.sizes)}")
     a, b = joint.marginal(0).totals, joint.marginal(1).totals
-    value, expected = joint_information(joint.totals, a, b), expected_association(a, b)
+    table = ChanceTable(joint.rows)
+    value, (expected, deviation) = joint_information(joint.totals, a, b), table.null(table.weights(a), table.weights(b))
     return Association(
         value=value,
         expected=expected,
         excess=value - expected,
+        deviation=deviation,
         normalised=normalised(value, expected, entropy(a), entropy(b), norm=norm),
         rows=joint.rows,
     )
