@@ -222,6 +222,7 @@ def verdict(
     max_auc_loss: float,
     stops: int,
     against: Mapping[str, Metric] | None = None,
+    notes: Sequence[str] = (),
 ) -> Verdict:
     """Decide whether the small model may replace the full net, by rules that were fixed before test was read.
 
@@ -233,6 +234,7 @@ def verdict(
         max_auc_loss: How far below it may be.
         stops: Unaccepted leaks in the audit.
         against: By name of a control at the same size, AUC of `chosen` minus the control's, with its paired interval.
+        notes: What a reviewer should know and no rule asks.
     """
     auc, full_auc = chosen.metrics["auc"].value or 0.0, full.metrics["auc"].value or 0.0
     loss = -(delta.value or 0.0)
@@ -267,6 +269,7 @@ def verdict(
         reasons.append(
             f"for information: {better} the control '{control.name}' at the same size (test AUC {other:.4f})"
         )
+    reasons += [f"for information: {note}" for note in notes]
     promoted = all(ok for ok, _ in rules)
     change = f"{delta.value:+.4f}" if delta.value is not None else "unknown"
     span = f" (95 % {delta.low:+.4f} to {delta.high:+.4f})" if delta.low is not None and delta.high is not None else ""

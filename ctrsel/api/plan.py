@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctrsel.api.crosses import check_crosses
 from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig, SelectConfig
 from ctrsel.core.errors import ConfigError, unknown_name
@@ -33,6 +34,7 @@ class Plan:
         rankers: In the order of the config.
         learners: By the name that the config gives them.
         selectors: In the order of the config; the first one's number of kept values is the size of all that follow.
+        cross_ranker: What crosses are chosen by, None if no ranking of them is wanted.
     """
 
     config: RunConfig
@@ -40,6 +42,7 @@ class Plan:
     rankers: tuple[Ranker, ...]
     learners: Mapping[str, Learner]
     selectors: tuple[Selector, ...]
+    cross_ranker: Ranker | None = None
 
     @property
     def learner(self) -> Learner:
@@ -68,8 +71,20 @@ def plan(config: RunConfig) -> Plan:
         twice = sorted({k for k in keys if keys.count(k) > 1})
         if twice:
             raise ConfigError(f"{kind}: each component stands once, got {twice[0]!r} twice")
+    cross_ranker = None
+    if config.crosses is not None:
+        check_crosses(config.crosses, never_use=config.select.never_use)
+        if config.crosses.top:
+            cross_ranker = RANKERS.create(config.crosses.ranker, place="crosses.ranker")
     out = Path(config.out or f"runs/{config.name}")
-    return Plan(config=config, out=out, rankers=rankers, learners=learners, selectors=selectors)
+    return Plan(
+        config=config,
+        out=out,
+        rankers=rankers,
+        learners=learners,
+        selectors=selectors,
+        cross_ranker=cross_ranker,
+    )
 
 
 def _check_selectors(selectors: tuple[Selector, ...], *, rankings: list[str]) -> None:

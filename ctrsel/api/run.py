@@ -13,6 +13,7 @@ import numpy as np
 
 from ctrsel.api.assemble import contender, milliseconds_per_1000, summarise_fields, table_facts, verdict
 from ctrsel.api.cache import StageCache, exclusive
+from ctrsel.api.crosses import Crossed
 from ctrsel.api.evaluate import compare_auc
 from ctrsel.api.plan import Plan, component_key, plan
 from ctrsel.api.stages import Stages
@@ -45,13 +46,14 @@ class RunResult:
         run: The record.
         out: The run's folder.
         report: The HTML page.
-        table: The ingested table.
+        table: The ingested table, with its crosses.
         audit: What was found before training.
         rankings: In the order of the config.
         features: The chosen feature set.
         model: The chosen small model.
         evaluations: On test, by contender.
         explanations: Of the trees, then of the chosen net.
+        cross_ranking: The ranking of crosses that was asked, if one was.
     """
 
     run: Run
@@ -64,6 +66,7 @@ class RunResult:
     model: Model
     evaluations: Mapping[str, Evaluation]
     explanations: tuple[Explanation, ...]
+    cross_ranking: Ranking | None = None
 
 
 def run(config: RunConfig) -> RunResult:
@@ -91,8 +94,10 @@ def _run(made: Plan) -> RunResult:
     cache = StageCache(folder=made.out / "stages", version=importlib.metadata.version("ctrsel"))
     cache.sweep()
     stages = Stages(plan=made, cache=cache)
-    table = stages.ingest()
-    found = stages.audit(table)
+    plain = stages.ingest()
+    found = stages.audit(plain)
+    crossed = stages.cross(plain)
+    table = crossed.table
     # What must never be used is gone before anything is trained; the rankings still show it.
     usable = exclude(table, made.config.select.never_use)
     known = usable.without("test")
@@ -100,7 +105,8 @@ def _run(made: Plan) -> RunResult:
     rankings = stages.rank(table.without("test"), fits)
     outcomes = stages.select(known, rankings)
 
-    contenders, evaluations = _judge(stages, usable, rankings, fits, outcomes)
+    simple = _without_crosses(stages, crossed)
+    contenders, evaluations = _judge(stages, usable, rankings, fits, outcomes, simple=simple)
     full = next(c for c in contenders if c.learner == made.config.select.learner and c.selector is None)
     # The choice is made on validation; test only judges it.
     chosen = max((c for c in contenders if c.role == "selected"), key=lambda c: c.valid["auc"])
@@ -121,7 +127,7 @@ def _run(made: Plan) -> RunResult:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
         stages=(),
-        table=table_facts(table),
+        table=table_facts(plain),
         contenders=contenders,
         fields=summarise_fields(
             table, features=features, rankings=rankings, attribution=explanations[-1], salt=table.digest
@@ -134,15 +140,19 @@ def _run(made: Plan) -> RunResult:
             max_auc_loss=made.config.register.max_auc_loss,
             stops=len(found.stops),
             against=gaps,
+            notes=_gain_of_crosses(usable, full, evaluations, simple=simple, seed=stages.seed),
         ),
         digests={
-            "table": table.digest,
+            "table": plain.digest,
             "encoder": table.encoder.digest,
             "audit": found.digest,
             "feature_set": features.digest,
             "model": outcome.fit.model.digest,
             **{f"ranking/{r.method}": r.digest for r in rankings},
+            **({} if table is plain else {"crossed_table": table.digest}),
+            **({} if crossed.ranking is None else {"ranking/crosses": crossed.ranking.digest}),
         },
+        crosses=crossed.choices.choices if crossed.choices else (),
         selection_history=next((o.selection.history for _, o in outcomes.values() if o.selection.history), ()),
     )
     result = RunResult(
@@ -156,8 +166,41 @@ def _run(made: Plan) -> RunResult:
         model=outcome.fit.model,
         evaluations=evaluations,
         explanations=explanations,
+        cross_ranking=crossed.ranking,
     )
     return _publish(stages, result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Simple:
+    """The full net without crosses, to be compared with the one with."""
+
+    name: str
+    table: Table
+    fit: Fit
+
+
+def _without_crosses(stages: Stages, crossed: Crossed) -> _Simple | None:
+    """Train the full net on the table that the crosses were made of, if there are any and the config wants it."""
+    config = stages.plan.config
+    if crossed.table is crossed.plain or config.crosses is None or not config.crosses.compare:
+        return None
+    table, learner = exclude(crossed.plain, config.select.never_use), config.select.learner
+    return _Simple(
+        name=f"{learner}, without crosses", table=table, fit=stages.train_one(learner, table.without("test"))
+    )
+
+
+def _gain_of_crosses(
+    usable: Table, full: Contender, evaluations: Mapping[str, Evaluation], *, simple: _Simple | None, seed: int
+) -> tuple[str, ...]:
+    if simple is None:
+        return ()
+    gap = compare_auc(usable, _logits(evaluations[full.name]), _logits(evaluations[simple.name]), seed=seed)
+    if gap.value is None:
+        return ()
+    span = f" (95 % {gap.low:+.4f} to {gap.high:+.4f})" if gap.low is not None and gap.high is not None else ""
+    return (f"the full net's test AUC with crosses is {gap.value:+.4f}{span} against the same net without",)
 
 
 def _judge(
@@ -166,18 +209,24 @@ def _judge(
     rankings: tuple[Ranking, ...],
     fits: Mapping[str, Fit],
     outcomes: Mapping[str, tuple[Selector, Outcome]],
+    *,
+    simple: _Simple | None,
 ) -> tuple[tuple[Contender, ...], dict[str, Evaluation]]:
     """Read the test split once per model; measure size and speed."""
     config = stages.plan.config
     segments = _segments(usable, rankings)
-    models = [*(fit.model for fit in fits.values()), *(outcome.fit.model for _, outcome in outcomes.values())]
+    whole = [(f"{key}, all values", key, usable, fit) for key, fit in fits.items()]
+    if simple is not None:
+        after = [key for _, key, _, _ in whole].index(config.select.learner) + 1
+        whole.insert(after, (simple.name, config.select.learner, simple.table, simple.fit))
+    models = [*(fit.model for *_, fit in whole), *(outcome.fit.model for _, outcome in outcomes.values())]
     times = iter(milliseconds_per_1000(models, example_rows(usable.encoder, 1000, seed=stages.seed)))
     contenders: list[Contender] = []
     evaluations: dict[str, Evaluation] = {}
-    for key, fit in fits.items():
-        name = f"{key}, all values"
-        evaluations[name] = stages.evaluate(name, fit.model, usable, features=None, segments=segments)
-        reference = component_key(stages.plan.learners[key]) == "boosted"
+    for name, key, shown, fit in whole:
+        known = tuple(s for s in segments if s in shown.schema.names)
+        evaluations[name] = stages.evaluate(name, fit.model, shown, features=None, segments=known)
+        reference = component_key(stages.plan.learners[key]) == "boosted" or shown is not usable
         contenders.append(
             contender(
                 name=name,
@@ -267,6 +316,8 @@ def _publish(stages: Stages, result: RunResult) -> RunResult:
     result.model.save(result.out / "model")
     for ranking in result.rankings:
         ranking.save(result.out / "rankings" / ranking.method)
+    if result.cross_ranking is not None:
+        result.cross_ranking.save(result.out / "rankings" / "crosses")
     return replace(result, run=record)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from ctrsel.api.cache import StageCache
+from ctrsel.api.crosses import Crossed, choose_crosses
 from ctrsel.api.evaluate import evaluate
 from ctrsel.api.plan import Plan, component_key, selection_name
 from ctrsel.api.saved import load_fit, load_selection, save_fit, save_selection
@@ -23,8 +24,9 @@ from ctrsel.explain import explain, explainer_for
 from ctrsel.explain.permutation_shap import PermutationShap
 from ctrsel.explain.pred_contrib import PredContrib
 from ctrsel.models.model import Model
-from ctrsel.rank import ModelRanker, Ranker, count, rank
+from ctrsel.rank import ModelRanker, Ranker, TableCounts, count, rank
 from ctrsel.records.audit import Audit
+from ctrsel.records.cross_choice import CrossChoices
 from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
@@ -110,22 +112,47 @@ class Stages:
             raise LeakError(f"field {stop.field!r}: {stop.evidence} {stop.advice}")
         return found
 
+    def cross(self, table: Table) -> Crossed:
+        """Choose crosses and make them fields; without a section `crosses` in the config the table stays as it is.
+
+        Fields that must never be used feed no cross, and the choice does not read the test split.
+        """
+        config = self.plan.config.crosses
+        if config is None:
+            return Crossed(table=table, plain=table)
+        known = exclude(table, self.plan.config.select.never_use).without("test")
+        ranker, ranking = self.plan.cross_ranker, None
+        if ranker is not None:
+            ranking = self._ranked(ranker, known, model=None, counts=partial(count, known))
+        wishes = {k: v for k, v in asdict(config).items() if k not in ("ranker", "compare")}
+        choices = self.cache.get(
+            "cross",
+            version=1,
+            inputs={"table": known.digest, "wishes": wishes, "ranking": ranking.digest if ranking else None},
+            compute=lambda: choose_crosses(known, config, ranking),
+            save=CrossChoices.save,
+            load=CrossChoices.load,
+        )
+        crossed = table.crossed(choices.taken, min_count=config.min_count)
+        return Crossed(table=crossed, plain=table, choices=choices, ranking=ranking)
+
     def train(self, known: Table) -> dict[str, Fit]:
         """Train every learner on all values; trees first, since a ranker may explain them."""
         learners = self.plan.learners
         order = sorted(learners, key=lambda name: component_key(learners[name]) != "boosted")
-        fits = {}
-        for name in order:
-            learner = learners[name]
-            fits[name] = self.cache.get(
-                f"train/{name}",
-                version=1,
-                inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed},
-                compute=partial(learner.fit, known, seed=self.seed),
-                save=save_fit,
-                load=load_fit,
-            )
-        return fits
+        return {name: self.train_one(name, known) for name in order}
+
+    def train_one(self, name: str, known: Table) -> Fit:
+        """Train one learner of the config on all values."""
+        learner = self.plan.learners[name]
+        return self.cache.get(
+            f"train/{name}",
+            version=1,
+            inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed},
+            compute=partial(learner.fit, known, seed=self.seed),
+            save=save_fit,
+            load=load_fit,
+        )
 
     def rank(self, table: Table, fits: Mapping[str, Fit]) -> tuple[Ranking, ...]:
         """Rank the fields by every ranker of the config; trees that are trained on these codes are not trained again.
@@ -144,21 +171,26 @@ class Stages:
 
         def one(ranker: Ranker) -> Ranking:
             needed, shown = (model, usable) if isinstance(ranker, ModelRanker) else (None, table)
-            return self.cache.get(
-                f"rank/{component_key(ranker)}",
-                version=1,
-                inputs={
-                    "table": shown.digest,
-                    "ranker": describe(ranker),
-                    "seed": self.seed,
-                    "model": needed.digest if needed else None,
-                },
-                compute=lambda: rank(shown, (ranker,), seed=self.seed, model=needed, counts=counts)[0],
-                save=Ranking.save,
-                load=Ranking.load,
-            )
+            return self._ranked(ranker, shown, model=needed, counts=counts)
 
         return tuple(map(one, self.plan.rankers))
+
+    def _ranked(
+        self, ranker: Ranker, shown: Table, *, model: Model | None, counts: Callable[[], TableCounts]
+    ) -> Ranking:
+        return self.cache.get(
+            f"rank/{component_key(ranker)}",
+            version=1,
+            inputs={
+                "table": shown.digest,
+                "ranker": describe(ranker),
+                "seed": self.seed,
+                "model": model.digest if model else None,
+            },
+            compute=lambda: rank(shown, (ranker,), seed=self.seed, model=model, counts=counts)[0],
+            save=Ranking.save,
+            load=Ranking.load,
+        )
 
     def select(self, known: Table, rankings: tuple[Ranking, ...]) -> dict[str, tuple[Selector, Outcome]]:
         """Run each selector and each control, then retrain on each selection.

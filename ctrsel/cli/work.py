@@ -47,9 +47,14 @@ class Work:
         return self.stages.plan
 
     @cached_property
-    def table(self) -> Table:
+    def plain(self) -> Table:
         """The ingested table."""
         return self.stages.ingest() if self.saved is None else Table.load(self.saved)
+
+    @cached_property
+    def table(self) -> Table:
+        """The ingested table, with the crosses of the config."""
+        return self.stages.cross(self.plain).table
 
     @cached_property
     def usable(self) -> Table:
@@ -63,7 +68,7 @@ class Work:
 
     def audit(self) -> Audit:
         """Audit the table; a leak that is not accepted ends the command."""
-        return self.stages.audit(self.table)
+        return self.stages.audit(self.plain)
 
     def train(self, names: Sequence[str] | None = None) -> dict[str, Fit]:
         """Train the named learners, or all."""

@@ -16,6 +16,7 @@ from ctrsel.core.errors import ConfigError, unknown_name
 
 __all__ = [
     "AuditConfig",
+    "CrossesConfig",
     "DataConfig",
     "ExplainConfig",
     "FieldConfig",
@@ -138,6 +139,18 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CrossesConfig:
+    """Which crosses become fields: those that are named, and the best of a ranking of crosses."""
+
+    use: tuple[tuple[str, ...], ...] = ()  # taken whatever a ranking says
+    top: int = 0  # of the ranking, at most so many
+    ranker: Spec = field(default_factory=lambda: {"use": "interactions"})  # asked where `top` is above 0
+    max_q: float = 0.05  # crosses of the ranking with a larger q-value are not taken
+    min_count: int = 5  # combinations in fewer training rows become `other`
+    compare: bool = True  # also train the full net without crosses, for the final table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelectConfig:
     """How fields and values are chosen."""
 
@@ -181,6 +194,7 @@ class RunConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    crosses: CrossesConfig | None = None
     rank: tuple[Spec, ...] = ({"use": "mutual_information"}, {"use": "boosted_shap"})
     learners: dict[str, Spec] = field(default_factory=lambda: {"boosted": {"use": "boosted"}, "net": {"use": "net"}})
     select: SelectConfig = field(default_factory=SelectConfig)

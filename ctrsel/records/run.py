@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
+from ctrsel.records.cross_choice import CrossChoice
 from ctrsel.records.evaluation import Metric
 
 __all__ = ["Contender", "FieldSummary", "Registration", "Run", "TableFacts", "Verdict"]
@@ -139,6 +140,7 @@ class Run:
         fields: One summary per field, best rank first.
         digests: Of the records of the run by name.
         selection_history: Per search epoch `{"epoch", "tau", "kept", "valid_auc", ...}` of the gated search.
+        crosses: What became of each cross that was considered.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Run:
     digests: Mapping[str, str] = field(default_factory=dict)
     selection_history: tuple[Mapping[str, float], ...] = ()
     registration: Registration | None = None
+    crosses: tuple[CrossChoice, ...] = ()
 
     def contender(self, name: str) -> Contender:
         """Return a contender by name."""
@@ -166,7 +169,10 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        found = asdict(self)
+        if not self.crosses:  # a run without them is what it always was
+            del found["crosses"]
+        return found
 
     @property
     def digest(self) -> str:
@@ -197,6 +203,7 @@ class Run:
         verdict = m.pop("verdict")
         registration = m.pop("registration")
         table = m.pop("table")
+        crosses = tuple(CrossChoice(**{**c, "fields": tuple(c["fields"])}) for c in m.pop("crosses", ()))
         return Run(
             contenders=contenders,
             fields=fields,
@@ -207,5 +214,6 @@ class Run:
             table=TableFacts(**{**table, "notes": tuple(table["notes"])}),
             stages=tuple(m.pop("stages")),
             selection_history=tuple(m.pop("selection_history")),
+            crosses=crosses,
             **m,
         )
