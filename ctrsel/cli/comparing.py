@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ctrsel.records.ranking import Ranking
     from ctrsel.records.ranking_comparison import RankingComparison
 
-__all__ = ["PAGE", "Compare", "With", "check_out", "compared", "read_saved", "write_comparison"]
+__all__ = ["PAGE", "Compare", "With", "check_enough", "check_out", "compared", "read_saved", "write_comparison"]
 
 PAGE = ".html"
 
@@ -56,12 +56,21 @@ def check_out(out: Path | None, *, compare: bool, data: bool) -> None:
         check_frame_path(out)
 
 
+def check_enough(rankings: int) -> None:
+    """Refuse to compare fewer than two rankings.
+
+    Raises:
+        ConfigError: If there are fewer.
+    """
+    if rankings < 2:
+        raise ConfigError("--compare: needs at least two rankings: name several with --by, or a saved one with --with")
+
+
 def compared(made: Sequence[Ranking], saved: Mapping[str, Ranking]) -> tuple[RankingComparison, dict[str, Any], str]:
     """Compare rankings made now and saved ones, and return the comparison, its values and its text."""
     from ctrsel.rank.comparison import compare_rankings
 
-    if len(made) + len(saved) < 2:
-        raise ConfigError("--compare: needs at least two rankings: name several with --by, or a saved one with --with")
+    check_enough(len(made) + len(saved))
     if not saved:
         found = compare_rankings(made)
     else:

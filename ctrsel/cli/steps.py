@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctrsel.cli.comparing import PAGE, Compare, With, check_out, compared, read_saved, write_comparison
+from ctrsel.cli.comparing import PAGE, Compare, With, check_enough, check_out, compared, read_saved, write_comparison
 from ctrsel.cli.failure import EXIT_CODES
 from ctrsel.cli.groups import expand
 from ctrsel.cli.output import write_frame
@@ -60,7 +60,7 @@ def ingest(
         if out is None:
             with source.open() as work:
                 speaker.place = str(work.plan.out)
-                table = work.table
+                table = work.plain
         else:
             from ctrsel.data.ingest import ingest as write
 
@@ -186,7 +186,7 @@ def audit(*, source: Source, out: Out = None, say: Say) -> None:
         from ctrsel.data.audit import audit as look
 
         speaker.place = str(out or work.plan.out)
-        found = look(work.table, accept=work.plan.config.audit.accept)
+        found = look(work.plain, accept=work.plan.config.audit.accept)
         if out is not None:
             found.save(out)
         rows = [
@@ -244,6 +244,8 @@ def rank(
             import polars as pl
 
             speaker.place = str(out or work.plan.out)
+            if compare:
+                check_enough(len(work.plan.rankers) + len(others))
             rankings = work.rank()
             found, told, agreed = compared(rankings, others) if compare else (None, None, "")
             if found is not None and out is not None:

@@ -13,6 +13,7 @@ from ctrsel.report.charts.heat_chart import heat_chart
 from ctrsel.report.document import render
 from ctrsel.report.numbers import DASH, count, plain
 from ctrsel.report.table import Cell, Column, Row, Table, number, text
+from ctrsel.report.wording import shorten
 
 __all__ = ["write_agreement"]
 
@@ -55,7 +56,8 @@ def _between(matrix: np.ndarray) -> np.ndarray:
 def _extreme(names: tuple[str, ...], matrix: np.ndarray, *, most: bool) -> str:
     held = _between(matrix)
     place = np.unravel_index(np.nanargmax(held) if most else np.nanargmin(held), held.shape)
-    return f"{names[place[1]]} and {names[place[0]]} ({plain(float(held[place]), 2)})"
+    one, other = (shorten(names[i]) for i in place)
+    return f"{one} and {other} ({plain(float(held[place]), 2)})"
 
 
 def _lead(c: RankingComparison) -> str:
