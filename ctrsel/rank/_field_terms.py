@@ -15,11 +15,11 @@ from ctrsel.stats.information import entropy, information_test
 from ctrsel.stats.joint import JointCounts
 from ctrsel.stats.multiple import benjamini_hochberg
 
-__all__ = ["CHANCE", "FieldTerms", "check_rows"]
+__all__ = ["CHANCE", "CONSTANT", "FieldTerms", "check_rows"]
 
 CHANCE = 3.0  # standard deviations that two fields must share more than chance for them to count as redundant
 
-_CONSTANT = "has one value in the training rows, which tells nothing of the label or of another field"
+CONSTANT = "has one value in the training rows, which tells nothing of the label or of another field"
 
 
 def check_rows(ranker: str, rows: int | None) -> None:
@@ -66,7 +66,7 @@ class FieldTerms:
             self._rows = whole.take(np.sort(drawn))
             self.notes = (*counts.notes, f"pairs of fields are counted on a sample of {rows} of {whole.n_rows} rows")
         self.names = tuple(usable)
-        self.refused = {**counts.refused, **{n: _CONSTANT for n in counts.fields if n not in usable}}
+        self.refused = {**counts.refused, **{n: CONSTANT for n in counts.fields if n not in usable}}
         tests = [information_test(c.positives, c.totals) for c in usable.values()]
         self.relevance = np.array([t.excess for t in tests], dtype=np.float64)
         self.z = np.array([t.z for t in tests], dtype=np.float64)

@@ -69,9 +69,11 @@ def greedy(
         names: Of the fields; equal criteria stand in the order of `z`, then of names.
         relevance: What each field tells about the label alone `[F]`.
         z: The same in standard deviations `[F]`.
-        terms: Given a newly chosen field and the C others left, returns one term for each, `[C]`.
-        criterion: Given the relevance `[C]` and the terms beside all chosen fields `[J, C]`, returns `[C]`.
-        decisive: Given one field's terms `[J]`, returns the place of the one that decided most, -1 for none.
+        terms: Given a newly chosen field and the C others left, returns one term for each, `[C]`, or several,
+            `[C, T]`.
+        criterion: Given the relevance `[C]` and the terms beside all chosen fields `[J, C]` or `[J, C, T]`, returns
+            `[C]`.
+        decisive: Given one field's terms `[J]` or `[J, T]`, returns the place of the one that decided most, -1 for none.
         first: Criterion while none is chosen `[F]`; None for the relevance.
         k: Fields to choose; None for all.
 
@@ -90,7 +92,7 @@ def greedy(
     """
     left = sorted(range(len(names)), key=lambda i: names[i])
     steps = len(left) if k is None else min(k, len(left))
-    seen = np.zeros((0, len(left)))  # a row per chosen field, a column per field left
+    seen = np.zeros((0, 0))  # a row per chosen field, a column per field left
     order: list[int] = []
     values: list[float] = []
     partners: list[int] = []
@@ -107,9 +109,11 @@ def greedy(
         if step <= steps:
             found = criterion(relevance[left], seen) if step else (relevance if first is None else first)[left]
         best = take(found)
-        seen, found = np.delete(seen, best, axis=1), np.delete(found, best)
+        found = np.delete(found, best)
+        seen = np.delete(seen, best, axis=1) if step else seen
         if step < steps and left:
-            seen = np.vstack([seen, terms(order[-1], left)])
+            new = terms(order[-1], left)[None]
+            seen = np.concatenate([seen, new]) if step else new
     return GreedyOrder(order=tuple(order), criterion=tuple(values), partner=tuple(partners), chosen=steps)
 
 
