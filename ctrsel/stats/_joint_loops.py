@@ -67,21 +67,23 @@ def grouped(column: Array, labels: Array, starts: Ints, order: Array, sorted_lab
 
 @kernel
 def nats(n: int, table: Floats) -> float:
-    return table[n] if n < table.size else n * np.log(float(n))
+    return float(table[n]) if n < table.size else float(n * np.log(float(n)))
 
 
 @kernel
-def scan(
+def scan(  # noqa: PLR0917  # a compiled loop takes arrays by position
     starts: Ints,
     order: Array,
     sorted_labels: Array,
     column: Array,
     odds: Floats,
     inverse: Floats,
+    small: Floats,
     whole: float,
     table: Floats,
     expected: Floats,
     prior: float,
+    least: int,
     counts: Ints,
     touched: Ints,
     totals: Ints,
@@ -89,15 +91,22 @@ def scan(
     large: Ints,
     cells: Ints,
 ) -> Floats:
-    # One pair of fields: rows grouped by the first field (starts, order), codes of the second in `column`.
+    # One pair of fields: rows grouped by the first field (starts, order), codes of the second in `column`; odds [V] of
+    # the second field's values over those of all rows, the inverse of their information n p (1 - p) (below 0: the value
+    # has too few rows to be tested), n / (n - 1); `whole` is the inverse information of all rows; values of the first
+    # field with fewer than `least` rows are not tested.
     # counts [V] zeros, touched, totals, positives [V] scratch; large [L] takes totals beyond `expected`;
     # cells [C, 4] takes (first code, second code, rows, positives) while there is room.
-    # Returns: sum of n ln n terms, cells, expected terms, statistic, its variance, its third cumulant, how many large.
+    # Returns: sum of n ln n terms, cells, expected terms, statistic, its variance, its third cumulant, nats, their
+    # variance, paired rows (as `sums` of the fitted model), how many large.
     information = 0.0
     mean = 0.0
     statistic = 0.0
     variance = 0.0
     third = 0.0
+    beyond = 0.0
+    beyond_variance = 0.0
+    paired = 0
     found = 0
     many = 0
     for a in range(starts.size - 1):
@@ -135,8 +144,7 @@ def scan(
             y = packed >> 32
             totals[j] = n
             positives[j] = y
-            if n > most:
-                most = n
+            most = max(most, int(n))
             if y > 0 and y < n:
                 information += nats(y, table) + nats(n - y, table) - nats(n, table)
             if n < expected.size:
@@ -151,7 +159,7 @@ def scan(
                 cells[found + j, 2] = totals[j]
                 cells[found + j, 3] = positives[j]
         found += k
-        if most < 2 or k < 2 or yes == 0 or yes == rows:
+        if most < 2 or k < 2 or rows < least or yes in (0, rows):
             continue
         # Rates of the cells of this value: odds of the second field's values, scaled so that they add up to its
         # positives.
@@ -169,12 +177,12 @@ def scan(
             if gap * gap <= 1e-5 * information_a:
                 break
             scale *= np.exp(min(max(gap / information_a, -3.0), 3.0))
-        small = rows / (rows - 1.0)
+        small_a = rows / (rows - 1.0)
         for j in range(k):
             n = totals[j]
-            if n < 2:
-                continue
             code = touched[j]
+            if n < 2 or inverse[code] < 0.0:
+                continue
             y = positives[j]
             o = scale * odds[code]
             p = o / (1.0 + o)
@@ -183,19 +191,27 @@ def scan(
             lever = min(max(lever, n * v / information_a), 1.0)
             off = y - n * p
             pairs = off * off - y * (1.0 - p) * (1.0 - p) - (n - y) * p * p
+            excess = pairs + (n - 1.0) * v * lever * max(small_a, small[code])
             weight = 1.0 / (n + prior)
             left = 1.0 - lever
             both = n * (n - 1.0)
-            statistic += weight * (pairs + (n - 1.0) * v * lever * small)
+            statistic += weight * excess
             variance += 2.0 * both * v * v * weight * weight * left
             skew = v * (1.0 - 2.0 * p)
             third += 8.0 * both * (0.5 * skew * skew + (n - 2.0) * v * v * v) * weight * weight * weight * left
-    out = np.empty(7)
+            if v > 0.0:
+                beyond += 0.5 * excess / ((n - 1.0) * v)
+                beyond_variance += 0.5 * n / (n - 1.0) * left
+            paired += n
+    out = np.empty(10)
     out[0] = information
     out[1] = found
     out[2] = mean
     out[3] = statistic
     out[4] = variance
     out[5] = third
-    out[6] = many
+    out[6] = beyond
+    out[7] = beyond_variance
+    out[8] = paired
+    out[9] = many
     return out

@@ -7,11 +7,11 @@ import numpy as np
 from ctrsel.stats._checks import Array, Floats, Ints
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["fit", "shared_information", "sums"]
+__all__ = ["exact_levers", "fit", "shared_information", "sums"]
 
 
 @kernel
-def fit(
+def fit(  # noqa: PLR0917  # a compiled loop takes arrays by position
     groups: Array, sizes: Ints, positives: Ints, totals: Ints, tolerance: float, passes: int
 ) -> tuple[Floats, int, float]:
     # groups [J, M]: number of the group that each cell belongs to in each of J margins. Cyclic Newton steps of the
@@ -98,7 +98,9 @@ def exact_levers(starts: Ints, second: Array, weights: Floats, totals_a: Floats,
 
 
 @kernel
-def sums(positives: Ints, totals: Ints, rates: Floats, levers: Floats, small: Floats, prior: float) -> Floats:
+def sums(  # noqa: PLR0917  # a compiled loop takes arrays by position
+    positives: Ints, totals: Ints, rates: Floats, levers: Floats, small: Floats, prior: float
+) -> Floats:
     # Statistic minus its mean, variance, third cumulant; nats (times rows), their variance; rows that count.
     out = np.zeros(6)
     for c in range(totals.size):

@@ -22,7 +22,8 @@ of every residual that the fit has absorbed: ``h`` is the cell's lever, exact by
 few values, by inclusion and exclusion of the margins otherwise, ``1 - 1/n_a`` the loss of the variance in a small group
 (so the mean is that of the hypergeometric distribution where one field tells nothing). The variance is ``sum 2 n (n - 1)
 v^2 (1 - h) / (n + n_0)^2``: ``1 - h`` once, not twice, since the projection is idempotent and the weights of cells that
-share a value are alike. The p-value is the upper tail of the shifted gamma with the third cumulant as well (exact for
+share a value are alike. Values with fewer than 20 rows are left out (for three fields: pairs of values), as a rate
+fitted to so few bends the null. The p-value is the upper tail of the shifted gamma with the third cumulant as well (exact for
 one degree of freedom and many rows), and ``z`` is the normal deviate of that p-value, so that z means the same for
 four cells and for a million.
 
@@ -52,9 +53,20 @@ from ctrsel.stats.information import mutual_information
 from ctrsel.stats.joint import JointCounts
 from ctrsel.stats.permutation import expected_mutual_information
 
-__all__ = ["PRIOR_ROWS", "InteractionTest", "additive_test", "excess_information", "interaction_test", "normal_deviate"]
+__all__ = [
+    "LEAST_ROWS",
+    "NOTHING",
+    "PRIOR_ROWS",
+    "InteractionTest",
+    "additive_test",
+    "excess_information",
+    "interaction_test",
+    "normal_deviate",
+    "summed_up",
+]
 
 PRIOR_ROWS = 16.0  # n_0: effects of 0.6 log-odds at a rate of 0.2 are as large as the noise of so many rows
+LEAST_ROWS = 20  # rows of a value below which a fitted rate bends the null (the bias falls with 1 / rows)
 _SCHUR = 300  # values of the smaller field up to which levers are exact
 _TOLERANCE = 1e-4  # what the margins may miss, in chi-square units
 _PASSES = 60
@@ -71,7 +83,8 @@ class InteractionTest:
         low: Lower end of its 95 % interval.
         high: Upper end.
         paired_rows: Rows that share their cell with another one and whose fields leave a rate between 0 and 1 open.
-        missed: What the fit's margins still miss, in chi-square units; above 0.01 the fit has not converged.
+        missed: What the fit's margins still miss, in chi-square units; above 0.01 the fit has not converged. NaN where
+            the second field's rates were taken as they are.
     """
 
     z: float
@@ -83,7 +96,7 @@ class InteractionTest:
     missed: float
 
 
-_NOTHING = InteractionTest(z=0.0, p_value=1.0, beyond_additive=0.0, low=0.0, high=0.0, paired_rows=0, missed=0.0)
+NOTHING = InteractionTest(z=0.0, p_value=1.0, beyond_additive=0.0, low=0.0, high=0.0, paired_rows=0, missed=0.0)
 
 
 def excess_information(positives: Array, totals: Array) -> float:
@@ -117,7 +130,7 @@ def interaction_test(counts: JointCounts) -> InteractionTest:
         >>> from ctrsel.stats.joint import joint_counts
         >>> test = interaction_test(joint_counts([both // 2, both % 2], (both // 2 ^ both % 2 ^ flips), sizes=(2, 2)))
         >>> round(test.z, 1), round(test.beyond_additive, 2)
-        (18.8, 0.18)
+        (19.0, 0.18)
     """
     if len(counts.sizes) not in (2, 3):
         raise ValueError(f"two or three fields are tested, got {len(counts.sizes)}")
@@ -132,20 +145,18 @@ def additive_test(codes: Sequence[Ints], positives: Ints, totals: Ints) -> Inter
         ``codes`` J arrays ``[M]``, ``positives`` and ``totals`` ``[M]``; cells in any order, each at most once.
     """
     rows = int(totals.sum())
-    singles = [np.unique(c, return_inverse=True)[1] for c in codes]
+    singles = [_compact(c) for c in codes]
     if len(codes) == 2:
         margins = singles
     else:
         widths = [int(s.max(initial=0)) + 1 for s in singles]
-        margins = [
-            np.unique(singles[a] * widths[b] + singles[b], return_inverse=True)[1] for a, b in combinations(range(3), 2)
-        ]
+        margins = [_compact(singles[a] * widths[b] + singles[b]) for a, b in combinations(range(3), 2)]
     open_cells = _open(margins, positives, totals)
     margins = [_compact(m[open_cells]) for m in margins]
     below = [] if len(codes) == 2 else [_compact(s[open_cells]) for s in singles]
     yes, all_rows = positives[open_cells], totals[open_cells]
     if yes.size < 4 or int(all_rows.max(initial=0)) < 2:
-        return _NOTHING
+        return NOTHING
     sizes = np.array([m.max() + 1 for m in margins], dtype=np.int64)
     rates, _, missed = fit(np.stack(margins), sizes, yes, all_rows, _TOLERANCE, _PASSES)
     weights = all_rows * rates * (1.0 - rates)
@@ -153,12 +164,25 @@ def additive_test(codes: Sequence[Ints], positives: Ints, totals: Ints) -> Inter
     groups = [np.bincount(m, weights=all_rows)[m] for m in margins]
     smallest = np.minimum.reduce(groups)
     small = smallest / np.maximum(smallest - 1.0, 1.0)
-    statistic, variance, third, nats, nats_variance, paired = sums(yes, all_rows, rates, levers, small, PRIOR_ROWS)
-    if variance <= 1e-12 * max(float((weights**2).sum()), 1.0) / (float(all_rows.max()) + PRIOR_ROWS) ** 2:
-        return _NOTHING  # the fields leave nothing open: every residual is rounding
-    z, p = normal_deviate(statistic / np.sqrt(variance), third / variance**1.5)
+    found = sums(yes, all_rows, rates, levers, small, PRIOR_ROWS)
+    if found[1] <= 1e-12 * max(float((weights**2).sum()), 1.0) / (float(all_rows.max()) + PRIOR_ROWS) ** 2:
+        return NOTHING  # the fields leave nothing open: every residual is rounding
+    return summed_up(found, rows=rows, missed=missed)
+
+
+def summed_up(sums_: Floats, *, rows: int, missed: float) -> InteractionTest:
+    """Make a test of the sums over cells.
+
+    Shape:
+        ``sums_`` ``[6]``: the statistic less its mean, its variance, its third cumulant; nats times rows less their mean,
+        their variance; rows that share a cell.
+    """
+    statistic, variance, third, nats, nats_variance, paired = (float(x) for x in sums_)
+    if variance <= 0.0:
+        return NOTHING
+    z, p = normal_deviate(statistic / variance**0.5, third / variance**1.5)
     effect = nats / rows
-    deviation = float(np.sqrt(nats_variance + 2.0 * max(nats, 0.0))) / rows
+    deviation = (nats_variance + 2.0 * max(nats, 0.0)) ** 0.5 / rows
     return InteractionTest(
         z=z,
         p_value=p,
@@ -166,23 +190,23 @@ def additive_test(codes: Sequence[Ints], positives: Ints, totals: Ints) -> Inter
         low=effect - 1.96 * deviation,
         high=effect + 1.96 * deviation,
         paired_rows=int(paired),
-        missed=missed,
+        missed=float(missed),
     )
 
 
-def _compact(groups: Ints) -> Ints:
-    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+def _compact(groups: Array) -> Ints:
+    return np.asarray(np.unique(groups, return_inverse=True)[1], dtype=np.int64)
 
 
 def _open(margins: Sequence[Ints], positives: Ints, totals: Ints) -> Array:
-    """Return the cells whose rate is left open; a group of one class has the rate 0 or 1, and its cells say nothing."""
+    """Return the cells whose rate is left open by groups of both classes and enough rows."""
     chosen = np.ones(totals.size, dtype=bool)
     while True:
         before = int(chosen.sum())
         for margin in margins:
             yes = np.bincount(margin, weights=positives * chosen)[margin]
             rows = np.bincount(margin, weights=totals * chosen)[margin]
-            chosen &= (yes > 0) & (yes < rows)
+            chosen &= (yes > 0) & (yes < rows) & (rows >= LEAST_ROWS)
         if int(chosen.sum()) == before:
             return np.flatnonzero(chosen)
 
@@ -195,9 +219,9 @@ def _levers(margins: Sequence[Ints], below: Sequence[Ints], weights: Floats) -> 
             order = np.argsort(first, kind="stable")
             starts = np.concatenate([[0], np.cumsum(np.bincount(first))])
             sorted_second, sorted_weights = second[order], weights[order]
-            totals = np.bincount(first, weights=weights)
+            totals = np.bincount(first, weights=weights).astype(np.float64)
             shared = shared_information(starts, sorted_second, sorted_weights, totals, size)
-            inverse = np.linalg.pinv(shared, rcond=1e-10, hermitian=True)
+            inverse: Floats = np.asarray(np.linalg.pinv(shared, rcond=1e-10, hermitian=True), dtype=np.float64)
             out = np.empty_like(weights)
             out[order] = exact_levers(starts, sorted_second, sorted_weights, totals, inverse)
             return np.clip(out, 0.0, 1.0)
@@ -208,7 +232,7 @@ def _levers(margins: Sequence[Ints], below: Sequence[Ints], weights: Floats) -> 
         total = np.add.reduce(shares) - np.add.reduce(inner) + whole
     else:
         total = np.add.reduce(shares) - whole
-    return np.clip(total, np.maximum.reduce(shares), 1.0)
+    return np.asarray(np.clip(total, np.maximum.reduce(shares), 1.0), dtype=np.float64)
 
 
 def normal_deviate(z: float, skewness: float) -> tuple[float, float]:
