@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ctrsel.core.errors import ConfigError, unknown_name
+from ctrsel.data.encoder import Encoder
 from ctrsel.data.table import Table
 from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
@@ -94,6 +95,7 @@ class Problem:
         params: Mapping[str, object],
         wanted: Mapping[str, np.ndarray] | None = None,
         evidence: tuple[str, ...] = (),
+        merged: Mapping[str, np.ndarray] | None = None,
     ) -> FeatureSet:
         """Keep the best-scored values that the size and the wishes allow.
 
@@ -109,16 +111,22 @@ class Problem:
             params: Its parameters.
             wanted: Per vocabulary boolean `[V]`: values that the method wants at all; None = all.
             evidence: Digests of the rankings used.
+            merged: Per vocabulary uint32 `[V]`, as in `FeatureSet.remaps`: values that share a code are one value from
+                here on, and `scores` and `wanted` are about the codes that this makes.
 
         Raises:
             ConfigError: If the fields of `always_keep` alone have more values than `size`, or nothing would be left.
         """
         encoder = self.table.encoder
+        if merged is not None:
+            encoder = encoder.narrow(replace(self.everything(), remaps=merged))
         wishes = Wishes.of(encoder, always_keep=self.always_keep, groups=self.groups)
         keep, dropped = wishes.fill(Ranked.of(scores, names=wishes.free, wanted=wanted), size=size)
         alive = {f for group in wishes.groups for f in group if f not in dropped} | set(self.always_keep)
         fields = [f for f in encoder.fields if f.name not in dropped]
-        fields = [f for f in fields if f.is_float or f.is_list or f.name in alive or self._speaks(f.vocabulary, keep)]
+        fields = [
+            f for f in fields if f.is_float or f.is_list or f.name in alive or _speaks(encoder, f.vocabulary, keep)
+        ]
         if not fields:
             raise ConfigError(
                 f"select: {method!r} keeps no value of any field at a size of {size} values; raise select.size, or "
@@ -127,20 +135,28 @@ class Problem:
         used = {f.vocabulary for f in fields if not f.is_float}
         for name in set(keep) - used:
             keep[name][:] = False
-        return FeatureSet.from_keep(
+        chosen = FeatureSet.from_keep(
             keep,
             fields=tuple(f.name for f in fields),
             method=method,
             params=dict(params),
-            encoder=encoder.digest,
+            encoder=self.table.encoder.digest,
             scores=scores,
             evidence=evidence,
         )
+        if merged is None:
+            return chosen
+        return replace(
+            chosen,
+            remaps={name: chosen.remaps[name][remap] for name, remap in merged.items()},
+            scores={name: np.asarray(scores[name])[remap] for name, remap in merged.items()},
+        )
 
-    def _speaks(self, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:
-        """Whether training rows still differ in a field: they have at least two codes after the choice."""
-        counts = self.table.encoder.vocabularies[vocabulary].counts
-        kept = keep[vocabulary].copy()
-        kept[:RESERVED] = False
-        after = [*counts[kept], counts[MISSING], counts[RESERVED:][~kept[RESERVED:]].sum() + counts[OTHER]]
-        return int(np.count_nonzero(after)) > 1
+
+def _speaks(encoder: Encoder, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:
+    """Whether training rows still differ in a field: they have at least two codes after the choice."""
+    counts = encoder.vocabularies[vocabulary].counts
+    kept = keep[vocabulary].copy()
+    kept[:RESERVED] = False
+    after = [*counts[kept], counts[MISSING], counts[RESERVED:][~kept[RESERVED:]].sum() + counts[OTHER]]
+    return int(np.count_nonzero(after)) > 1
