@@ -15,6 +15,7 @@ from ctrsel.api.saved import load_fit, load_selection, save_fit, save_selection
 from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import ConfigError, LeakError
+from ctrsel.core.log import event
 from ctrsel.data.audit import audit
 from ctrsel.data.ingest import ingest
 from ctrsel.data.intake import source_digests
@@ -133,6 +134,8 @@ class Stages:
             save=CrossChoices.save,
             load=CrossChoices.load,
         )
+        for choice in choices.choices:
+            event("cross", field=choice.name, taken=choice.taken, reason=choice.reason)
         crossed = table.crossed(choices.taken, min_count=config.min_count)
         return Crossed(table=crossed, plain=table, choices=choices, ranking=ranking)
 

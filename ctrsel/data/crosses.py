@@ -20,7 +20,6 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
-from ctrsel.core.log import event
 from ctrsel.core.memory import available_memory
 from ctrsel.data.cross_texts import ABSENT, SEPARATOR, escaped
 from ctrsel.data.scratch import mapped_arrays
@@ -139,7 +138,6 @@ def crossed(
         vocabularies[field.name], codes = _vocabulary(table, cells, scratch=scratch)
         columns[field.name] = _column(table, cells, codes, scratch=scratch)
         schema = replace(schema, fields=(*schema.fields, field))
-        event("cross", field=field.name, values=len(cells.keys), rows_other=cells.other)
     if schema is table.schema:
         return table
     return replace(

@@ -49,7 +49,7 @@ def test_a_whole_file(load) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("name: demo", "nmae: demo"), r"run\.yaml: unknown key 'nmae'; did you mean 'name'\? Known: audit, data, "),
+        (("name: demo", "nmae: demo"), r"run\.yaml: unknown key 'nmae'; did you mean 'name'\? Known: audit, crosses, data, "),
         (("name: demo\n", ""), r"run\.yaml: the key 'name' is required"),
         (("label: {name: label, positive: 1}", "x: 1"), r"run\.yaml\.schema: unknown key 'x'"),
         (("label: {name: label, positive: 1}", ""), r"run\.yaml\.schema: the key 'label' is required"),

@@ -10,6 +10,7 @@ from ctrsel.records.run import FieldSummary
 from ctrsel.report.charts.field_chart import Bar, field_chart
 from ctrsel.report.numbers import DASH, count, p_value, percent, plain
 from ctrsel.report.redact import check_shown
+from ctrsel.report.sections.crosses import crosses
 from ctrsel.report.sections.facts import Facts
 from ctrsel.report.table import Cell, Column, Row, Table, badge, number, text
 
@@ -51,6 +52,7 @@ def fields(facts: Facts) -> dict[str, Any]:
         for f in run.fields[:_DRAWN]
     ]
     return {
+        "crosses": crosses(run.crosses),
         "table": _table(run.fields, evidence, others),
         "chart": field_chart(bars, score=main[0], unit=main[1]) if bars else None,
         "drawn": len(bars),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ctrsel.report.charts.line_chart import line_chart
 from ctrsel.report.numbers import DASH, count, percent, plain, share, signed
+from ctrsel.report.sections.crosses import still_read
 from ctrsel.report.sections.facts import ROLES, Facts
 from ctrsel.report.table import Cell, Column, Row, Table, number, text
 from ctrsel.report.wording import settings
@@ -42,6 +43,7 @@ def selection(facts: Facts) -> dict[str, Any]:
         "kept_fields": count(chosen.fields),
         "all_fields": count(before.fields),
         "aside": [text(f.name, limit=40) for f in run.fields if f.name in aside],
+        "read": [text(n, limit=40) for n in still_read(run.crosses, kept={f.name for f in run.fields if f.kept})],
         "gone": [text(f.name, limit=40) for f in gone],
         "dropped": _dropped(facts),
         "compared": _compared(facts),
