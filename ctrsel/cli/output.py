@@ -38,9 +38,9 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
             case ".parquet":
                 frame.write_parquet(partial)
             case ".csv":
-                frame.write_csv(partial)
+                _flat(frame).write_csv(partial)
             case ".tsv":
-                frame.write_csv(partial, separator="\t")
+                _flat(frame).write_csv(partial, separator="\t")
             case ".arrow":
                 frame.write_ipc(partial)
             case _:
@@ -48,3 +48,11 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Join lists, which a text format has no cell for, by semicolons."""
+    import polars as pl
+
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    return frame.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join(";") for name in lists)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "EXITS", "MINIMAL", "SHOWN", "STEP", "Out", "examples", "ranking_text"]
 
 SHOWN = 40  # lines of a ranking on the terminal
+PAIRS = "interactions"  # the ranker of --pairs
 MINIMAL = [{"use": "mutual_information"}]  # what bare data are ranked by unless something else is asked for
 
 EXITS = "Exit codes: " + " · ".join(f"[bold]{code}[/bold] {what}" for code, what in EXIT_CODES.items())
@@ -222,6 +223,15 @@ def rank(
             "--out", "-o", help="ranking.parquet, .csv, .tsv, .arrow, .json, or a folder.", show_default=False
         ),
     ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank pairs of fields too, by 'interactions': auto (screened on a sample of rows where all rows would "
+            "take long), or all (says first what it takes).",
+            metavar="auto|all",
+            show_default=False,
+        ),
+    ] = None,
     compare: Compare = False,
     saved: With = None,
     say: Say,
@@ -229,7 +239,8 @@ def rank(
     """Rank the fields; training rows score, validation rows check, test rows are not read.
 
     The result has the columns field, score and rank, and the evidence of its method. Several rankers are stacked, with
-    a column that names the method. With --compare it also says how much the rankings agree.
+    a column that names the method. --pairs ranks pairs of fields beside the rankers of --by. With --compare it also
+    says how much the rankings agree.
     """
     with say.session() as speaker:
         compare = compare or bool(saved)
@@ -239,11 +250,17 @@ def rank(
         if not data:
             _compare_saved(others, out, speaker)
             return
-        extra = {"rank": [{"use": name} for name in by]} if by else {}
+        wanted: list[dict[str, Any]] = [{"use": name} for name in by or () if pairs is None or name != PAIRS]
+        if pairs is not None:
+            wanted.append({"use": PAIRS, "pairs": pairs})
+        # Nothing is selected here, so that a selector by a ranking that was not asked for is no mistake.
+        extra: dict[str, Any] = {"rank": wanted, "select.selectors": [{"use": "gated"}]} if wanted else {}
         with source.open(extra, bare={"rank": MINIMAL}) as work:
             import polars as pl
 
             speaker.place = str(out or work.plan.out)
+            if pairs == "all":
+                typer.echo(_pair_cost(work.table), err=True)
             if compare:
                 check_enough(len(work.plan.rankers) + len(others))
             rankings = work.rank()
@@ -283,6 +300,18 @@ def rank(
                 text += [agreed, ""]
             text.append(f"written to {out}" if out is not None else "")
             speaker.show(result, "\n".join(text).rstrip())
+
+
+def _pair_cost(table: Table) -> str:
+    from ctrsel.data.table import Ragged
+    from ctrsel.rank.driver import FLOAT_BUCKETS
+    from ctrsel.rank.pair_cost import estimate, workers
+
+    span = table.span("train")
+    names = [n for n, column in table.columns.items() if not isinstance(column, Ragged)]
+    sizes = [table.encoder.size(n) for n in names if not table.schema.field(n).is_float]
+    sizes += [FLOAT_BUCKETS] * (len(names) - len(sizes))
+    return f"estimate: {estimate(rows=span.stop - span.start, sizes=sizes, threads=workers(None))}"
 
 
 def _compare_saved(saved: Mapping[str, Ranking], out: Path | None, speaker: Speaker) -> None:

@@ -7,7 +7,6 @@ proportion to the codes of its smaller field; no pair's cells are kept. All sums
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,53 +23,12 @@ from ctrsel.stats._joint_loops import grouped, scan
 from ctrsel.stats._permutation_loops import means
 from ctrsel.stats.synergy import LEAST_ROWS, PRIOR_ROWS, InteractionTest, additive_test, summed_up
 
-__all__ = ["Cost", "PairScan", "Scanned", "estimate", "workers"]
+__all__ = ["PairScan", "Scanned"]
 
-FEW_CELLS = 10_000  # pairs of at most so many cells are tested against the fitted model at once
+FEW_CELLS = 2_000  # pairs of at most so many cells are tested against the fitted model at once
 _EXPECTED = 4096  # cells of fewer rows have a tabled mean
 _NODES = 400  # of the spline through the means of larger cells; it is right to 1e-9 of a nat times rows
 _LOGARITHMS = 2**16
-_ROW_NS = 9.0  # nanoseconds that a row of a pair takes, measured (benchmarks/pair_speed.py)
-_PAIR_NS = 400_000.0  # and a pair
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What counting pairs will take.
-
-    Attributes:
-        pairs: How many, or triples.
-        seconds: On one machine like the one of benchmarks/pair_speed.py; good to a factor of two.
-        bytes: Beside the columns.
-    """
-
-    pairs: int
-    seconds: float
-    bytes: int
-
-    def __str__(self) -> str:
-        return f"{self.pairs:,} pairs, about {self.seconds:,.0f} s and {self.bytes / 2**20:,.0f} MiB beside the columns"
-
-
-def estimate(*, rows: int, sizes: Sequence[int], pairs: int | None = None, threads: int = 1) -> Cost:
-    """Estimate what counting pairs takes.
-
-    Args:
-        rows: N.
-        sizes: Codes of each field.
-        pairs: How many; None for all of these fields.
-        threads: Pairs counted at once.
-    """
-    many = len(sizes) * (len(sizes) - 1) // 2 if pairs is None else pairs
-    seconds = many * (rows * _ROW_NS + _PAIR_NS) / threads / 1e9
-    largest = sorted(sizes)[-2:]
-    scratch = 8 * (4 * min(largest, default=0) + 4 * FEW_CELLS)
-    return Cost(pairs=many, seconds=seconds, bytes=5 * rows + 16 * max(largest, default=0) + threads * scratch)
-
-
-def workers(threads: int | None) -> int:
-    """Return how many pairs to count at once; None for all processors."""
-    return threads if threads is not None else (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

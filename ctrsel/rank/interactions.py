@@ -19,9 +19,10 @@ from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.core.seeds import generator
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._pairs import Cost, PairScan, Scanned, estimate, workers
+from ctrsel.rank._pairs import PairScan, Scanned
 from ctrsel.rank._screen import evenness, screen_rows
 from ctrsel.rank._triples import Triple, beam_triples, every_triple, scan_triples
+from ctrsel.rank.pair_cost import Cost, estimate, workers
 from ctrsel.records.ranking import Ranking
 from ctrsel.stats.multiple import benjamini_hochberg
 from ctrsel.stats.synergy import InteractionTest, excess_information, interaction_test

@@ -134,7 +134,7 @@ def scan(  # noqa: PLR0917  # a compiled loop takes arrays by position
                 k += 1
             label = np.int64(sorted_labels[i])
             counts[code] = before + 1 + (label << 32)
-            yes += label
+            yes += int(label)
         most = 0
         for j in range(k):
             code = touched[j]
