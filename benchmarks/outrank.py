@@ -23,19 +23,11 @@ from scipy.stats import kendalltau
 
 from ctrsel.core.seeds import generator
 from ctrsel.data.synthetic import peers_table
-from ctrsel.rank import CodedRows, FieldCounts, TableCounts
 from ctrsel.rank._outrank_loops import shifted_information
 from ctrsel.rank.outrank import Outrank
 from ctrsel.stats.counts import label_counts
 from ctrsel.stats.information import information_test
-
-
-def counted(columns: dict[str, np.ndarray], labels: np.ndarray) -> TableCounts:
-    """Count columns of value numbers."""
-    sizes = {name: int(c.max()) + 1 for name, c in columns.items()}
-    rows = CodedRows(columns=columns, sizes=sizes, labels=labels, row=np.arange(labels.size))
-    fields = {n: FieldCounts(train=label_counts(c, labels, size=sizes[n])) for n, c in columns.items()}
-    return TableCounts(fields=fields, rows=rows)
+from ctrsel.testing.counts import counts_of
 
 
 def agreement(command: Path, rows: int, seed: int) -> None:
@@ -60,7 +52,7 @@ def agreement(command: Path, rows: int, seed: int) -> None:
         found = pl.read_csv(f"{folder}/out/pairwise_ranks.tsv", separator="\t")
     theirs = {a: s for a, b, s in found.select("FeatureA", "FeatureB", "Score").iter_rows() if b == "label"}
     columns = {n: np.unique(frame[n].to_numpy(), return_inverse=True)[1].astype(np.uint32) for n in names}
-    ours = Outrank(subsampling=1).score(counted(columns, frame[label].to_numpy().astype(np.uint8)))
+    ours = Outrank(subsampling=1).score(counts_of(columns, frame[label].to_numpy()))
     mine = dict(zip(ours.frame["field"], ours.frame["score"], strict=True))
     both = [n for n in mine if n in theirs]
     apart = {n: abs(mine[n] - theirs[n]) for n in both}

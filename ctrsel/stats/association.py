@@ -54,6 +54,7 @@ _EXACT_COUNTS = 32  # counts up to here, and as far from n, are points of the ta
 _POINTS = 6  # of the interpolation
 _STEP = 0.06  # between points, in ln(a / (n - a))
 _EXACT_TERMS = 4096  # up to so many pairs of distinct counts are summed one by one
+_ROUNDING = 1e-8  # of the entropy: less than this is interpolation
 _SMALL = 4096  # counts whose n ln n is looked up; the table stays in the first cache
 
 
@@ -139,9 +140,9 @@ def normalised(value: float, expected: float, entropy_a: float, entropy_b: float
         "min": min(entropy_a, entropy_b),
         "sqrt": float(np.sqrt(entropy_a * entropy_b)),
     }[norm]
-    room = most - expected
+    told, room = value - expected, most - expected
     # Where chance tells all but rounding, a share of what is left has no meaning.
-    return min(max((value - expected) / room, 0.0), 1.0) if room > 1e-9 * most else 0.0
+    return min(told / room, 1.0) if room > _ROUNDING * most and told > _ROUNDING * most else 0.0
 
 
 def _distinct(totals: Array) -> tuple[Ints, Ints]:
