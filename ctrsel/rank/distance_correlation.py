@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DistanceCorrelation"]
 
-_ALIKE = "all rows are equally far from each other (a value of its own in every training row, or fewer than 4 rows)"
+_ALIKE = "all rows, or all but one, are equally far from each other in the field or the label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,8 @@ class ReliefF(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
+        # DEVIATION(Kononenko, 1994): both classes count the same; asked in proportion, noise of few values scores above 0 where one
+        # class is rare, as the nearest of few rows are farther than the nearest of many.
         # DEVIATION(Kononenko, 1994): a missing value is a value like others, not a guess from the class's frequencies.
         names, refused = varying(counts)
         refused.update(one_class(counts, names))

@@ -20,6 +20,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,8 +121,8 @@ def distance_test(positives: Array, totals: Array) -> DistanceTest | None:
         totals: Rows per value.
 
     Returns:
-        The test; None where all rows are equally far from each other in the field or the label (one value, one class, a value
-        of its own in every row) or there are fewer than 4 rows.
+        The test; None where no order of the rows differs from another as all, or all but one, are equally far from each other in the
+        field or the label (one value, one class, a value of its own in every row), or there are fewer than 4 rows.
 
     Raises:
         DataError: counts that are negative, fractional or contradict each other.
@@ -132,26 +133,24 @@ def distance_test(positives: Array, totals: Array) -> DistanceTest | None:
         (0.328976, 14.7, True)
     """
     yes, rows = contingency(positives, totals)
-    n = int(rows.sum())
-    positive = int(yes.sum())
+    n, positive = int(rows.sum()), int(yes.sum())
     if n < 4 or positive in (0, n) or rows.size < 2 or rows.max() == 1:
         return None
-    a, share = rows / n, positive / n
-    b = np.array([share, 1.0 - share])
-    between = 2.0 * float(((yes / n - a * share) ** 2).sum())
-    value = np.sqrt(between / np.sqrt(_plug_in_variance(a) * _plug_in_variance(b)))
-    no = rows - yes
-    label = np.array([positive, n - positive], dtype=np.float64)
-    whole = rows.astype(np.float64)
-    same = float((yes * (yes - 1.0) + no * (no - 1.0)).sum())
-    near = float(((whole - 1.0) * (yes * (label[0] - 1.0) + no * (label[1] - 1.0))).sum())
-    both = _u_product(same, near, _pairs(whole), _pairs(label), n)
-    own = [_u_product(_pairs(c), float((c * (c - 1.0) ** 2).sum()), _pairs(c), _pairs(c), n) for c in (whole, label)]
-    if min(own) <= 0.0:
+    label_rows = np.array([positive, n - positive], dtype=np.int64)
+    field, label = _own(rows), _own(label_rows)
+    if field.squares <= 0 or label.squares <= 0:
         return None
-    corrected = both / float(np.sqrt(own[0] * own[1]))
-    z = corrected * float(np.sqrt(n * (n - 3) / 2.0))
-    return DistanceTest(value=float(value), corrected=corrected, z=z, p_value=_tail(z, whole, label, own))
+    a, b = rows / n, label_rows / n
+    between = 2.0 * float(((yes / n - a * (positive / n)) ** 2).sum())
+    value = np.sqrt(between / np.sqrt(_plug_in_variance(a) * _plug_in_variance(b)))
+    # Whole numbers to the end: what is left of terms of n^4 may be the one pair of rows that share a value.
+    no = rows - yes
+    same = int((yes * (yes - 1) + no * (no - 1)).sum())
+    near = int(((rows - 1) * yes).sum()) * (positive - 1) + int(((rows - 1) * no).sum()) * (n - positive - 1)
+    both = same * (n - 1) * (n - 2) - 2 * (n - 1) * near + field.pairs * label.pairs
+    corrected = both / ((n - 1) * (n - 2)) / math.sqrt(field.squares) / math.sqrt(label.squares)
+    z = corrected * math.sqrt(n * (n - 3) / 2)
+    return DistanceTest(value=float(value), corrected=corrected, z=z, p_value=_tail(z, field, label, n))
 
 
 def _plug_in_variance(share: Floats) -> float:
@@ -160,25 +159,15 @@ def _plug_in_variance(share: Floats) -> float:
     return float((share**2 * (1.0 - share) ** 2).sum()) + square**2 - float((share**4).sum())
 
 
-def _pairs(counts: Floats) -> float:
-    return float((counts * (counts - 1.0)).sum())
-
-
-def _u_product(same: float, near: float, left: float, right: float, n: int) -> float:
-    return (same - 2.0 / (n - 2) * near + left * right / ((n - 1.0) * (n - 2.0))) / (n * (n - 3.0))
-
-
-def _tail(z: float, whole: Floats, label: Floats, own: list[float]) -> float:
+def _tail(z: float, field: _Own, label: _Own, n: int) -> float:
     """Return P(Z >= z) of a gamma distribution with mean 0, variance 1 and the skewness under shuffled labels.
 
     The third moment has two terms that do not vanish: triangles of rows, which make it the limit's sum of squares, and one
     pair of rows three times, which rules where values have few rows. The others are smaller by 1 / n.
     """
-    n = float(label.sum())
-    squares = [v * n * (n - 3.0) for v in own]
-    variance = 2.0 * squares[0] * squares[1] / (n * (n - 3.0))
-    triangles = 8.0 * _triangles(whole) * _triangles(label) / (n * (n - 1.0) * (n - 2.0))
-    third = triangles + 4.0 * _cubes(whole) * _cubes(label) / (n * (n - 1.0))
+    variance = 2.0 * field.squares * label.squares / (n * (n - 3))
+    third = 8.0 * field.triangles * label.triangles / (n * (n - 1.0) * (n - 2.0))
+    third += 4.0 * field.cubes * label.cubes / (n * (n - 1.0))
     skewness = third / variance**1.5
     if skewness <= 1e-6:
         return float(special.ndtr(-z))
@@ -187,29 +176,50 @@ def _tail(z: float, whole: Floats, label: Floats, own: list[float]) -> float:
     return 1.0 if point <= 0 else float(special.gammaincc(root * root, point))
 
 
-def _triangles(counts: Floats) -> float:
-    """Return the trace of the cube of the U-centred matrix of "same value".
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """Sums over the entries of the U-centred matrix of "same value".
 
-    With ``u`` and ``c`` as in `_cubes` the matrix is that of "same value", plus a matrix of rank 2, minus a diagonal ``d``.
+    Attributes:
+        pairs: Ordered pairs of different rows that share a value.
+        squares: Sum of the squares of the entries; 0 only where they are all 0.
+        cubes: Sum of the cubes.
+        triangles: Trace of the cube of the matrix.
     """
-    n = float(counts.sum())
-    u = (counts - 1.0) / (n - 2.0)
-    c = _pairs(counts) / ((n - 1.0) * (n - 2.0))
-    basis, middle = np.stack([np.ones_like(u), u], axis=1), np.array([[c, -1.0], [-1.0, 0.0]])
-    one, two, three = (middle @ (basis.T @ (basis * (counts**k)[:, None])) for k in (1, 2, 3))
-    filled = float((counts**3).sum() + 3.0 * np.trace(three) + 3.0 * np.trace(two @ one) + np.trace(one @ one @ one))
-    d = 1.0 - 2.0 * u + c
-    m1, m2 = float((counts * u).sum()), float((counts * u**2).sum())
-    square = n * (u - c) ** 2 + 2.0 * (u - c) * m1 + m2 - 2.0 * counts * (2.0 * u - c) + counts
-    return filled - 3.0 * float((counts * d * square).sum()) + 2.0 * float((counts * d**3).sum())
+
+    pairs: int
+    squares: float
+    cubes: float
+    triangles: float
 
 
-def _cubes(counts: Floats) -> float:
-    """Return the sum over pairs of different rows of their centred entry to the power of 3."""
-    n = float(counts.sum())
-    u = (counts - 1.0) / (n - 2.0)
-    c = _pairs(counts) / ((n - 1.0) * (n - 2.0))
-    m1, m2, m3 = (float((counts * u**k).sum()) for k in (1, 2, 3))
-    anywhere = c**3 * n**2 - 6.0 * c**2 * m1 * n + 6.0 * c * (m2 * n + m1**2) - 2.0 * m3 * n - 6.0 * m1 * m2
-    inside = counts * (counts - 1.0) * (1.0 + c - 2.0 * u) ** 3 - counts**2 * (c - 2.0 * u) ** 3
-    return anywhere + float(inside.sum())
+def _own(totals: Array) -> _Own:
+    """Work the sums out in whole numbers, with all entries times ``(n - 1) (n - 2)``.
+
+    An entry then is ``[same value] scale - u_k - u_l + c``, and 0 on the diagonal: the matrix of "same value", plus one of rank 2,
+    minus a diagonal ``d``.
+    """
+    values, repeats = np.unique(totals, return_counts=True)
+    a, times = values.astype(object), repeats.astype(object)
+    n = int((a * times).sum())
+    scale = (n - 1) * (n - 2)
+    pairs = int((times * a * (a - 1)).sum())
+    near = int((times * a * (a - 1) ** 2).sum())
+    squares = (pairs * scale - 2 * (n - 1) * near + pairs**2) / scale
+    u, c = (a - 1) * (n - 1), pairs
+    m1, m2, m3 = (int((times * a * u**k).sum()) for k in (1, 2, 3))
+    anywhere = c**3 * n**2 - 6 * c**2 * m1 * n + 6 * c * (m2 * n + m1**2) - 2 * m3 * n - 6 * m1 * m2
+    inside = times * (a * (a - 1) * (scale + c - 2 * u) ** 3 - a**2 * (c - 2 * u) ** 3)
+    basis, middle = np.stack([u**0, u], axis=1), np.array([[c, -1], [-1, 0]], dtype=object)
+    one, two, three = (middle @ (basis.T @ (basis * (times * a**k)[:, None])) for k in (1, 2, 3))
+    low_rank = 3 * scale**2 * np.trace(three) + 3 * scale * np.trace(two @ one) + np.trace(one @ one @ one)
+    d = scale - 2 * u + c
+    row = n * (u - c) ** 2 + 2 * (u - c) * m1 + m2 - 2 * scale * a * (2 * u - c) + scale**2 * a
+    filled = scale**3 * int((times * a**3).sum()) + low_rank
+    triangles = filled - 3 * int((times * a * d * row).sum()) + 2 * int((times * a * d**3).sum())
+    return _Own(
+        pairs=pairs,
+        squares=squares,
+        cubes=(anywhere + int(inside.sum())) / scale**3,
+        triangles=int(triangles) / scale**3,
+    )

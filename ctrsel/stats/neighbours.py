@@ -51,7 +51,9 @@ def nearest_rows(codes: Array, *, neighbours: int) -> tuple[Ints, Ints]:
 def relief_weights(codes: Array, labels: Array, *, neighbours: int = 10) -> Floats:
     """ReliefF weights of the fields: how much more often a field differs from the nearest misses than from the nearest hits.
 
-    Every row of the sample is asked once. With two classes the misses are all of one class, whose weight is 1.
+    Every row of the sample is asked once, and both classes count the same. (The nearest of many rows are nearer than the nearest of
+    few, in noise too. If the larger class counted more, a field of noise would seem to differ more between misses than
+    between hits, and the more so the fewer values it has.)
 
     Shape:
         ``codes`` ``[M, F]``, ``labels`` ``[M]``, the result ``[F]``.
@@ -80,10 +82,11 @@ def relief_weights(codes: Array, labels: Array, *, neighbours: int = 10) -> Floa
     if few < 2:
         raise DataError(f"ReliefF needs two rows of each class in the sample, got {few} of one")
     out = np.zeros(table.shape[1])
+    weight = 0.5 / np.where(positive, positive.sum(), (~positive).sum())
     for same, sign in ((True, -1.0), (False, 1.0)):
         who, _ = nearest(table, positive, same, min(neighbours, len(table) - 1))
         known = who >= 0
-        share = known / known.sum(axis=1, keepdims=True) / len(table)
+        share = known / known.sum(axis=1, keepdims=True) * weight[:, None]
         for place in range(who.shape[1]):
             out += sign * (share[:, place] @ (table != table[who[:, place]]))
     return out
