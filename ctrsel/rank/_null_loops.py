@@ -75,16 +75,39 @@ def statistic_of_sums(positives: Floats, totals: Floats, setting: Floats, rate: 
 
 
 @kernel
-def regrouped(order: Array, starts: Ints, donors: Ints, turns: Ints, out: Array) -> None:
-    # out[row] = the row whose label a row is given: rows of a group, in `order`, take those of its donor from a turn on,
-    # around in a circle.
+def _mixed(state: np.uint64) -> np.uint64:
+    # splitmix64's output (Steele, Lea and Flood 2014): a generator without state of its own.
+    z = state
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel
+def regrouped(groups: tuple[Array, Ints], donors: Ints, turns: Ints, urn: tuple[float, int], out: Array) -> None:
+    # out[row] = the row whose label a row is given. `groups` is the rows by group, and where each group starts. A group
+    # takes the rows of its donor from a turn on, around in a circle, as many as it has. Where the donor has fewer, the
+    # rest are drawn as from Polya's urn with the labels so far and `urn[0]` labels of random rows: so they resemble
+    # the group's other labels as much as labels of one group do.
+    order, starts = groups
+    prior, state = urn[0], np.uint64(urn[1])
+    step = np.uint64(0x9E3779B97F4A7C15)
     for group in range(donors.size):
         first, size = starts[group], starts[group + 1] - starts[group]
         source = starts[donors[group]]
         length = starts[donors[group] + 1] - source
         at = turns[group] % length
-        for i in range(size):
+        for i in range(min(size, length)):
             out[order[first + i]] = order[source + at]
             at += 1
             if at == length:
                 at = 0
+        for i in range(length, size):
+            state += step
+            chance = (_mixed(state) >> np.uint64(11)) / 9007199254740992.0
+            state += step
+            share = (_mixed(state) >> np.uint64(11)) / 9007199254740992.0
+            if chance * (i + prior) < i:
+                out[order[first + i]] = out[order[first + int(share * i)]]
+            else:
+                out[order[first + i]] = order[int(share * order.size)]

@@ -5,6 +5,7 @@ The labels move and the columns stay. All fields of a table see the same draws.
 References: Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison", 2010 (shuffled labels);
 Harris, "A shift test for independence in generic time series", 2020 (circular shifts, and why not the smallest);
 Winkler, Webster, Vidaurre, Nichols and Smith, "Multi-level block permutation", 2015 (exchange of whole blocks);
+Blackwell and MacQueen, "Ferguson distributions via Polya urn schemes", 1973 (labels that a smaller group lacks);
 Winkler, Ridgway, Douaud, Nichols and Smith, "Faster permutation inference in brain imaging", 2016 (a gamma tail by the
 moments of few draws).
 """
@@ -131,9 +132,7 @@ class Null:
         return {name: np.array(values) for name, values in found.items()}
 
 
-def choose_null(
-    counts: TableCounts, *, null: NullName, draws: int, min_shift: float, ranker: str, statistic: str = "mean, variance"
-) -> Null:
+def choose_null(counts: TableCounts, *, null: NullName, draws: int, min_shift: float, ranker: str) -> Null:
     """Settle what a table's fields are compared with.
 
     Raises:
@@ -148,7 +147,9 @@ def choose_null(
     if name in ("exact", "shuffled"):
         own += dependence_notes(counts)
     if name == "exact":
-        return Null(name=name, text=f"labels shuffled over the rows: exact {statistic} (analytic)", notes=own, draws=0)
+        return Null(
+            name=name, text="labels shuffled over the rows: exact mean and variance (analytic)", notes=own, draws=0
+        )
     paired = False
     with_weights = ""
     if weighted:
@@ -282,6 +283,7 @@ def _exchanges(null: Null, rows: CodedRows, rng: np.random.Generator, fewer: Arr
     starts = np.append(np.flatnonzero(np.append(True, sorted_groups[1:] != sorted_groups[:-1])), len(order))
     sizes = np.diff(starts)
     by_size, stratum = _strata(sizes)
+    prior = _urn(sizes, np.add.reduceat(fewer[order], starts[:-1], dtype=np.int64))
     out = np.empty(len(order), dtype=np.int64)
     for _ in range(null.draws):
         mixed = rng.permutation(len(sizes))
@@ -289,9 +291,25 @@ def _exchanges(null: Null, rows: CodedRows, rng: np.random.Generator, fewer: Arr
         taken = mixed[np.argsort(stratum[mixed], kind="stable")]
         donors = np.empty(len(sizes), dtype=np.int64)
         donors[by_size] = by_size[taken]
-        regrouped(order, starts, donors, rng.integers(0, sizes[donors]), out)
+        urn = (prior, int(rng.integers(2**62)))
+        regrouped((order, starts), donors, rng.integers(0, sizes[donors]), urn, out)
         # The next draw overwrites the array, after this one has been used.
         yield fewer[out], lambda: out
+
+
+def _urn(sizes: Array, positives: Array) -> float:
+    """Return how many random labels Polya's urn holds at first for labels that resemble each other as those of a group do.
+
+    That is ``1 / r - 1`` with the correlation r of two labels of a group, by analysis of variance (Fisher 1925).
+    """
+    rows, number = float(sizes.sum()), len(sizes)
+    rate = positives / sizes
+    between = float((sizes * (rate - positives.sum() / rows) ** 2).sum()) / max(number - 1, 1)
+    within = float((sizes * rate * (1 - rate)).sum()) / max(rows - number, 1.0)
+    size = (rows - float((sizes.astype(np.float64) ** 2).sum()) / rows) / max(number - 1, 1)
+    whole = between + (size - 1) * within
+    correlation = min(max((between - within) / whole if whole > 0 else 0.0, 1e-9), 1.0)
+    return 1.0 / correlation - 1.0
 
 
 def _strata(sizes: Array) -> tuple[Array, Array]:
@@ -354,7 +372,7 @@ class _Moved:
         totals, weight = self.weighted.totals, self.weight
         if draw.weight is not None:
             weight = draw.weight
-            totals = np.bincount(self.codes, weights=weight, minlength=self.totals.size)
+            totals = np.bincount(self.codes, weights=weight, minlength=self.totals.size).astype(np.float64)
         sums = np.zeros(self.totals.size)
         weight_of_rows(self.codes, draw.rows, weight, sums)
         whole, yes = float(totals.sum()), float(sums.sum())
@@ -399,6 +417,6 @@ def _from_counts(null: Null, counts: TableCounts, name: str, *, statistic: Stati
     for i in range(null.draws):
         drawn = rng.multivariate_hypergeometric(together, positives, method="marginals")
         yes[:several] = drawn[:-1]
-        yes[several:] = np.arange(single) < drawn[-1]
+        yes[several:] = (np.arange(single) < drawn[-1]).astype(np.float64)
         found[i] = statistic_of_sums(yes, sizes, setting, positives / rows) / scale
     return found
