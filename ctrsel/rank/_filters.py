@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctrsel.rank._contract import CountRanker
     from ctrsel.rank.counts import TableCounts
 
-__all__ = ["BLIND", "OneHot", "Sample", "at_least", "between", "one_class", "one_hot", "ranked", "sample", "varying"]
+__all__ = ["BLIND", "OneHot", "Sample", "at_least", "between", "one_hot", "ranked", "sample", "untold", "varying"]
 
 BLIND = (
     "blind to the label: ranks fields by structure and redundancy, not by what they tell about the label, and can put noise "
@@ -26,6 +26,7 @@ BLIND = (
 )
 _CONSTANT = "one value in all training rows"
 _CONSTANT_SAMPLE = "one value in all sampled rows"
+_UNIQUE = "a value of its own in every training row, which tells nothing of any other row"
 _ONE_CLASS = "the labels of the training rows are all equal"
 
 
@@ -88,12 +89,20 @@ def varying(counts: TableCounts) -> tuple[list[str], dict[str, str]]:
     return names, refused
 
 
-def one_class(counts: TableCounts, names: Sequence[str]) -> dict[str, str]:
-    """Return a refusal of each field if the training rows have one class, which nothing can be about; else nothing."""
-    if not names:
-        return {}
-    train = counts.fields[names[0]].train
-    return dict.fromkeys(names, _ONE_CLASS) if int(train.positives.sum()) in (0, train.rows) else {}
+def untold(counts: TableCounts, names: Sequence[str]) -> dict[str, str]:
+    """Return the fields that can tell nothing about the label in any order of the rows, with the reason.
+
+    These are all fields if the training rows have one class, and fields with a value of its own in every row. Without a reason
+    they would score what nothing scores, and stand before noise that had bad luck.
+    """
+    refused = {}
+    for name in names:
+        train = counts.fields[name].train
+        if int(train.positives.sum()) in (0, train.rows):
+            refused[name] = _ONE_CLASS
+        elif train.totals.max() == 1:
+            refused[name] = _UNIQUE
+    return refused
 
 
 def sample(ranker: str, counts: TableCounts, names: Sequence[str], rows: int, *, by_label: bool = False) -> Sample:

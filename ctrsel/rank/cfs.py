@@ -13,7 +13,7 @@ import numpy as np
 
 from ctrsel.rank._contract import CountRanker
 from ctrsel.rank._field_terms import FieldTerms, check_rows
-from ctrsel.rank._filters import at_least, one_class, ranked
+from ctrsel.rank._filters import at_least, ranked, untold
 from ctrsel.stats.association import normalised
 from ctrsel.stats.information import adjusted_mutual_information
 from ctrsel.stats.merit import best_first, merit_order
@@ -57,16 +57,15 @@ class CFS(CountRanker):
         """Rank the fields; ties stand in the order of their names."""
         # DEVIATION(Hall, 1999): symmetric uncertainties are less what chance explains, which grows with the number of values.
         terms = FieldTerms(counts, ranker="cfs", rows=self.rows)
-        alike = one_class(counts, terms.names)
-        if alike:
-            return ranked(self, counts, {}, unit="merit", null=_NULL, refused={**terms.refused, **alike})
-        names = terms.names
-        pairs = _Pairs(terms)
+        alike = untold(counts, terms.names)
+        places = [i for i, n in enumerate(terms.names) if n not in alike]
+        names = [terms.names[i] for i in places]
+        pairs = _Pairs(terms, places)
         train = [counts.fields[n].train for n in names]
         relevance = np.array([adjusted_mutual_information(c.positives, c.totals) for c in train], dtype=np.float64)
         chosen = best_first(relevance, pairs.row, patience=self.patience)
         order, gains, merits = merit_order(relevance, pairs.row, first=chosen, k=self.k)
-        lowest = np.minimum.accumulate(gains)
+        lowest = np.minimum.accumulate(np.array(gains, dtype=np.float64))
         by_name = [names[i] for i in order]
         after = len(names) - max(self.k or len(names), len(chosen))
         return ranked(
@@ -75,7 +74,7 @@ class CFS(CountRanker):
             dict(zip(by_name, lowest.tolist(), strict=True)),
             unit="merit",
             null=_NULL,
-            refused=terms.refused,
+            refused={**terms.refused, **alike},
             columns={
                 "merit": dict(zip(by_name, merits, strict=True)),
                 "gain": dict(zip(by_name, gains, strict=True)),
@@ -93,16 +92,17 @@ class CFS(CountRanker):
 class _Pairs:
     """Symmetric uncertainties of a field with all fields, worked out when first asked for."""
 
-    def __init__(self, terms: FieldTerms) -> None:
-        self._terms = terms
-        self._known = np.full((len(terms), len(terms)), np.nan)
+    def __init__(self, terms: FieldTerms, places: list[int]) -> None:
+        self._terms, self._places = terms, places
+        self._known = np.full((len(places), len(places)), np.nan)
         np.fill_diagonal(self._known, 1.0)
 
     def row(self, one: int) -> np.ndarray:
         terms, known = self._terms, self._known
         for other in np.flatnonzero(np.isnan(known[one])).tolist():
-            plain = terms.plain(terms.joint(one, other), one, other)
-            expected, _ = terms.null(one, other)
-            share = normalised(plain, expected, float(terms.entropy[one]), float(terms.entropy[other]))
+            first, second = self._places[one], self._places[other]
+            plain = terms.plain(terms.joint(first, second), first, second)
+            expected, _ = terms.null(first, second)
+            share = normalised(plain, expected, float(terms.entropy[first]), float(terms.entropy[second]))
             known[one, other] = known[other, one] = share
         return np.asarray(known[one])

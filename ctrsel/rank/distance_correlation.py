@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import one_class, ranked, varying
+from ctrsel.rank._filters import ranked, untold, varying
 from ctrsel.stats.distance_correlation import distance_test
 from ctrsel.stats.multiple import benjamini_hochberg
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DistanceCorrelation"]
 
-_ALIKE = "all rows, or all but one, are equally far from each other in the field or the label"
+_ALIKE = "all rows but one are equally far from each other in the field or the label, or there are fewer than 4 rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class DistanceCorrelation(CountRanker):
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
         names, refused = varying(counts)
-        refused.update(one_class(counts, names))
+        refused.update(untold(counts, names))
         tests = {}
         for name in names:
             train = counts.fields[name].train

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import one_class, ranked, varying
+from ctrsel.rank._filters import ranked, untold, varying
 from ctrsel.stats.target_codes import fisher_score, left_out_codes
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class Fisher(CountRanker):
         # DEVIATION(Fisher, 1936): the score has the sign of the difference of means, which are those of left-out rates and are
         # compared with their mean under shuffled labels; rates of noise would score above 0 by squaring.
         names, refused = varying(counts)
-        refused.update(one_class(counts, names))
+        refused.update(untold(counts, names))
         scores = {}
         for name in names:
             train = counts.fields[name].train
             found = fisher_score(left_out_codes(train.positives, train.totals, prior=self.prior))
             if found is None:
-                refused.setdefault(name, "every training row has the same rate without itself (no value has two rows)")
+                refused.setdefault(name, "every training row of a class has the same rate without itself")
             else:
                 scores[name] = found
         return ranked(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import at_least, one_class, ranked, varying
+from ctrsel.rank._filters import at_least, ranked, untold, varying
 from ctrsel.stats.latent_topics import high_topic
 from ctrsel.stats.target_codes import LeftOutCodes, left_out_codes
 
@@ -53,7 +53,7 @@ class ILFS(CountRanker):
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
         names, refused = varying(counts)
-        alike = one_class(counts, names)
+        alike = untold(counts, names)
         refused.update(alike)
         found = {}
         for name in names:
@@ -62,7 +62,7 @@ class ILFS(CountRanker):
             train = counts.fields[name].train
             own, weight = _own_class(left_out_codes(train.positives, train.totals, prior=self.prior))
             if np.ptp(own) <= 1e-12:
-                refused[name] = "every training row has the same rate without itself (no value has two rows)"
+                refused[name] = "every training row has the same rate without itself"
             else:
                 found[name] = (own, weight)
         scores = {}

@@ -13,7 +13,7 @@ import numpy as np
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import between, one_class, ranked, varying
+from ctrsel.rank._filters import between, ranked, untold, varying
 from ctrsel.rank._paths import evenness, paths, scaled
 from ctrsel.stats.information import expected_mutual_information, mutual_information
 from ctrsel.stats.target_codes import fisher_score, left_out_codes
@@ -68,7 +68,7 @@ class InfFSSupervised(CountRanker):
         # DEVIATION(Roffo et al., 2020): the damping is that of 2015, a share of the largest; the published code scales the
         # graph twice, after which only sums of edges count.
         names, refused = varying(counts)
-        alike = one_class(counts, names)
+        alike = untold(counts, names)
         refused.update(alike)
         names = [n for n in names if n not in alike]
         train = [counts.fields[n].train for n in names]

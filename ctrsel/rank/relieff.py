@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import at_least, one_class, ranked, sample, varying
+from ctrsel.rank._filters import at_least, ranked, sample, untold, varying
 from ctrsel.stats.neighbours import relief_weights
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ctrsel.records.ranking import Ranking
 
 __all__ = ["ReliefF"]
+
+_UNIQUE = "a value of its own in every sampled row, so that no two rows agree in it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,10 @@ class ReliefF(CountRanker):
         # class is rare, as the nearest of few rows are farther than the nearest of many.
         # DEVIATION(Kononenko, 1994): a missing value is a value like others, not a guess from the class's frequencies.
         names, refused = varying(counts)
-        refused.update(one_class(counts, names))
+        refused.update(untold(counts, names))
         drawn = sample("relieff", counts, [n for n in names if n not in refused], self.rows, by_label=True)
+        unique = drawn.codes.max(axis=0, initial=0) == len(drawn.codes) - 1
+        refused.update({n: _UNIQUE for n, alone in zip(drawn.names, unique.tolist(), strict=True) if alone})
         few = min(int(drawn.labels.sum()), len(drawn.labels) - int(drawn.labels.sum()))
         scores = {}
         if few < 2:
@@ -52,7 +56,7 @@ class ReliefF(CountRanker):
             refused.update({n: reason for n in drawn.names if n not in refused})
         elif drawn.names:
             weights = relief_weights(drawn.codes, drawn.labels, neighbours=self.neighbours)
-            scores = dict(zip(drawn.names, weights.tolist(), strict=True))
+            scores = {n: w for n, w in zip(drawn.names, weights.tolist(), strict=True) if n not in refused}
         return ranked(
             self,
             counts,
