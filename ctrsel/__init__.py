@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FieldSelector": "ctrsel.estimators",
     "append": "ctrsel.api.functions",
     "audit": "ctrsel.api.functions",
     "compare_rankings": "ctrsel.rank.comparison",
@@ -29,6 +30,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "FieldSelector",
     "append",
     "audit",
     "compare_rankings",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     )
     from ctrsel.api.run import run
     from ctrsel.core.config import load_config
+    from ctrsel.estimators import FieldSelector
     from ctrsel.rank.comparison import compare_rankings
 
 
