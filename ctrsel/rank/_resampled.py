@@ -131,7 +131,8 @@ def with_shadows(
         stream: Of the draws (see `generator`).
     """
     encoder = table.encoder
-    taken, shadows = set(encoder.schema.names) | {label.name for label in encoder.schema.labels}, {}
+    schema, shadows = encoder.schema, {}
+    taken = {f.name for f in (*schema.fields, *schema.cross_inputs)} | {label.name for label in schema.labels}
     for name in names:
         shadow = f"{name} (shadow)"
         while shadow in taken:
@@ -143,10 +144,12 @@ def with_shadows(
         at = _all_givers(table, shuffle=shuffle, rng=generator(seed, *stream, name))
         column = table.columns[name]
         columns[shadow] = column.take(at) if isinstance(column, Ragged) else column[at]
-    copies = tuple(replace(encoder.schema.field(name), name=shadow) for name, shadow in shadows.items())
+    copies = [replace(schema.field(name), name=shadow) for name, shadow in shadows.items()]
+    # A copy of a cross has no parts: its codes are what they are.
+    plain = [replace(f, kind="categorical", parts=()) if f.is_cross else f for f in copies]
     wider = replace(
         encoder,
-        schema=replace(encoder.schema, fields=(*encoder.schema.fields, *copies)),
+        schema=replace(schema, fields=(*schema.fields, *plain)),
         edges={**encoder.edges, **{s: encoder.edges[n] for n, s in shadows.items() if n in encoder.edges}},
         moments={**encoder.moments, **{s: encoder.moments[n] for n, s in shadows.items() if n in encoder.moments}},
     )

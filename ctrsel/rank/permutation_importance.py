@@ -6,7 +6,7 @@ useful: learning a variable's importance by studying an entire class of predicti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ctrsel.core.catalog import describe
@@ -41,6 +41,8 @@ class PermutationImportance(ModelRanker):
         rows: Validation rows at most, each class in proportion; rows x fields x repeats are scored.
         repeats: Permutations a field.
         groups: Fields that are permuted together, such as copies of each other; each gets the group's number.
+        apart: Whether a training of the ranker's own stops by the first half of the validation rows, and the second half is
+            permuted. On rows that stopped the training noise is a little ahead of 0. A given model has seen them all.
         learner: What is fitted where no model is given.
     """
 
@@ -49,6 +51,7 @@ class PermutationImportance(ModelRanker):
     rows: int = 20_000
     repeats: int = 3
     groups: tuple[tuple[str, ...], ...] = ()
+    apart: bool = True
     learner: Learner = field(default_factory=BoostedLearner, metadata={"catalog": CATALOG})
 
     def __post_init__(self) -> None:
@@ -77,10 +80,16 @@ class PermutationImportance(ModelRanker):
         refused = constant_fields(table)
         grouped = {name: group for group in self.groups for name in group}
         items = list(dict.fromkeys(grouped.get(name, (name,)) for name in names if name not in refused))
-        fitted = self.learner.fit(table, seed=seed).model if model is None else model
-        rows = sample_rows(table, self.rows, split="valid", seed=derive(seed, "rank", "permutation_importance"))
+        start, stop = table.splits.get("valid", (0, 0))
+        apart = self.apart and model is None
+        middle = (start + stop) // 2 if apart else start
+        if model is None:
+            stopped_by = (start, middle) if apart else (start, stop)
+            model = self.learner.fit(replace(table, splits={**table.splits, "valid": stopped_by}), seed=seed).model
+        asked = replace(table, splits={"valid": (middle, stop)})
+        rows = sample_rows(asked, self.rows, split="valid", seed=derive(seed, "rank", "permutation_importance"))
         part = table.take(rows)
-        found = loss_increase(fitted, part, items=items, repeats=self.repeats, seed=seed)
+        found = loss_increase(model, part, items=items, repeats=self.repeats, seed=seed)
         p = ndtr(-found.z)
         q = benjamini_hochberg(p)
         place = {name: i for i, item in enumerate(items) for name in item if name not in refused}
@@ -109,6 +118,7 @@ class PermutationImportance(ModelRanker):
             notes=(
                 f"{len(rows)} validation rows, {self.repeats} permutations each",
                 "what another field says too may be missed: permute copies together (groups)",
+                *(() if apart else ("these rows stopped the training: noise is a little ahead of 0",)),
                 *(() if table.group is None else ("standard errors are over groups, each counted as one",)),
             ),
             table=table.digest,
