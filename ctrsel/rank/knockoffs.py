@@ -212,7 +212,8 @@ def _fit(
         w, step = scaled * scale, along * scale
         p = 1.0 / (1.0 + np.exp(-(design @ w[1:] + w[0])))
         bent = p * (1.0 - p) * (design @ step[1:] + step[0])
-        return scale * np.concatenate([[bent.sum()], turned @ bent + ridge * step[1:]])
+        bend: np.ndarray = scale * np.concatenate([[bent.sum()], turned @ bent + ridge * step[1:]])
+        return bend
 
     start = np.zeros(int(places[-1]) + 1)
     start[0] = np.log(rate / (1.0 - rate)) / scale[0]
