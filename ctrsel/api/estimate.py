@@ -29,6 +29,7 @@ from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.models.cost import backbone_cost
 from ctrsel.models.layout import Layout
 from ctrsel.rank import ModelRanker
+from ctrsel.rank.pair_cost import estimate as pair_cost
 from ctrsel.records.feature_set import RESERVED
 from ctrsel.records.schema import Schema
 from ctrsel.select import CONTROLS
@@ -128,6 +129,8 @@ def estimate(config: RunConfig) -> Estimate:
         warnings.append(
             f"how many rows the source has is not known before all are read: the figures are for its first {seen.rows:,}"
         )
+    if config.crosses is not None:
+        warnings.append("crosses are chosen in the run: their values and columns are not in these figures")
     peak = max(stages, key=lambda s: s.memory)
     if peak.memory > _MARGIN * free:
         warnings.append(
@@ -313,6 +316,13 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
         add("ingest", COSTS.start + cell * total * size.columns, MEMORY.raw * size.raw)
     add("audit", COSTS.audit_cell * total * fields, size.table)
 
+    crosses = config.crosses
+    if crosses is not None:
+        if made.cross_ranker is not None:
+            pairs = pair_cost(rows=train, sizes=list(size.encoder.sizes.values()))
+            add(f"rank/{component_key(made.cross_ranker)}", pairs.seconds, pairs.bytes)
+        add("cross", COSTS.count_cell * total * (len(crosses.use) + crosses.top))
+
     def trees(learner: Any) -> float:
         return tree_seconds(learner, train + size.rows["valid"])
 
@@ -323,6 +333,10 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
         add(f"train/{name}", trees(learner), bins)
     for name, net in nets.items():
         add(f"train/{name}", net.epoch(train) * _epochs(made.learners[name], ASSUMED.epochs), net.memory + matrix)
+    plain = crosses is not None and crosses.compare
+    if plain:
+        again = next(s for s in found if s.name == f"train/{config.select.learner}")
+        found.append(replace(again, name=f"{again.name}, without crosses"))
     for ranker in made.rankers:
         by_model = isinstance(ranker, ModelRanker)
         own: Any = getattr(ranker, "learner", None)
@@ -351,6 +365,7 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
 
     test = size.rows["test"]
     scored = [f"{name}, all values" for name in made.learners]
+    scored += [f"{config.select.learner}, without crosses"] if plain else []
     scored += [selection_name(config.select.learner, s) for s in (*made.selectors, *CONTROLS)]
     per_row = sum(COSTS.tree_row if name.split(",")[0] in grown else COSTS.test_row for name in scored)
     add("evaluate", per_row * test + COSTS.latency * len(scored))

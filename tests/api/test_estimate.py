@@ -171,3 +171,13 @@ def test_shipped_data_give_the_right_order_of_magnitude():
     assert found.values == pytest.approx(table_of(made).encoder.n_values, rel=0.1)
     assert 30 < found.seconds < 480
     assert found.memory < 2 << 30
+
+
+def test_crosses_cost_a_scan_of_pairs_and_one_more_net(clicks):
+    plain, asked = estimate(config(clicks)), estimate(config(clicks, extra="crosses: {top: 2}\n"))
+    more = [s.name for s in asked.stages if s.name not in {x.name for x in plain.stages}]
+    assert more == ["rank/interactions", "cross", "train/net, without crosses"]
+    assert asked.seconds > plain.seconds
+    assert any("crosses are chosen in the run" in w for w in asked.warnings)
+    named = estimate(config(clicks, extra="crosses: {use: [[site, ad]], compare: false}\n"))
+    assert [s.name for s in named.stages if s.name not in {x.name for x in plain.stages}] == ["cross"]
