@@ -21,6 +21,7 @@ from scipy.interpolate import CubicSpline
 from ctrsel.core.errors import ConfigError
 from ctrsel.stats._joint_loops import grouped, scan
 from ctrsel.stats._permutation_loops import means
+from ctrsel.stats.counts import label_counts
 from ctrsel.stats.synergy import LEAST_ROWS, PRIOR_ROWS, InteractionTest, additive_test, summed_up
 
 __all__ = ["PairScan", "Scanned"]
@@ -122,9 +123,8 @@ class PairScan:
         return {pair: found[pair] for pair in wanted}
 
     def _rates(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        size = self.sizes[name]
-        totals = np.bincount(self.columns[name], minlength=size).astype(np.float64)
-        yes = np.bincount(self.columns[name], weights=self.labels, minlength=size)
+        counts = label_counts(self.columns[name], self.labels, size=self.sizes[name])
+        totals, yes = counts.totals.astype(np.float64), counts.positives.astype(np.float64)
         base = self.positives / (self.rows - self.positives)
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = np.clip(np.nan_to_num(yes / (totals - yes) / base, nan=1.0, posinf=1e9), 0.0, 1e9)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 __all__ = ["Cost", "estimate", "workers"]
 
 _ROW_NS = 10.0  # nanoseconds that a row of a pair takes, measured (benchmarks/pair_speed.py)
-_FAR_NS = 45.0  # the same where a column is larger than the processor's cache
+_FAR_NS = 80.0  # the same where a column is larger than the processor's cache
 _CACHED_ROWS = 4_000_000
 _PAIR_NS = 500_000.0  # a pair, whatever its rows
+_ROW_BYTES = 10  # rows in the order of one field and their labels, of two fields at a time
+_CODE_BYTES = 32  # rates of a field's codes, and where their rows begin
 _CELL_BYTES = 32  # four numbers of a code that a thread counts in
 
 
@@ -44,14 +46,14 @@ def estimate(*, rows: int, sizes: Sequence[int], pairs: int | None = None, threa
 
     Examples:
         >>> print(estimate(rows=1_000_000, sizes=[100] * 40))
-        780 pairs, about 8 s and 5 MiB beside the columns
+        780 pairs, about 8 s and 10 MiB beside the columns
     """
     many = len(sizes) * (len(sizes) - 1) // 2 if pairs is None else pairs
     near, far = min(rows, _CACHED_ROWS), max(rows - _CACHED_ROWS, 0)
     seconds = many * (near * _ROW_NS + far * _FAR_NS + _PAIR_NS) / threads / 1e9
     largest = sorted(sizes)[-2:]
     scratch = _CELL_BYTES * min(largest, default=0)
-    return Cost(pairs=many, seconds=seconds, bytes=5 * rows + 8 * max(largest, default=0) + threads * scratch)
+    return Cost(pairs=many, seconds=seconds, bytes=_ROW_BYTES * rows + _CODE_BYTES * sum(sizes) + threads * scratch)
 
 
 def workers(threads: int | None) -> int:
