@@ -92,10 +92,12 @@ def merge_path(positives: Array, totals: Array, *, known: float = 0.5) -> MergeP
     Examples:
         >>> path = merge_path(np.array([50, 54, 9, 11, 1]), np.array([500, 500, 500, 500, 4]))
         >>> path.best, path.groups(2).tolist()
-        (2, [1, 1, 0, 0, 0])
+        (2, [1, 1, 0, 0, 1])
     """
     contingency(positives, totals)
     yes, rows = (np.asarray(c, dtype=np.int64) for c in (positives, totals))
+    if rows.size == 0:
+        return MergePath(place=rows, boundary=rows, cost=np.zeros(1), loss=np.zeros(1))
     unit, effect = _units(yes, rows, known=known)
     y, a, many = (np.bincount(unit, weights=w).astype(np.int64) for w in (yes, rows, np.ones(rows.size)))
     order = np.lexsort((a, y, effect))
@@ -109,7 +111,7 @@ def merge_path(positives: Array, totals: Array, *, known: float = 0.5) -> MergeP
     return MergePath(
         place=first[unit],
         boundary=boundary,
-        cost=told + _sizes(rows.size, np.arange(1, max(y.size, 1) + 1)),
+        cost=told + _sizes(rows.size, np.arange(1, y.size + 1)),
         loss=np.concatenate([np.cumsum(losses)[::-1], [0.0]]),
     )
 
@@ -118,15 +120,18 @@ def _units(yes: Ints, rows: Ints, *, known: float) -> tuple[Ints, Floats]:
     """Return the number of each value's unit `[V]`, and the log-odds by which the units are put in order."""
     found = value_effects(yes, rows)
     if found is None:  # one class: nothing tells any two values apart
-        return np.zeros(rows.size, dtype=np.int64), np.zeros(min(rows.size, 1))
+        return np.zeros(rows.size, dtype=np.int64), np.zeros(1)
     information = rows * found.base * (1.0 - found.base)
     rare = information / (information + found.deviation**-2.0) < known
     band = np.zeros(rows.size, dtype=np.int64)
     band[rare] = np.frexp(rows[rare].astype(np.float64))[1]
     key = np.where(rare, found.totals.size + band, found.case)
-    _, unit = np.unique(key, return_inverse=True)
+    keys, unit = np.unique(key, return_inverse=True)
     y, a = (np.bincount(unit, weights=w).astype(np.int64) for w in (yes, rows))
-    return unit, posterior_modes(y, a, float(special.logit(found.base)), found.deviation)[0]
+    effect = posterior_modes(y, a, float(special.logit(found.base)), found.deviation)[0]
+    frequent = (keys >= 0) & (keys < found.totals.size)
+    effect[frequent] = found.log_odds[keys[frequent]]  # of one value, however many have its counts
+    return unit, effect
 
 
 def partition_cost(positives: Array, totals: Array, *, values: Array) -> float:
