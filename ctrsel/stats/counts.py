@@ -17,9 +17,11 @@ from ctrsel.stats._kernel import kernel
 __all__ = ["LabelCounts", "WeightedLabelCounts", "label_counts", "weighted_label_counts"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelCounts:
     """Rows per value of one field; ``+`` merges the counts of two chunks exactly.
+
+    Kept in the smallest whole numbers that hold them (one byte a value of a row id, not sixteen), given out as int64 so
+    that nobody's products overflow: each access is a copy.
 
     Shape:
         ``positives`` and ``totals`` are ``[V]`` int64, in rows.
@@ -32,21 +34,45 @@ class LabelCounts:
         5
     """
 
-    positives: Ints
-    totals: Ints
+    __slots__ = ("_positives", "_totals", "rows")
 
-    def __post_init__(self) -> None:
-        _same_shape(self.positives, self.totals)
+    rows: int
+    """Number of rows counted."""
+
+    def __init__(self, *, positives: Array, totals: Array) -> None:
+        _same_shape(positives, totals)
+        self._positives, self._totals = _smallest(positives), _smallest(totals)
+        self.rows = int(self._totals.sum(dtype=np.int64))
 
     @property
-    def rows(self) -> int:
-        """Number of rows counted."""
-        return int(self.totals.sum())
+    def size(self) -> int:
+        """Number of values V."""
+        return int(self._totals.size)
+
+    @property
+    def positives(self) -> Ints:
+        """Positive rows per value."""
+        return self._positives.astype(np.int64)
+
+    @property
+    def totals(self) -> Ints:
+        """Rows per value."""
+        return self._totals.astype(np.int64)
 
     def __add__(self, other: LabelCounts) -> LabelCounts:
         """Counts of both chunks together; the chunks must speak of the same values."""
-        _same_size(self.totals, other.totals)
+        _same_size(self._totals, other._totals)
         return LabelCounts(positives=self.positives + other.positives, totals=self.totals + other.totals)
+
+
+def _smallest(counts: Array) -> Array:
+    """Return whole numbers in as few bytes as hold the largest; negative ones stay for others to refuse."""
+    given = np.asarray(counts)
+    if given.dtype.kind not in "iu" or not given.size or int(given.min()) < 0:
+        return given
+    most = int(given.max())
+    kind = next(k for k in (np.uint8, np.uint16, np.uint32, np.uint64) if most <= np.iinfo(k).max)
+    return given.astype(kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,9 +113,10 @@ def _same_size(left: Array, right: Array) -> None:
 
 
 @kernel
-def _count(codes: Array, labels: Array, size: int) -> tuple[Ints, int]:
-    # Unsigned indices: a signed one costs a test for "negative means from the end" in every row.
-    cells = np.zeros(2 * size + 2, dtype=np.int64)
+def _count(codes: Array, labels: Array, size: int) -> tuple[Array, int]:
+    # Unsigned indices: a signed one costs a test for "negative means from the end" in every row. Cells of four bytes, since
+    # a column of 2**32 rows is counted in chunks.
+    cells = np.zeros(2 * size + 2, dtype=np.uint32)
     limit = np.uint64(size)
     for row in range(codes.shape[0]):
         code = np.uint64(codes[row])
@@ -167,11 +194,15 @@ def label_counts(codes: Array, labels: Array, *, size: int) -> LabelCounts:
         (array([2, 0, 1]), array([2, 0, 2]))
     """
     plain, binary_labels = _columns(codes, labels, size)
+    if plain.size >= 1 << 32:
+        half = plain.size // 2
+        first, second = (label_counts(plain[s], binary_labels[s], size=size) for s in (slice(half), slice(half, None)))
+        return first + second
     cells, bad = _count(plain, binary_labels, size)
     if bad >= 0:
         _refuse(codes, binary_labels, size, bad)
-    positives = cells[1 : 2 * size : 2].copy()
-    return LabelCounts(positives=positives, totals=cells[0 : 2 * size : 2] + positives)
+    cells[0 : 2 * size : 2] += cells[1 : 2 * size : 2]
+    return LabelCounts(positives=cells[1 : 2 * size : 2], totals=cells[0 : 2 * size : 2])
 
 
 def weighted_label_counts(codes: Array, labels: Array, *, size: int, weight: Array) -> WeightedLabelCounts:
