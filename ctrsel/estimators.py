@@ -131,19 +131,22 @@ class FieldSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]  # scik
             X: Rows with the same columns as in `fit`.
         """
         check_is_fitted(self)
-        if not _is_frame(X):
-            return super().transform(X)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        if _is_frame(X):
+            validate_data(self, X, reset=False, skip_check_array=True)
+        else:
+            X = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=False)
         if not self._kept.any():
             warnings.warn("No features were selected: no column passes max_q, or k is 0.", UserWarning, stacklevel=2)
-        kept = X[:, self._kept] if isinstance(X, pl.DataFrame) else X.loc[:, self._kept]
+        kept = X.loc[:, self._kept] if isinstance(X, pd.DataFrame) else X[:, self._kept]
         wanted = (
             getattr(self, "_sklearn_output_config", {}).get("transform") or sklearn.get_config()["transform_output"]
         )
-        if wanted == "polars" and isinstance(kept, pd.DataFrame):
-            return pl.from_pandas(kept)
         if wanted == "pandas" and isinstance(kept, pl.DataFrame):
             return kept.to_pandas()
+        if wanted == "polars" and not isinstance(kept, pl.DataFrame):
+            # scikit-learn would make a column of objects of texts with missing ones among them.
+            made = pd.DataFrame(kept, columns=self.get_feature_names_out()) if isinstance(kept, np.ndarray) else kept
+            return pl.from_pandas(made.infer_objects())
         return kept
 
     def _get_support_mask(self) -> np.ndarray:
