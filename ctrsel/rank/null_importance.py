@@ -181,6 +181,7 @@ class NullImportance(ModelRanker):
         if self.tail == "normal":
             return np.asarray(ndtr(-z))
         if self.tail == "gamma":
+            # DEVIATION(Altmann et al. 2010): fitted by mean and variance, not by maximum likelihood, which zeros do not have.
             return np.asarray(gammaincc((mean / sd) ** 2, np.maximum(true, 0.0) * mean / sd**2))
         return np.asarray(((null >= true).sum(axis=0) + 1) / (len(null) + 1))
 

@@ -107,7 +107,8 @@ class ShadowFeatures(ModelRanker):
                 bar.advance(1)
         hits = (mine > bars).sum(axis=0)
         # DEVIATION(Kursa and Rudnicki 2010): fields are tested once, after all rounds, and none leaves before; tests after
-        # every round would need a correction for having looked, and the first rounds would be judged by other rivals.
+        # every round would need a correction for having looked, and early rounds would be judged by other rivals. The
+        # importances are those of any learner on rows it was not trained on, not of a random forest on its left-out rows.
         p = binom.sf(hits - 1, self.rounds, 0.5)
         few = binom.cdf(hits, self.rounds, 0.5)
         tested = max(len(names), 1)
