@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["one_text", "value_names"]
 
 _LISTED = 3  # numbers of merged buckets
+_JOINED = 8  # texts of merged values
 
 
 def value_names(vocabulary: Vocabulary, codes: np.ndarray) -> list[str]:
@@ -23,12 +24,18 @@ def value_names(vocabulary: Vocabulary, codes: np.ndarray) -> list[str]:
     names: dict[int, list[str]] = {}
     for value, code in zip(*_values(vocabulary, codes), strict=True):
         names.setdefault(code, []).append(value)
-    known = {code: " | ".join(values) for code, values in names.items()}
+    known = {code: _joined(values) for code, values in names.items()}
     if vocabulary.hashed is not None:
         buckets = _buckets(vocabulary.hashed, codes)
         known = {c: f"{b}: {known[c]}" if c in known else b for c, b in buckets.items()}
     known |= {MISSING: "(missing)", OTHER: "(other)", HIDDEN: "(hidden)"}
     return [known[c] for c in np.asarray(codes).tolist()]
+
+
+def _joined(values: list[str]) -> str:
+    """Join the texts of merged values; of many, the first in the order of texts."""
+    rest = f" | ... ({len(values):,} values)" if len(values) > _JOINED else ""
+    return " | ".join(values[:_JOINED]) + rest
 
 
 def one_text(vocabulary: Vocabulary, codes: np.ndarray) -> pl.Series:

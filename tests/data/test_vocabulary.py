@@ -225,3 +225,11 @@ def test_hashed_values_have_names_from_twenty_rows_on() -> None:
     assert many.texts(np.array([3])) == ["(bucket 0)"]
     merged = many.narrow(np.array([0, 1, 2, 3, 3, 3, 3], dtype=np.uint32))
     assert merged.texts(np.array([3])) == ["(bucket 0, 1, 2, ...)"]
+
+
+def test_many_merged_values_are_named_by_the_first_of_them() -> None:
+    values = [f"v{i:02d}" for i in range(30)]
+    v = fit_vocabulary("x", [series(values)])
+    merged = np.concatenate([np.arange(RESERVED), np.full(30, RESERVED)]).astype(np.uint32)
+    (name,) = v.narrow(merged).texts(np.array([RESERVED]))
+    assert name == "v00 | v01 | v02 | v03 | v04 | v05 | v06 | v07 | ... (30 values)"
