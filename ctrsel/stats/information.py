@@ -8,7 +8,8 @@ References:
     theoretic measures for clusterings comparison" (mean under permutation, adjusted value); Pearson (1895), type III
     curve (the shifted gamma of the p-value); Roulston (1999), "Estimating the errors on measured entropy and mutual
     information", equation 15 (the plug-in value's variance); Rao and Scott (1981), "The analysis of categorical data from
-    complex sample surveys" (the design effect).
+    complex sample surveys" (the design effect); Wilson (1927), "Probable inference, the law of succession, and statistical
+    inference" (an interval that solves for the variance).
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 _TWO_SIDED = 1.959963984540054  # of the normal distribution, for 95 %
+_MANY = 60.0  # degrees of freedom from which on the interval is a normal one
+_FAR = 10.0  # standard deviations of the null from which on it is, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class InformationTest:
         deviation: Standard deviation under shuffled labels, nats.
         z: ``excess / deviation``; 0 when no shuffle changes the value.
         p_value: Probability of at least this value under shuffled labels; 1 when no shuffle changes the value.
-        low: Lower end of a 95 % interval of the effect, nats.
+        low: Lower end of a 95 % interval of the effect, nats; not below 0, as no information is.
         high: Upper end, nats.
         values: Number of values with rows.
         rows: Number of rows.
@@ -238,7 +241,7 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
     deviation = float(np.sqrt(null.variance))
     fixed = deviation == 0.0
     excess = 0.0 if fixed else value - null.mean
-    half = 0.0 if fixed else _half_width(yes, all_rows, value, excess=excess, null_variance=null.variance, rows=rows)
+    low, high = (0.0, 0.0) if fixed else _interval(yes, all_rows, value, null=null, rows=rows)
     return InformationTest(
         value=value,
         expected=value if fixed else null.mean,
@@ -247,8 +250,8 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
         deviation=deviation,
         z=0.0 if fixed else excess / deviation,
         p_value=1.0 if fixed else _p_value(value, positive, all_rows, null),
-        low=excess - half,
-        high=excess + half,
+        low=low,
+        high=high,
         values=int(all_rows.size),
         rows=rows,
     )
@@ -260,25 +263,42 @@ def _p_value(value: float, positive: int, all_rows: Array, null: PermutationMome
     return shifted_gamma_tail((value - null.mean) / float(np.sqrt(null.variance)), null.skewness)
 
 
-def _half_width(
-    yes: Array, all_rows: Array, value: float, *, excess: float, null_variance: float, rows: float
-) -> float:
-    """Half of the 95 % interval of the effect [nats]: the null's variance, and what signal adds to it.
+def _interval(
+    yes: Array, all_rows: Array, value: float, *, null: PermutationMoments, rows: float
+) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of the effect [nats], neither below 0.
 
-    Signal adds ``(sum over cells of share * ln(n * n_cell / (rows of the value * rows of the class))^2 - MI^2) / rows``.
-    That number, too, is made by chance in part; it is shrunk to the share of the information that chance does not explain.
-    With a chi-square of v degrees and non-centrality d in place of 2 * rows * MI this is its variance 2 v + 4 d.
+    With few degrees of freedom the information is a multiple of a chi-square with the null's mean and variance, and the ends
+    are those that its non-central form could have come from. With many it is normal with the variance ``null variance + k *
+    effect``, where ``k`` is the plug-in variance ``(sum over cells of share * ln(n * n_cell / (rows of the value * rows of
+    the class))^2 - MI^2) / rows`` per nat, and the ends solve ``(excess - effect)^2 = 1.96^2 * (null variance + k * effect)``
+    as in Wilson's interval.
     """
-    signal = 0.0
-    if excess > 0 and value > 0:
-        whole = float(all_rows.sum())
-        rate = float(yes.sum()) / whole
-        no = all_rows - yes
-        with np.errstate(divide="ignore", invalid="ignore"):
-            up, down = np.log(yes / (all_rows * rate)), np.log(no / (all_rows * (1.0 - rate)))
-            squares = np.where(yes > 0, yes * up**2, 0.0) + np.where(no > 0, no * down**2, 0.0)
-        signal = max(float(squares.sum()) / whole - value**2, 0.0) * (excess / value) / rows
-    return _TWO_SIDED * float(np.sqrt(null_variance + signal))
+    excess = value - null.mean
+    freedom = 2.0 * null.mean**2 / null.variance
+    if freedom < _MANY and excess < _FAR * np.sqrt(null.variance):
+        scale = null.variance / (2.0 * null.mean)
+        point = value / scale
+        ends = [
+            float(special.chndtrinc(point, freedom, tail)) if special.chdtr(freedom, point) > tail else 0.0
+            for tail in (0.975, 0.025)
+        ]
+        return ends[0] * scale, ends[1] * scale
+    slope = _squares(yes, all_rows, value) / (value * rows) if value > 0 else 0.0
+    centre = excess + _TWO_SIDED**2 * slope / 2.0
+    half = _TWO_SIDED * float(np.sqrt(max(null.variance + slope * excess + (_TWO_SIDED * slope) ** 2 / 4.0, 0.0)))
+    return max(centre - half, 0.0), max(centre + half, 0.0)
+
+
+def _squares(yes: Array, all_rows: Array, value: float) -> float:
+    """Variance over rows of the logarithm whose mean is the information, nats squared."""
+    whole = float(all_rows.sum())
+    rate = float(yes.sum()) / whole
+    no = all_rows - yes
+    with np.errstate(divide="ignore", invalid="ignore"):
+        up, down = np.log(yes / (all_rows * rate)), np.log(no / (all_rows * (1.0 - rate)))
+        squares = np.where(yes > 0, yes * up**2, 0.0) + np.where(no > 0, no * down**2, 0.0)
+    return max(float(squares.sum()) / whole - value**2, 0.0)
 
 
 def drawn_moments(drawn: Array) -> PermutationMoments:
@@ -310,7 +330,7 @@ def drawn_information_test(
 ) -> InformationTest:
     """As :func:`information_test`, against draws under a null of the caller's: for weighted or dependent rows.
 
-    The part of the interval that signal adds is widened by the design effect: what the draws expect over what independent
+    The interval is widened by the design effect: what the draws expect over what independent
     rows would.
 
     Shape:
@@ -341,10 +361,10 @@ def drawn_information_test(
     # Draws of one table that differ by rounding only: a field with another value in every row, or one class.
     fixed = deviation * rows <= 1e-5
     excess = 0.0 if fixed else value - null.mean
-    half, adjusted = 0.0, 0.0
+    low, high, adjusted = 0.0, 0.0, 0.0
     if not fixed:
         design = null.mean / expected_if_independent if expected_if_independent > 0 else 1.0
-        half = _half_width(yes, all_rows, value, excess=excess, null_variance=null.variance, rows=rows / design)
+        low, high = _interval(yes, all_rows, value, null=null, rows=rows / design)
         norm = (_entropy(all_rows) + _entropy(np.array([yes.sum(), all_rows.sum() - yes.sum()]))) / 2 - null.mean
         adjusted = excess / norm if norm > 1e-15 else 0.0
     return InformationTest(
@@ -355,8 +375,8 @@ def drawn_information_test(
         deviation=0.0 if fixed else deviation,
         z=0.0 if fixed else excess / deviation,
         p_value=1.0 if fixed else shifted_gamma_tail(excess / deviation, null.skewness),
-        low=excess - half,
-        high=excess + half,
+        low=low,
+        high=high,
         values=int(all_rows.size),
         rows=rows,
     )

@@ -14,11 +14,16 @@ from ctrsel.core.errors import DataError
 from ctrsel.stats.counts import label_counts
 from ctrsel.stats.information import (
     adjusted_mutual_information,
+    drawn_information_test,
+    drawn_moments,
     entropy,
     expected_mutual_information,
     held_out_gain,
     information_test,
+    log_loss_saved,
     mutual_information,
+    weighted_held_out_gain,
+    weighted_mutual_information,
 )
 
 X = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -189,3 +194,80 @@ def test_nearly_unique_values_are_judged_carefully():
     p = np.array([information_test(y, totals).p_value for y in ys])
     assert ((p >= 0) & (p <= 1)).all()
     assert (p <= 0.01).mean() <= 0.03
+
+
+def test_weights_that_are_whole_numbers_are_repeated_rows():
+    rng = np.random.default_rng(1)
+    totals = rng.integers(1, 50, 30)
+    yes = rng.binomial(totals, 0.3)
+    assert weighted_mutual_information(yes * 0.5, totals * 0.5) == pytest.approx(
+        mutual_information(yes, totals), abs=1e-14
+    )
+    parts = (yes, totals, yes[::-1].copy(), totals[::-1].copy())
+    assert weighted_held_out_gain(*(p * 0.5 for p in parts), prior=10.0) == pytest.approx(
+        held_out_gain(*parts, prior=20.0), abs=1e-14
+    )
+    negative, positive = log_loss_saved(yes, totals, prior=20.0)
+    saved = (yes[::-1] * positive + (totals - yes)[::-1] * negative).sum() / totals.sum()
+    assert saved == pytest.approx(held_out_gain(*parts, prior=20.0), abs=1e-14)
+    assert [a.tolist() for a in log_loss_saved(np.zeros(2), np.ones(2), prior=1.0)] == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: weighted_mutual_information(np.array([-1.0]), np.array([1.0])), "not negative, got -1.0 at value 0"),
+        (lambda: weighted_mutual_information(np.array([2.0]), np.array([1.0])), "got 2.0 of 1.0"),
+        (lambda: weighted_mutual_information(np.array([0.0]), np.array([np.inf])), "finite"),
+        (lambda: weighted_mutual_information(np.zeros(2), np.ones(3)), "one length"),
+        (lambda: weighted_held_out_gain(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3), prior=1.0), "2 and 3"),
+    ],
+)
+def test_refuses_weights_that_cannot_be(call, message):
+    with pytest.raises(DataError, match=message):
+        call()
+
+
+def test_the_prior_of_weighted_gain_is_above_nought():
+    with pytest.raises(ValueError, match="prior"):
+        weighted_held_out_gain(np.zeros(2), np.ones(2), np.zeros(2), np.ones(2), prior=0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "spread"), [(2, 0.0), (2, 0.05), (2, 0.3), (30, 0.0), (30, 0.1), (30, 0.3), (300, 0.1)]
+)
+def test_the_interval_holds_the_information_of_the_population(values, spread):
+    rng = np.random.default_rng(values)
+    rate = 1 / (1 + np.exp(1.5 - rng.normal(0, spread, values)))
+    base = rate.mean()
+    true = float((rate * np.log(rate / base) + (1 - rate) * np.log((1 - rate) / (1 - base))).mean())
+    hits, times = 0, 300
+    for _ in range(times):
+        totals = rng.multinomial(20_000, np.full(values, 1 / values))
+        test = information_test(rng.binomial(totals, rate), totals)
+        hits += test.low <= true <= test.high
+    assert 0.91 < hits / times <= 1.0
+
+
+def test_draws_of_the_null_give_the_same_test():
+    rng = np.random.default_rng(2)
+    totals = np.full(40, 100)
+    yes = rng.binomial(totals, 0.2 + 0.3 * (np.arange(40) % 2))
+    ys = rng.multivariate_hypergeometric(totals, int(yes.sum()), size=4000, method="marginals")
+    drawn = np.array([mutual_information(y, totals) for y in ys])
+    exact = information_test(yes, totals)
+    found = drawn_information_test(yes, totals, drawn, rows=4000, expected_if_independent=exact.expected)
+    for key in ("value", "expected", "excess", "adjusted", "deviation", "z", "low", "high"):
+        assert getattr(found, key) == pytest.approx(getattr(exact, key), rel=0.05), key
+    assert (found.values, found.rows) == (40, 4000)
+    # Rows that are worth half as much make a wider interval.
+    wider = drawn_information_test(yes, totals, 2 * drawn, rows=4000, expected_if_independent=exact.expected)
+    assert wider.high - wider.low > 1.1 * (found.high - found.low)
+
+
+def test_draws_that_do_not_differ_are_no_evidence():
+    assert drawn_moments(np.full(30, 0.25)).variance == 0.0
+    test = drawn_information_test(
+        np.array([1, 0]), np.array([1, 1]), np.full(30, np.log(2)), rows=2, expected_if_independent=np.log(2)
+    )
+    assert (test.excess, test.z, test.p_value, test.low, test.high) == (0.0, 0.0, 1.0, 0.0, 0.0)
