@@ -158,9 +158,7 @@ def one_hot(drawn: Sample, *, values: int, least: int) -> OneHot:
         frequent = np.argsort(-counts, kind="stable")[: min(values, len(counts) - 1)]
         frequent = frequent[np.minimum(counts, len(column) - counts)[frequent] >= least]
         if not len(frequent):
-            refused[drawn.names[f]] = (
-                f"no value tells at least {least} of the {len(column)} sampled rows from the others"
-            )
+            refused[drawn.names[f]] = f"no value tells at least {least} of the {len(column)} rows read from the others"
         for value in frequent:
             hot = column == value
             key = np.packbits(hot ^ hot[0]).tobytes()

@@ -37,7 +37,7 @@ class ILFS(CountRanker):
         iterations: Steps of expectation maximisation at most.
     """
 
-    tokens: int = 6
+    tokens: int = 4
     prior: float = 20.0
     learn: bool = False
     iterations: int = 500

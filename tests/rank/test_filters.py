@@ -377,7 +377,7 @@ def test_copies_share_a_column_and_a_score() -> None:
 def test_rare_values_have_no_column(table: TableCounts) -> None:
     for ranker in (MCFS(rows=800), UDFS(rows=800)):
         refused = ranker.score(table).refused
-        assert refused["id"] == "no value tells at least 20 of the 800 sampled rows from the others"
+        assert refused["id"] == "no value tells at least 20 of the 800 rows read from the others"
 
 
 def test_too_few_rows_for_coordinates() -> None:
