@@ -19,7 +19,7 @@ __all__ = ["Problem", "exclude"]
 
 
 def exclude(table: Table, never_use: tuple[str, ...]) -> Table:
-    """Return the table without the fields that must never be used, before anything is trained on it.
+    """Return the table without the fields that must never be used, and without crosses of them, before anything is trained.
 
     Raises:
         ConfigError: If a field is not known, or none is left.
@@ -28,7 +28,7 @@ def exclude(table: Table, never_use: tuple[str, ...]) -> Table:
     for name in never_use:
         if name not in known:
             raise unknown_name("field", name, known, place="select.never_use")
-    fields = tuple(n for n in known if n not in never_use)
+    fields = tuple(f.name for f in table.schema.fields if not {f.name, *f.parts} & set(never_use))
     if not fields:
         raise ConfigError("select.never_use: excludes every field")
     if len(fields) == len(known):

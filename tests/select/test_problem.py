@@ -213,3 +213,13 @@ class TestExclude:
             exclude(tiny, ("sites",))
         with pytest.raises(ConfigError, match="excludes every field"):
             exclude(tiny, tiny.schema.names)
+
+
+def test_a_cross_of_an_excluded_field_goes_with_it(tiny):
+    table = tiny.crossed([("site", "ad"), ("ad", "hour")], min_count=1)
+    left = exclude(table, ("site",))
+    assert "site*ad" not in left.schema.names
+    assert "site" not in [f.name for f in left.schema.inputs]
+    assert "ad*hour" in left.schema.names
+    without = exclude(table, ("ad*hour",))
+    assert "site*ad" in without.schema.names
