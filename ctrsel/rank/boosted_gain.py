@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from ctrsel.core.catalog import describe
 from ctrsel.rank._contract import ModelRanker
 from ctrsel.rank._importance import constant_fields, ranked, split_gain
@@ -48,9 +50,11 @@ class BoostedGain(ModelRanker):
 
         Raises:
             ConfigError: If the model (given or fitted) does not consist of trees.
+            DataError: If it is another Encoder's.
         """
         fitted = self.learner.fit(table, seed=seed).model if model is None else model
         gain, splits = split_gain(fitted, ranker="boosted_gain")
+        fitted.logits(table.take(np.arange(0)))  # refuses another Encoder's table
         refused = constant_fields(table)
         names = list(table.schema.names)
         if not splits.any():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.ingest import ingest
 from ctrsel.data.synthetic import Noise, Planted, Weak
 from ctrsel.models.model import Model
@@ -64,5 +64,8 @@ def test_refuses_a_net_and_comes_from_the_catalogue():
     net = Model(encoder=table.encoder, predictor=SimpleNamespace(kind="net"))
     with pytest.raises(ConfigError, match="boosted_gain: needs a model of kind 'boosted', got 'net'"):
         rank(table, [BoostedGain()], seed=1, model=net)
+    other = LEARNER.fit(tiny_table(rows=300).without("test"), seed=1).model
+    with pytest.raises(DataError, match="its own encoder"):
+        rank(table, [BoostedGain()], seed=1, model=other)
     made = CATALOG.create({"use": "boosted_gain", "learner": {"use": "boosted", "rounds": 10, "leaves": 7}})
     assert made == BoostedGain(learner=LEARNER)
