@@ -1,4 +1,4 @@
-"""What the filters share: fields that have more than one value, rows of a sample as codes, and the ranking made of scores."""
+"""What the filters share: fields of more than one value, rows of a sample as codes, and the ranking made of scores."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["BLIND", "OneHot", "Sample", "at_least", "between", "one_hot", "ranked", "sample", "untold", "varying"]
 
 BLIND = (
-    "blind to the label: ranks fields by structure and redundancy, not by what they tell about the label, and can put noise "
-    "first"
+    "blind to the label: ranks fields by structure and redundancy, not by what they tell about the label, "
+    "and can put noise first"
 )
 _CONSTANT = "one value in all training rows"
 _CONSTANT_SAMPLE = "one value in all sampled rows"
@@ -92,8 +92,8 @@ def varying(counts: TableCounts) -> tuple[list[str], dict[str, str]]:
 def untold(counts: TableCounts, names: Sequence[str]) -> dict[str, str]:
     """Return the fields that can tell nothing about the label in any order of the rows, with the reason.
 
-    These are all fields if the training rows have one class, and fields with a value of its own in every row. Without a reason
-    they would score what nothing scores, and stand before noise that had bad luck.
+    These are all fields if the training rows have one class, and fields with a value of its own in every row. Without a
+    reason they would score what nothing scores, and stand before noise that had bad luck.
     """
     refused = {}
     for name in names:
@@ -140,10 +140,10 @@ def sample(ranker: str, counts: TableCounts, names: Sequence[str], rows: int, *,
 def one_hot(drawn: Sample, *, values: int, least: int) -> OneHot:
     """Return columns for the frequent values of each field.
 
-    A field has at most `values` columns, of its most frequent values; where these are all, the rarest has none, as it follows from
-    the others. A value of a few rows has none, and neither has one that all but a few rows have: scaled to one variance they would
-    be outliers. Values of several fields that fall on the same rows, or on all others, share a column, as a copy would make
-    every method of least squares degenerate.
+    A field has at most `values` columns, of its most frequent values; where these are all, the rarest has none, as it
+    follows from the others. A value of a few rows has none, and neither has one that all but a few rows have: scaled to
+    one variance they would be outliers. Values of several fields that fall on the same rows, or on all others, share a
+    column, as a copy would make every method of least squares degenerate.
 
     Args:
         drawn: Rows and fields.

@@ -1,4 +1,4 @@
-"""What both forms of infinite feature selection share: scaled graphs of fields, and what the sum over paths adds to edges."""
+"""What both forms of infinite feature selection share: graphs of fields, and what the sum over paths adds to edges."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""CFS: a set of fields that tell about the label and little about each other, and the others in the order they would join it.
+"""CFS: fields that tell about the label and little about each other, and the others in the order they would join.
 
-Reference: Hall, "Correlation-based feature selection for machine learning", 1999: merit, symmetric uncertainty and best-first
-search.
+Reference: Hall, "Correlation-based feature selection for machine learning", 1999: merit, symmetric uncertainty and
+best-first search.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _NULL = "exact means under shuffled labels, and under shuffled rows of one field
 class CFS(CountRanker):
     """Best-first search for the set of highest merit; then each field that lowers it least.
 
-    merit = sum r_cf / sqrt(k + 2 sum r_ff), with symmetric uncertainties less what chance explains (which is the adjusted mutual
-    information) of field and label and of two fields. Columns: `merit` of the set up to this field, `gain` over the set
-    before (the score is the lowest gain so far), `relevance` (r_cf), `chosen` (whether the search chose it).
+    merit = sum r_cf / sqrt(k + 2 sum r_ff), with symmetric uncertainties less what chance explains (which is the
+    adjusted mutual information) of field and label and of two fields. Columns: `merit` of the set up to this field,
+    `gain` over the set before (the score is the lowest gain so far), `relevance` (r_cf), `chosen` (whether the search
+    chose it).
 
     Attributes:
         patience: Sets in a row without a higher merit after which the search ends.
@@ -55,7 +56,8 @@ class CFS(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Hall, 1999): symmetric uncertainties are less what chance explains, which grows with the number of values.
+        # DEVIATION(Hall, 1999): symmetric uncertainties are less what chance explains, which grows with the number of
+        # values.
         terms = FieldTerms(counts, ranker="cfs", rows=self.rows)
         alike = untold(counts, terms.names)
         places = [i for i, n in enumerate(terms.names) if n not in alike]

@@ -1,7 +1,7 @@
 """DistanceCorrelation: dependence of field and label by distances between rows, where values are equal or not.
 
-Reference: Szekely, Rizzo and Bakirov, "Measuring and testing dependence by correlation of distances", 2007; Szekely and Rizzo,
-"Partial distance correlation with methods for dissimilarities", 2014, equation 2.4 (bias-corrected).
+Reference: Szekely, Rizzo and Bakirov, "Measuring and testing dependence by correlation of distances", 2007; Szekely and
+Rizzo, "Partial distance correlation with methods for dissimilarities", 2014, equation 2.4 (bias-corrected).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _ALIKE = "all rows but one are equally far from each other in the field or the l
 class DistanceCorrelation(CountRanker):
     """Bias-corrected squared distance correlation with distances of 0 and 1, over all training rows, from counts.
 
-    Two rows are 1 apart in a field if their values differ. The sums over pairs of rows then are sums over values, so nothing is
-    sampled. Columns: `dcor` (plug-in, in [0, 1]; it rises with the number of values), `z`, `p` and `q`. The score orders
-    fields as `z` does: under shuffled labels its variance is 2 / (n (n - 3)) for every field.
+    Two rows are 1 apart in a field if their values differ. The sums over pairs of rows then are sums over values, so
+    nothing is sampled. Columns: `dcor` (plug-in, in [0, 1]; it rises with the number of values), `z`, `p` and `q`. The
+    score orders fields as `z` does: under shuffled labels its variance is 2 / (n (n - 3)) for every field.
     """
 
     def score(self, counts: TableCounts) -> Ranking:

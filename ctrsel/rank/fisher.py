@@ -1,7 +1,7 @@
 """Fisher: how far the smoothed rates of a field's values set the classes apart, each row coded by the other rows.
 
-Reference: Fisher, "The use of multiple measurements in taxonomic problems", 1936; as a score of features in Duda, Hart and
-Stork, "Pattern classification", 2001: sum_c n_c (mu_c - mu)^2 / sum_c n_c s_c^2.
+Reference: Fisher, "The use of multiple measurements in taxonomic problems", 1936; as a score of features in Duda, Hart
+and Stork, "Pattern classification", 2001: sum_c n_c (mu_c - mu)^2 / sum_c n_c s_c^2.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Fisher(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Fisher, 1936): the score has the sign of the difference of means, which are those of left-out rates and are
-        # compared with their mean under shuffled labels; rates of noise would score above 0 by squaring.
+        # DEVIATION(Fisher, 1936): the score has the sign of the difference of means, which are those of left-out rates
+        # and are compared with their mean under shuffled labels; rates of noise would score above 0 by squaring.
         names, refused = varying(counts)
         refused.update(untold(counts, names))
         scores = {}

@@ -1,7 +1,7 @@
 """ILFS: how much of a field, read as a document of how well its values tell a row's own class, is about relevance.
 
-Reference: Roffo, Melzi, Castellani and Vinciarelli, "Infinite latent feature selection: a probabilistic latent graph-based
-ranking approach", 2017.
+Reference: Roffo, Melzi, Castellani and Vinciarelli, "Infinite latent feature selection: a probabilistic latent
+graph-based ranking approach", 2017.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class ILFS(CountRanker):
     Attributes:
         tokens: Kinds of tokens, an even number: half of them speak for a row's own class.
         prior: Rows at the base rate that smooth a value's rate.
-        learn: Whether the topics' tokens are learned from the fields, as the paper says, or stay straight lines, as its code does.
+        learn: Whether the topics' tokens are learned from the fields, as the paper says, or stay straight lines, as its
+            code does.
         iterations: Steps of expectation maximisation at most.
     """
 
@@ -68,24 +69,25 @@ class ILFS(CountRanker):
         scores = {}
         if found:
             reach = max(_quantile(np.abs(own), weight, _REACH) for own, weight in found.values())
-            # DEVIATION(Roffo et al., 2017): edges are common to all fields; between a field's own extremes noise spans as much as
-            # signal does.
+            # DEVIATION(Roffo et al., 2017): edges are common to all fields; between a field's own extremes noise spans
+            # as much as signal does.
             edges = np.linspace(-reach, reach, self.tokens + 1)[1:-1].round(12)
             documents = [_document(own, weight, edges) for own, weight in found.values()]
-            # DEVIATION(Roffo et al., 2017): topics stay straight lines unless `learn` is set, and steps go on until shares settle; learned
-            # ones drift to wide against narrow documents, and 15 steps leave noise where it started.
+            # DEVIATION(Roffo et al., 2017): topics stay straight lines unless `learn` is set, and steps go on until
+            # shares settle; learned ones drift to wide against narrow documents, and 15 steps leave noise where it
+            # started.
             share, _ = high_topic(np.stack(documents), learn=self.learn, iterations=self.iterations)
             scores = dict(zip(found, share.tolist(), strict=True))
-        # DEVIATION(Roffo et al., 2017): the graph with edges p_i p_j has rank one, so that the sum over its paths is p_i times
-        # one number for all fields; it is left out.
+        # DEVIATION(Roffo et al., 2017): the graph with edges p_i p_j has rank one, so that the sum over its paths is
+        # p_i times one number for all fields; it is left out.
         return ranked(self, counts, scores, unit="probability", null=None, refused=refused)
 
 
 def _own_class(codes: LeftOutCodes) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far above 1/2 the probability of a row's own class is, per value and class, and what share of rows it has.
+    """Return how far above 1/2 the probability of a row's own class is, per value and class, and its share of rows.
 
-    DEVIATION(Roffo et al., 2017): the probability comes from a value's rate among the other rows, where the paper compares
-    distances to the means of the classes; both classes count the same, as there.
+    DEVIATION(Roffo et al., 2017): the probability comes from a value's rate among the other rows, where the paper
+    compares distances to the means of the classes; both classes count the same, as there.
     """
     n1, n0 = codes.positives.sum(), codes.negatives.sum()
     own = []
@@ -98,7 +100,7 @@ def _own_class(codes: LeftOutCodes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _document(own: np.ndarray, weight: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the weight of each token; what lies on an edge, as rows that are coded by the base rate do, counts half on each side."""
+    """Return the weight of each token; what lies on an edge, as the base rate does, counts half on each side."""
     own = np.where(np.abs(own) <= 1e-12, 0.0, own)
     above, below = (
         np.bincount(np.searchsorted(edges, own, side=s), weights=weight, minlength=len(edges) + 1)

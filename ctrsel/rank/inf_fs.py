@@ -49,8 +49,8 @@ class InfFS(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Roffo, Melzi and Cristani, 2015): for categories the standard deviation is the evenness of the values and the rank
-        # correlation is Cramer's V less what chance explains.
+        # DEVIATION(Roffo, Melzi and Cristani, 2015): for categories the standard deviation is the evenness of the
+        # values and the rank correlation is Cramer's V less what chance explains.
         names, refused = varying(counts)
         drawn = sample("inf_fs", counts, names, self.rows)
         even = evenness(counts, drawn.names)

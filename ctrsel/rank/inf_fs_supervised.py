@@ -1,7 +1,8 @@
 """InfFSSupervised: relevance, class separation and spread of fields in one graph, by all paths through it.
 
-Reference: Roffo, Melzi, Castellani, Vinciarelli and Cristani, "Infinite feature selection: a graph-based feature filtering
-approach", 2020 (the supervised graph); Roffo, Melzi and Cristani, "Infinite feature selection", 2015 (the damping).
+Reference: Roffo, Melzi, Castellani, Vinciarelli and Cristani, "Infinite feature selection: a graph-based feature
+filtering approach", 2020 (the supervised graph); Roffo, Melzi and Cristani, "Infinite feature selection", 2015 (the
+damping).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ __all__ = ["InfFSSupervised"]
 class InfFSSupervised(CountRanker):
     """Sum over all paths from a field, whose edges are heavy between fields that tell about the label, from counts.
 
-    The edge from i to j is ``a1 (mi_i + fi_j) / 2 + a2 (mi_i + sd_ij) / 2 + a3 (sd_ij + fi_j) / 2`` with information `mi`, Fisher's
-    score `fi` and spread `sd`, each scaled to [0, 1]; it differs from the edge from j to i. Columns:
+    The edge from i to j is ``a1 (mi_i + fi_j) / 2 + a2 (mi_i + sd_ij) / 2 + a3 (sd_ij + fi_j) / 2`` with information
+    `mi`, Fisher's score `fi` and spread `sd`, each scaled to [0, 1]; it differs from the edge from j to i. Columns:
     `mi_minus_expected` (nats), `fisher`, `evenness` and `edges` (the paths of length 1 alone).
 
     Attributes:
@@ -63,10 +64,10 @@ class InfFSSupervised(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Roffo et al., 2020): for categories the information is less its mean under shuffled labels, Fisher's score is that
-        # of left-out rates, both at least 0, and the standard deviation is the evenness of the values.
-        # DEVIATION(Roffo et al., 2020): the damping is that of 2015, a share of the largest; the published code scales the
-        # graph twice, after which only sums of edges count.
+        # DEVIATION(Roffo et al., 2020): for categories the information is less its mean under shuffled labels, Fisher's
+        # score is that of left-out rates, both at least 0, and the standard deviation is the evenness of the values.
+        # DEVIATION(Roffo et al., 2020): the damping is that of 2015, a share of the largest; the published code scales
+        # the graph twice, after which only sums of edges count.
         names, refused = varying(counts)
         alike = untold(counts, names)
         refused.update(alike)

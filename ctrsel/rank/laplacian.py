@@ -39,8 +39,8 @@ class Laplacian(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(He, Cai and Niyogi, 2005): a field is scored as a whole, with the numerators and the denominators of its
-        # one-hot columns added up; the paper scores single numeric columns.
+        # DEVIATION(He, Cai and Niyogi, 2005): a field is scored as a whole, with the numerators and the denominators of
+        # its one-hot columns added up; the paper scores single numeric columns.
         names, refused = varying(counts)
         drawn = sample("laplacian", counts, names, self.rows)
         scores = {}

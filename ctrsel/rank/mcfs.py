@@ -24,7 +24,7 @@ __all__ = ["MCFS"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MCFS(CountRanker):
-    """Largest coefficient of a field's columns in sparse regressions on the coordinates of a graph of rows; blind to the label.
+    """Largest coefficient of a field's columns in sparse regressions on coordinates of a graph of rows; label-blind.
 
     Attributes:
         rows: Rows of the sample; all pairs of them are compared.
@@ -52,8 +52,8 @@ class MCFS(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Cai, Zhang and He, 2010): columns are one-hot columns of one length, and a field has the largest score of its
-        # columns.
+        # DEVIATION(Cai, Zhang and He, 2010): columns are one-hot columns of one length, and a field has the largest
+        # score of its columns.
         names, refused = varying(counts)
         drawn = sample("mcfs", counts, names, self.rows)
         scores = {}

@@ -1,4 +1,4 @@
-"""ReliefF: fields that differ between a row and its nearest rows of the other class more than between near rows of its own.
+"""ReliefF: fields that differ more between near rows of different classes than between near rows of one class.
 
 Reference: Kononenko, "Estimating attributes: analysis and extensions of RELIEF", 1994 (ReliefF).
 """
@@ -41,8 +41,8 @@ class ReliefF(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Kononenko, 1994): both classes count the same; asked in proportion, noise of few values scores above 0 where one
-        # class is rare, as the nearest of few rows are farther than the nearest of many.
+        # DEVIATION(Kononenko, 1994): both classes count the same; asked in proportion, noise of few values scores above
+        # 0 where one class is rare, as the nearest of few rows are farther than the nearest of many.
         # DEVIATION(Kononenko, 1994): a missing value is a value like others, not a guess from the class's frequencies.
         names, refused = varying(counts)
         refused.update(untold(counts, names))
@@ -52,7 +52,8 @@ class ReliefF(CountRanker):
         few = min(int(drawn.labels.sum()), len(drawn.labels) - int(drawn.labels.sum()))
         scores = {}
         if few < 2:
-            reason = f"a class has {few} of the {len(drawn.labels)} sampled rows, and a row needs a near one of its own class"
+            rows = len(drawn.labels)
+            reason = f"a class has {few} of the {rows} sampled rows, and a row needs a near one of its own class"
             refused.update({n: reason for n in drawn.names if n not in refused})
         elif drawn.names:
             weights = relief_weights(drawn.codes, drawn.labels, neighbours=self.neighbours)

@@ -1,7 +1,7 @@
 """UDFS: fields that tell clusters of near rows from each other, as found by a sparse projection; whatever the label.
 
-Reference: Yang, Shen, Ma, Huang and Zhou, "l2,1-norm regularized discriminative feature selection for unsupervised learning",
-2011.
+Reference: Yang, Shen, Ma, Huang and Zhou, "l2,1-norm regularized discriminative feature selection for unsupervised
+learning", 2011.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["UDFS"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UDFS(CountRanker):
-    """Length of a field's rows in the projection, over all its columns, on a sample of the training rows; blind to the label.
+    """Length of a field's rows in the projection, over all its columns, on a sample of rows; blind to the label.
 
     Attributes:
         rows: Rows of the sample; all pairs of them are compared.
@@ -58,8 +58,8 @@ class UDFS(CountRanker):
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the fields; ties stand in the order of their names."""
-        # DEVIATION(Yang et al., 2011): columns are one-hot columns of unit variance, a field's score is the length over all of its
-        # columns, and the loss is averaged over rows.
+        # DEVIATION(Yang et al., 2011): columns are one-hot columns of unit variance, a field's score is the length over
+        # all of its columns, and the loss is averaged over rows.
         names, refused = varying(counts)
         drawn = sample("udfs", counts, names, self.rows)
         scores = {}

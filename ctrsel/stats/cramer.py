@@ -1,8 +1,9 @@
 """Cramer's V between fields of many values, with the part that chance explains taken out exactly.
 
 References:
-    Cramer (1946), "Mathematical methods of statistics", section 21.9 (V); Bergsma (2013), "A bias-correction for Cramer's
-    V and Tschuprow's T" (the correction: chi-square less its mean under shuffled rows, over the range that is left).
+    Cramer (1946), "Mathematical methods of statistics", section 21.9 (V); Bergsma (2013), "A bias-correction for
+    Cramer's V and Tschuprow's T" (the correction: chi-square less its mean under shuffled rows, over the range that is
+    left).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ def cramers_v(left: Array, right: Array) -> float:
         right: Codes of the other field, in the same rows.
 
     Returns:
-        A number in [0, 1]: about 0 for independent fields of any number of values, 1 for the same partition of the rows;
-        0 where a field is constant or has a value of its own in every row, as no order of the rows differs from another.
+        A number in [0, 1]: about 0 for independent fields of any number of values, 1 for the same partition of the
+        rows; 0 where a field is constant or has a value of its own in every row, as no order of the rows differs from
+        another.
 
     Raises:
         DataError: columns of different lengths.
@@ -47,8 +49,8 @@ def cramers_v(left: Array, right: Array) -> float:
 def cramers_v_matrix(columns: Sequence[Array]) -> Floats:
     """Bias-corrected Cramer's V of all pairs of columns.
 
-    Every pair costs two passes over the rows, which are ordered by one of the fields; no table of cells is built, so fields of
-    many values cost no more than others.
+    Every pair costs two passes over the rows, which are ordered by one of the fields; no table of cells is built, so
+    fields of many values cost no more than others.
 
     Shape:
         ``columns`` F arrays ``[N]``, the result ``[F, F]``.

@@ -1,21 +1,22 @@
 r"""Distance correlation: in general for few rows, and for categories exactly from counts of all rows.
 
 With the distance 0 between equal and 1 between different values, double centring a field's distances gives minus the
-centred indicator of "same value". With shares of rows ``p_ij`` of a cell, ``a_i`` and ``b_j`` of the values, the squared distance
-covariance is therefore ``sum_ij (p_ij - a_i b_j)^2``, and the U-centred one (unbiased) is with counts in place of shares ::
+centred indicator of "same value". With shares of rows ``p_ij`` of a cell, ``a_i`` and ``b_j`` of the values, the
+squared distance covariance is therefore ``sum_ij (p_ij - a_i b_j)^2``, and the U-centred one (unbiased) is with counts in place
+of shares, over ``n (n - 3)``::
 
-    [ sum n_ij (n_ij - 1) - 2 / (n - 2) sum n_ij (A_i - 1) (B_j - 1) + sum A_i (A_i - 1) sum B_j (B_j - 1) / ((n - 1) (n - 2)) ]
-    / (n (n - 3))
+    sum n_ij (n_ij - 1) - 2 / (n - 2) sum n_ij (A_i - 1) (B_j - 1)
+        + sum A_i (A_i - 1) sum B_j (B_j - 1) / ((n - 1) (n - 2))
 
-A U-centred matrix has a diagonal and sums of rows of 0. Hence its product with a shuffled one of the same kind has mean 0 and
-variance ``2 S_a S_b / (n (n - 3))`` with the sums of squares ``S`` (the moments of Mantel 1967, where all but one term
-cancel): the bias-corrected correlation times ``sqrt(n (n - 3) / 2)`` has mean 0 and variance 1 under shuffled labels,
-exactly, for every field.
+A U-centred matrix has a diagonal and sums of rows of 0. Hence its product with a shuffled one of the same kind has mean
+0 and variance ``2 S_a S_b / (n (n - 3))`` with the sums of squares ``S`` (the moments of Mantel 1967, where all but one
+term cancel): the bias-corrected correlation times ``sqrt(n (n - 3) / 2)`` has mean 0 and variance 1 under shuffled
+labels, exactly, for every field.
 
 References:
     Szekely, Rizzo and Bakirov (2007), "Measuring and testing dependence by correlation of distances"; Szekely and Rizzo
-    (2014), "Partial distance correlation with methods for dissimilarities" (U-centring); Mantel (1967), "The detection of
-    disease clustering" (moments under permutation).
+    (2014), "Partial distance correlation with methods for dissimilarities" (U-centring); Mantel (1967), "The detection
+    of disease clustering" (moments under permutation).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class DistanceTest:
         value: Plug-in distance correlation, in [0, 1]; it rises with the number of values even for noise.
         corrected: Bias-corrected squared distance correlation, at most 1; 0 on average under shuffled labels.
         z: ``corrected * sqrt(n (n - 3) / 2)``: mean 0 and variance 1 under shuffled labels, exactly.
-        p_value: Upper tail of the gamma distribution with this mean and variance and the skewness under shuffled labels.
+        p_value: Upper tail of the gamma distribution with this mean and variance and the skewness under shuffled
+            labels.
     """
 
     value: float
@@ -121,8 +123,9 @@ def distance_test(positives: Array, totals: Array) -> DistanceTest | None:
         totals: Rows per value.
 
     Returns:
-        The test; None where no order of the rows differs from another as all, or all but one, are equally far from each other in the
-        field or the label (one value, one class, a value of its own in every row), or there are fewer than 4 rows.
+        The test; None where no order of the rows differs from another as all, or all but one, are equally far from each
+        other in the field or the label (one value, one class, a value of its own in every row), or there are fewer than
+        4 rows.
 
     Raises:
         DataError: counts that are negative, fractional or contradict each other.
@@ -162,8 +165,8 @@ def _plug_in_variance(share: Floats) -> float:
 def _tail(z: float, field: _Own, label: _Own, n: int) -> float:
     """Return P(Z >= z) of a gamma distribution with mean 0, variance 1 and the skewness under shuffled labels.
 
-    The third moment has two terms that do not vanish: triangles of rows, which make it the limit's sum of squares, and one
-    pair of rows three times, which rules where values have few rows. The others are smaller by 1 / n.
+    The third moment has two terms that do not vanish: triangles of rows, which make it the limit's sum of squares, and
+    one pair of rows three times, which rules where values have few rows. The others are smaller by 1 / n.
     """
     variance = 2.0 * field.squares * label.squares / (n * (n - 3))
     third = 8.0 * field.triangles * label.triangles / (n * (n - 1.0) * (n - 2.0))
@@ -196,8 +199,8 @@ class _Own:
 def _own(totals: Array) -> _Own:
     """Work the sums out in whole numbers, with all entries times ``(n - 1) (n - 2)``.
 
-    An entry then is ``[same value] scale - u_k - u_l + c``, and 0 on the diagonal: the matrix of "same value", plus one of rank 2,
-    minus a diagonal ``d``.
+    An entry then is ``[same value] scale - u_k - u_l + c``, and 0 on the diagonal: the matrix of "same value", plus one
+    of rank 2, minus a diagonal ``d``.
     """
     values, repeats = np.unique(totals, return_counts=True)
     a, times = values.astype(object), repeats.astype(object)

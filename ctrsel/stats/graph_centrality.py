@@ -1,8 +1,8 @@
 """How much all paths through a node of a weighted graph add up to: the scores behind infinite feature selection.
 
 References:
-    Katz (1953), "A new status index derived from sociometric analysis" (paths of every length, damped); Roffo, Melzi and
-    Cristani (2015), "Infinite feature selection" (the damping 0.9 / spectral radius).
+    Katz (1953), "A new status index derived from sociometric analysis" (paths of every length, damped); Roffo, Melzi
+    and Cristani (2015), "Infinite feature selection" (the damping 0.9 / spectral radius).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def spectral_radius(adjacency: Array) -> float:
 def path_scores(adjacency: Array, *, share: float = 0.9, damping: float | None = None) -> Floats:
     """Sum over all paths that begin at a node, ``((I - r A)^-1 - I) 1``; negative entries of ``A`` count as 0.
 
-    A path of length l weighs the product of its edges times ``r**l``. One linear system is solved for the vector of ones;
-    no inverse is formed.
+    A path of length l weighs the product of its edges times ``r**l``. One linear system is solved for the vector of
+    ones; no inverse is formed.
 
     Shape:
         ``adjacency`` ``[F, F]``, the result ``[F]``.

@@ -1,8 +1,9 @@
 """Two topics behind documents of ordered tokens: how much of each document is about the topic of high tokens.
 
 References:
-    Hofmann (1999), "Probabilistic latent semantic analysis" (the mixture and its EM steps); Roffo, Melzi, Castellani and
-    Vinciarelli (2017), "Infinite latent feature selection" (features as documents, a relevant and an irrelevant topic).
+    Hofmann (1999), "Probabilistic latent semantic analysis" (the mixture and its EM steps); Roffo, Melzi, Castellani
+    and Vinciarelli (2017), "Infinite latent feature selection" (features as documents, a relevant and an irrelevant
+    topic).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ def high_topic(
 ) -> tuple[Floats, tuple[float, ...]]:
     """Share of the topic of high tokens in each document, by expectation maximisation.
 
-    Two topics start as probabilities that rise and fall in a straight line over the tokens; a document's share starts at its share
-    of the best fifth of the tokens (at least one).
+    Two topics start as probabilities that rise and fall in a straight line over the tokens; a document's share starts
+    at its share of the best fifth of the tokens (at least one).
 
     Shape:
         ``tokens`` ``[F, T]``, the result ``[F]``.

@@ -1,9 +1,9 @@
 """Structure of near rows as numbers: coordinates of a graph of rows, and weights that keep local clusters apart.
 
 References:
-    Cai, Zhang and He (2010), "Unsupervised feature selection for multi-cluster data" (the coordinates that MCFS regresses
-    on); Yang, Shen, Ma, Huang and Zhou (2011), "l2,1-norm regularized discriminative feature selection for unsupervised
-    learning" (UDFS).
+    Cai, Zhang and He (2010), "Unsupervised feature selection for multi-cluster data" (the coordinates that MCFS
+    regresses on); Yang, Shen, Ma, Huang and Zhou (2011), "l2,1-norm regularized discriminative feature selection for
+    unsupervised learning" (UDFS).
 """
 
 from __future__ import annotations
@@ -71,10 +71,11 @@ def discriminative_weights(
     iterations: int = 30,
     tolerance: float = 1e-6,
 ) -> Floats:
-    """UDFS weights: length of each column's row of W, which minimises ``tr(W' M W) + sparsity * ||W||_2,1`` with W'W = I.
+    """UDFS weights: lengths of the rows of the W with W'W = I that makes ``tr(W' M W) + sparsity * ||W||_2,1`` least.
 
-    M adds up, over rows and their neighbours, what the projection cannot tell apart locally. Alternates W (the eigenvectors of
-    the smallest eigenvalues of ``M + sparsity * U``) and the diagonal ``U = 1 / (2 ||w_i||)``; no step raises the objective.
+    M adds up, over rows and their neighbours, what the projection cannot tell apart locally. Alternates W (the
+    eigenvectors of the smallest eigenvalues of ``M + sparsity * U``) and the diagonal ``U = 1 / (2 ||w_i||)``; no step
+    raises the objective.
 
     Shape:
         ``columns`` ``[M, D]``, ``near`` ``[M, K]``, the result ``[D]``.

@@ -1,4 +1,4 @@
-"""Merit of a set of fields: what they tell about the label against what they tell about each other, and a search for it.
+"""Merit of a set of fields, what they tell about the label against what they tell about each other; a search for it.
 
 References:
     Ghiselli (1964), "Theory of psychological measurement" (correlation of a sum of tests with an outcome); Hall (1999),
@@ -79,7 +79,8 @@ def _empty(relevance: Floats) -> _Set:
 def best_first(relevance: Array, row: Row, *, patience: int = 5) -> tuple[int, ...]:
     """Set of the highest merit that a best-first search finds, beginning with no field.
 
-    The best set not yet extended is extended by every field in turn, until `patience` extensions in a row have given no higher merit.
+    The best set not yet extended is extended by every field in turn, until `patience` extensions in a row have given no
+    higher merit.
 
     Shape:
         ``relevance`` ``[F]``; a row ``[F]``.
@@ -100,7 +101,8 @@ def best_first(relevance: Array, row: Row, *, patience: int = 5) -> tuple[int, .
     told: Floats = np.asarray(relevance, dtype=np.float64)
     best, start = 0.0, _empty(told)
     found: tuple[int, ...] = ()
-    # A set waits as the one it came from and the field that it adds, so that a field's row is asked for only when it is extended.
+    # A set waits as the one it came from and the field that it adds, so that a field's row is asked for only when it is
+    # extended.
     waiting: list[tuple[float, tuple[int, ...], int, _Set]] = []
     seen: set[tuple[int, ...]] = {()}
     stale, current = 0, start
@@ -135,11 +137,12 @@ def merit_order(
         relevance: Correlation of each field with the label.
         row: Gives the correlations of a field with all fields.
         first: Fields that come before all others.
-        k: Fields to put in order so, at least those of `first`; the others stand behind in the order of their gain beside the k.
+        k: Fields to put in order so, at least those of `first`; the others stand behind in the order of their gain
+            beside the k.
 
     Returns:
-        Places of the fields; the gain in merit of each over those before it (or beside the k); the merit of the set up to it (or of
-        it and the k).
+        Places of the fields; the gain in merit of each over those before it (or beside the k); the merit of the set up
+        to it (or of it and the k).
 
     Examples:
         >>> same = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])

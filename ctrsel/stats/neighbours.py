@@ -1,11 +1,11 @@
-"""What near rows of a sample say about its fields: ReliefF, and the graph of near rows that unsupervised scores start from.
+"""What near rows of a sample say about its fields: ReliefF, and the graph that unsupervised scores start from.
 
 Two rows are as far from each other as the number of fields in which they differ. All pairs of rows are compared, so the
 work is quadratic in the rows.
 
 References:
-    Kononenko (1994), "Estimating attributes: analysis and extensions of RELIEF" (ReliefF, differences of nominal attributes); He,
-    Cai and Niyogi (2005), "Laplacian score for feature selection" (graph with a heat kernel, score).
+    Kononenko (1994), "Estimating attributes: analysis and extensions of RELIEF" (ReliefF, differences of nominal
+    attributes); He, Cai and Niyogi (2005), "Laplacian score for feature selection" (graph with a heat kernel, score).
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def nearest_rows(codes: Array, *, neighbours: int) -> tuple[Ints, Ints]:
 
 
 def relief_weights(codes: Array, labels: Array, *, neighbours: int = 10) -> Floats:
-    """ReliefF weights of the fields: how much more often a field differs from the nearest misses than from the nearest hits.
+    """ReliefF weights: how much more often a field differs from the nearest misses than from the nearest hits.
 
-    Every row of the sample is asked once, and both classes count the same. (The nearest of many rows are nearer than the nearest of
-    few, in noise too. If the larger class counted more, a field of noise would seem to differ more between misses than
-    between hits, and the more so the fewer values it has.)
+    Every row of the sample is asked once, and both classes count the same. (The nearest of many rows are nearer than
+    the nearest of few, in noise too. If the larger class counted more, a field of noise would seem to differ more
+    between misses than between hits, and the more so the fewer values it has.)
 
     Shape:
         ``codes`` ``[M, F]``, ``labels`` ``[M]``, the result ``[F]``.
@@ -95,7 +95,8 @@ def relief_weights(codes: Array, labels: Array, *, neighbours: int = 10) -> Floa
 def neighbour_graph(codes: Array, *, neighbours: int = 5) -> csr_array:
     """Return the weights between near rows, ``exp(-d / t)`` where one of two rows is among the nearest of the other.
 
-    ``d`` is the number of fields that differ, half the squared distance of the one-hot columns, and ``t`` its mean over the edges.
+    ``d`` is the number of fields that differ, half the squared distance of the one-hot columns, and ``t`` its mean over
+    the edges.
 
     Shape:
         ``codes`` ``[M, F]``, the result ``[M, M]``, symmetric, without a diagonal.
@@ -126,9 +127,9 @@ def neighbour_graph(codes: Array, *, neighbours: int = 5) -> csr_array:
 def laplacian_score(codes: Array, graph: csr_array) -> Floats:
     """Laplacian score of each field as a whole: how much near rows differ in it, over how much any two rows do.
 
-    The score of a column f is ``f' L f / f' D f`` with f made orthogonal to the degrees. Numerator and denominator are summed over
-    a field's one-hot columns, which gives the weight of edges whose ends differ over the same share of all pairs: no column
-    is built, whatever the number of values.
+    The score of a column f is ``f' L f / f' D f`` with f made orthogonal to the degrees. Numerator and denominator are
+    summed over a field's one-hot columns, which gives the weight of edges whose ends differ over the same share of all
+    pairs: no column is built, whatever the number of values.
 
     Shape:
         ``codes`` ``[M, F]``, ``graph`` ``[M, M]``, the result ``[F]``.

@@ -1,11 +1,11 @@
 """Codes of a row by the labels of the other rows with its value, and how far they set the classes apart: from counts.
 
-A value's rate of positives, smoothed towards the base rate, is a number that methods for numbers can work with. It must leave
-out the row that it codes, else a row number codes every row by its own label.
+A value's rate of positives, smoothed towards the base rate, is a number that methods for numbers can work with. It must
+leave out the row that it codes, else a row number codes every row by its own label.
 
 References:
-    Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes" (smoothed rates); Fisher (1936),
-    "The use of multiple measurements in taxonomic problems" (scatter between classes over scatter within them).
+    Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes" (smoothed rates); Fisher
+    (1936), "The use of multiple measurements in taxonomic problems" (scatter between classes over scatter within them).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class LeftOutCodes:
         negative: Code of a negative row per value, likewise.
         positives: Positive rows per value.
         negatives: Negative rows per value.
-        expected: Mean over shuffled labels of (mean code of positive rows - mean code of negative rows): below 0 by some 1 / N,
-            as a row that leaves itself out sees fewer rows of its own class.
+        expected: Mean over shuffled labels of (mean code of positive rows - mean code of negative rows): below 0 by
+            some 1 / N, as a row that leaves itself out sees fewer rows of its own class.
 
     Shape:
         All ``[V]`` but ``expected``.
@@ -84,8 +84,9 @@ def left_out_codes(positives: Array, totals: Array, *, prior: float = 20.0) -> L
 def fisher_score(codes: LeftOutCodes) -> float | None:
     """Fisher's score of a field's left-out codes, with a sign: scatter between the classes over scatter within them.
 
-    ``sum_c n_c (mu_c - mu)^2 / sum_c n_c s_c^2``, where the difference of the two means is taken against its mean under shuffled
-    labels, and the score is negative where rows of the other class have the higher codes, which only chance does.
+    ``sum_c n_c (mu_c - mu)^2 / sum_c n_c s_c^2``, where the difference of the two means is taken against its mean under
+    shuffled labels, and the score is negative where rows of the other class have the higher codes, which only chance
+    does.
 
     Args:
         codes: Of one field.

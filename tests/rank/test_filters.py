@@ -51,7 +51,7 @@ def counted(fields: dict[str, np.ndarray], labels: np.ndarray, *, seed: int = 0)
 
 
 def planted(*, rows: int = 4000, seed: int = 1, rate: float = -1.0) -> dict[str, np.ndarray]:
-    """Draw three fields with signal (`s2`, `s30`, and its copy), noise of 2 to 2,000 values, a row number, a constant."""
+    """Draw fields with signal (`s2`, `s30`, and its copy), noise of 2 to 2,000 values, a row number, a constant."""
     rng = generator(seed, "planted")
     s2, s30 = rng.integers(0, 2, rows), rng.integers(0, 30, rows)
     effect = rng.normal(0, 1.0, 30)

@@ -1,4 +1,4 @@
-"""Distance correlation: published values, counts against matrices of distances, and exact moments of all permutations."""
+"""Distance correlation: published values, counts against distances, and the moments of all permutations."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_rare_values_of_many_rows_are_exact() -> None:
     totals = np.array([20_000_000 - 2, 2])
     hit = distance_test(np.array([600_000 - 2, 2]), totals)
     assert hit is not None
-    # Up to terms of order 1 / n one pair has an entry, 2; the label's at a positive pair is 2 q^2 and its squares add up to (2 n p q)^2:
-    # 2 * 2 * 2 q^2 / (sqrt(8) * 2 n p q).
+    # Up to terms of order 1 / n one pair has an entry, 2; the label's at a positive pair is 2 q^2 and its squares add
+    # up to (2 n p q)^2: 2 * 2 * 2 q^2 / (sqrt(8) * 2 n p q).
     assert hit.corrected == pytest.approx(np.sqrt(2) * 0.97 / 0.03 / 2e7, rel=1e-6)
     assert hit.p_value < 1e-3
 
