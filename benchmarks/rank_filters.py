@@ -76,8 +76,8 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for name, runs in found.items():
         precision, noise, pair, seconds, tau = np.array(runs).T
-        places = f"{precision.mean():.2f} | {noise.mean():.1f} | {pair.mean():.1f}"
-        print(f"| `{name}` | {places} | {seconds.max():.2f} | {tau.mean():.3f} |")
+        stand = f"{precision.mean():.2f} | {noise.mean():.1f} | {pair.mean():.1f}"
+        print(f"| `{name}` | {stand} | {seconds.max():.2f} | {tau.mean():.3f} |")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@ r"""Distance correlation: in general for few rows, and for categories exactly fr
 
 With the distance 0 between equal and 1 between different values, double centring a field's distances gives minus the
 centred indicator of "same value". With shares of rows ``p_ij`` of a cell, ``a_i`` and ``b_j`` of the values, the
-squared distance covariance is therefore ``sum_ij (p_ij - a_i b_j)^2``, and the U-centred one (unbiased) is with counts in place
-of shares, over ``n (n - 3)``::
+squared distance covariance is therefore ``sum_ij (p_ij - a_i b_j)^2``, and the U-centred one (unbiased) is with counts in
+place of shares, over ``n (n - 3)``::
 
     sum n_ij (n_ij - 1) - 2 / (n - 2) sum n_ij (A_i - 1) (B_j - 1)
         + sum A_i (A_i - 1) sum B_j (B_j - 1) / ((n - 1) (n - 2))
