@@ -208,3 +208,14 @@ def test_refuses():
         joint_information(np.array([2]), np.array([3]), np.array([2]))
     with pytest.raises(DataError, match="a field of this table has 5 rows, got 4"):
         ChanceTable(5).weights(np.array([4]))
+
+
+@pytest.mark.parametrize("values", [2, 5])
+def test_many_rows_per_cell_give_the_moments_of_chi_square(values):
+    # 2 n I is then chi-square with (K - 1)^2 degrees of freedom.
+    rows = 20_000_000
+    table, freedom = ChanceTable(rows), (values - 1) ** 2
+    weights = table.weights(np.full(values, rows // values))
+    mean, deviation = table.null(weights, weights)
+    assert 2 * rows * mean == pytest.approx(freedom, rel=1e-5)
+    assert 2 * rows * deviation == pytest.approx(np.sqrt(2 * freedom), rel=1e-5)
