@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.core.seeds import derive
@@ -80,7 +82,8 @@ class PermutationImportance(ModelRanker):
         refused = constant_fields(table)
         grouped = {name: group for group in self.groups for name in group}
         items = list(dict.fromkeys(grouped.get(name, (name,)) for name in names if name not in refused))
-        start, stop = table.splits.get("valid", (0, 0))
+        valid = table.span("valid")
+        start, stop = valid.start, valid.stop
         apart = self.apart and model is None
         middle = (start + stop) // 2 if apart else start
         if model is None:
@@ -94,8 +97,8 @@ class PermutationImportance(ModelRanker):
         q = benjamini_hochberg(p)
         place = {name: i for i, item in enumerate(items) for name in item if name not in refused}
 
-        def by(values: object) -> dict[str, float]:
-            return {name: float(values[i]) for name, i in place.items()}  # type: ignore[index]  # any array [I]
+        def by(values: np.ndarray) -> dict[str, float]:
+            return {name: float(values[i]) for name, i in place.items()}
 
         error = found.error
         return ranked(
