@@ -27,10 +27,10 @@ def gain_of(counts: FieldCounts, *, prior: float) -> float | None:
     if valid is None:
         return None
     # Values without validation rows matter through the base rate only: one stands for them all.
-    held = valid.totals > 0
+    held = valid.occupied
     if counts.weighted_train is None or counts.weighted_valid is None:
-        known = [np.append(c[held], c[~held].sum()) for c in (train.positives, train.totals)]
-        asked = [np.append(c[held], 0) for c in (valid.positives, valid.totals)]
+        known = [np.append(c, whole - c.sum()) for c, whole in zip(train.at(held), train.sums, strict=True)]
+        asked = [np.append(c, 0) for c in valid.at(held)]
         return held_out_gain(*known, *asked, prior=prior)
     sums, asked_sums = counts.weighted_train, counts.weighted_valid
     known = [np.append(c[held], c[~held].sum()) for c in (sums.positives, sums.totals)]
@@ -45,8 +45,8 @@ def shape_of(counts: FieldCounts) -> dict[str, float]:
     """Return `values` (with a code of their own and training rows) and `missing_share` (of training rows)."""
     train = counts.train
     return {
-        "values": int(np.count_nonzero(train.totals[RESERVED:])),
-        "missing_share": float(train.totals[MISSING]) / max(train.rows, 1),
+        "values": int(np.count_nonzero(train.occupied[RESERVED:])),
+        "missing_share": float(train.at(MISSING)[1][0]) / max(train.rows, 1),
     }
 
 

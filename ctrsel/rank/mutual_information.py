@@ -130,7 +130,7 @@ class MutualInformation(CountRanker):
     def _row(self, counts: FieldCounts, drawn: npt.NDArray[np.float64] | None) -> dict[str, float | None]:
         train = counts.train
         if drawn is None:
-            test = information_test(train.positives, train.totals)
+            test = information_test(*train.distinct())
         else:
             sums = train if counts.weighted_train is None else counts.weighted_train
             test = drawn_information_test(

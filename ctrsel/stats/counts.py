@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats._checks import Array, Floats, Ints, row_weight
+from ctrsel.stats._checks import Array, Floats, Ints, contingency, row_weight
 from ctrsel.stats._kernel import kernel
+
+_DENSE = 256  # values of fewer rows are told apart in a table of 512 kB
 
 __all__ = ["LabelCounts", "WeightedLabelCounts", "label_counts", "weighted_label_counts"]
 
@@ -58,6 +60,46 @@ class LabelCounts:
     def totals(self) -> Ints:
         """Rows per value."""
         return self._totals.astype(np.int64)
+
+    @property
+    def sums(self) -> tuple[int, int]:
+        """Positive rows and rows of all values together."""
+        return int(self._positives.sum(dtype=np.int64)), self.rows
+
+    @property
+    def occupied(self) -> np.ndarray:
+        """Boolean ``[V]``: which values have rows."""
+        return np.asarray(self._totals > 0)
+
+    def at(self, values: Array | int) -> tuple[Ints, Ints]:
+        """Positive rows and rows of some values (numbers or a mask), without a copy of all."""
+        return np.atleast_1d(self._positives[values]).astype(np.int64), np.atleast_1d(self._totals[values]).astype(
+            np.int64
+        )
+
+    def distinct(self) -> tuple[Ints, Ints, Ints]:
+        """Pairs of positive rows and rows that occur, and how many values have each: all that a statistic of counts needs.
+
+        A row id of millions of values has two. Values without rows are left out; pairs rise by rows, then by positives.
+
+        Examples:
+            >>> LabelCounts(positives=np.array([1, 0, 0, 1]), totals=np.array([1, 2, 0, 1])).distinct()
+            (array([1, 0]), array([1, 2]), array([2, 1]))
+        """
+        if self._totals.dtype.kind != "u" or (self._positives > self._totals).any():
+            contingency(self._positives, self._totals)  # says what is wrong, if anything is
+        positives = self._positives.astype(self._totals.dtype, copy=False)  # one compiled loop per width
+        dense, rest = _pairs(positives, self._totals, _DENSE)
+        few_totals, few_positives = np.nonzero(dense)
+        large = np.flatnonzero(rest)
+        order = np.lexsort((positives[large], self._totals[large]))
+        yes, rows = positives[large][order].astype(np.int64), self._totals[large][order].astype(np.int64)
+        first = np.flatnonzero(np.r_[True, (np.diff(rows) != 0) | (np.diff(yes) != 0)][: len(rows)])
+        return (
+            np.concatenate([few_positives, yes[first]]),
+            np.concatenate([few_totals, rows[first]]),
+            np.concatenate([dense[few_totals, few_positives], np.diff(np.append(first, len(rows)))]),
+        )
 
     def __add__(self, other: LabelCounts) -> LabelCounts:
         """Counts of both chunks together; the chunks must speak of the same values."""
@@ -110,6 +152,23 @@ def _same_size(left: Array, right: Array) -> None:
         raise DataError(
             f"counts of one field must have one number of values to add up, got {left.size} and {right.size}"
         )
+
+
+@kernel
+def _pairs(positives: Array, totals: Array, limit: int) -> tuple[Ints, np.ndarray]:
+    """Count pairs of rows and positives below a limit; mark the values that are not below it."""
+    dense = np.zeros((limit, limit), dtype=np.int64)
+    rest = np.zeros(totals.shape[0], dtype=np.bool_)
+    bound = np.uint64(limit)
+    for value in range(totals.shape[0]):
+        rows = np.uint64(totals[value])
+        if rows == 0:
+            continue
+        if rows < bound:
+            dense[rows, np.uint64(positives[value])] += 1
+        else:
+            rest[value] = True
+    return dense, rest
 
 
 @kernel

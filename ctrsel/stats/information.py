@@ -103,15 +103,15 @@ def entropy(counts_: Array) -> float:
         >>> entropy(np.array([5, 0]))
         0.0
     """
-    return _entropy(counts("counts", counts_))
+    rows = counts("counts", counts_)
+    return _entropy(rows[rows > 0])
 
 
-def _entropy(rows: Array) -> float:
-    rows = rows[rows > 0]
-    if rows.size < 2:
+def _entropy(rows: Array, repeats: Array | int = 1) -> float:
+    if rows.size < 2 and np.sum(repeats) < 2:
         return 0.0
-    share: Floats = rows / rows.sum()
-    return float(special.entr(share).sum())
+    share: Floats = rows / (repeats * rows).sum()
+    return float((repeats * special.entr(share)).sum())
 
 
 def mutual_information(positives: Array, totals: Array) -> float:
@@ -141,14 +141,14 @@ def mutual_information(positives: Array, totals: Array) -> float:
     return _plug_in(yes, all_rows)
 
 
-def _plug_in(yes: Array, all_rows: Array) -> float:
-    rows, positive = all_rows.sum(), yes.sum()
+def _plug_in(yes: Array, all_rows: Array, repeats: Array | int = 1) -> float:
+    rows, positive = (repeats * all_rows).sum(), (repeats * yes).sum()
     if rows == 0 or positive in (0, rows):
         return 0.0
     rate = float(positive) / float(rows)
     expected = all_rows * rate
     nats = special.xlogy(yes, yes / expected) + special.xlogy(all_rows - yes, (all_rows - yes) / (all_rows - expected))
-    return max(float(nats.sum()) / float(rows), 0.0)
+    return max(float((repeats * nats).sum()) / float(rows), 0.0)
 
 
 def weighted_mutual_information(positives: Array, totals: Array) -> float:
@@ -199,16 +199,16 @@ def adjusted_mutual_information(positives: Array, totals: Array) -> float:
     return _adjusted(yes, all_rows, mutual_information(yes, all_rows), expected_mutual_information(positive, all_rows))
 
 
-def _adjusted(yes: Array, all_rows: Array, value: float, expected: float) -> float:
-    rows, positive = int(all_rows.sum()), int(yes.sum())
-    if all_rows.size < 2 or positive in (0, rows) or all_rows.max() == 1:
+def _adjusted(yes: Array, all_rows: Array, value: float, expected: float, repeats: Array | int = 1) -> float:
+    rows, positive = int((repeats * all_rows).sum()), int((repeats * yes).sum())
+    if positive in (0, rows) or all_rows.max() in (1, rows):
         return 0.0
-    norm = (entropy(all_rows) + entropy(np.array([positive, rows - positive]))) / 2 - expected
+    norm = (_entropy(all_rows, repeats) + entropy(np.array([positive, rows - positive]))) / 2 - expected
     # Two rows of two values are a copy of the label in every order: nothing to adjust, nothing to learn.
     return (value - expected) / norm if norm > 1e-15 else 0.0
 
 
-def information_test(positives: Array, totals: Array) -> InformationTest:
+def information_test(positives: Array, totals: Array, repeats: Array | None = None) -> InformationTest:
     """Information of a field about the label with its null: excess, adjusted value, z-score and p-value in one go.
 
     The p-value is exact for a field with two values. Otherwise it is the upper tail of the shifted gamma distribution
@@ -221,6 +221,8 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
     Args:
         positives: Positive rows per value.
         totals: Rows per value.
+        repeats: How many values have these counts, where values of equal counts stand together
+            (`LabelCounts.distinct`); None if each stands for itself.
 
     Returns:
         The test; a field that says nothing by construction (one value, one class, all values unique) has z 0 and
@@ -234,37 +236,47 @@ def information_test(positives: Array, totals: Array) -> InformationTest:
         >>> round(test.excess, 4), round(test.z, 1), test.p_value < 1e-5
         (0.0565, 15.7, True)
     """
-    yes, all_rows = contingency(positives, totals)
-    rows, positive = int(all_rows.sum()), int(yes.sum())
-    value = _plug_in(yes, all_rows)
-    null = permutation_moments(positive, all_rows)
+    if repeats is None:
+        yes, all_rows = contingency(positives, totals)
+        times = np.ones(all_rows.size, dtype=np.int64)
+    else:
+        yes, all_rows, times = positives, totals, repeats
+    rows, positive = int((times * all_rows).sum()), int((times * yes).sum())
+    value = _plug_in(yes, all_rows, times)
+    null = permutation_moments(positive, all_rows, repeats=times)
     deviation = float(np.sqrt(null.variance))
     fixed = deviation == 0.0
     excess = 0.0 if fixed else value - null.mean
-    low, high = (0.0, 0.0) if fixed else _interval(yes, all_rows, value, null=null, rows=rows)
+    low, high = (0.0, 0.0) if fixed else _interval(yes, all_rows, value, null=null, rows=rows, repeats=times)
     return InformationTest(
         value=value,
         expected=value if fixed else null.mean,
         excess=excess,
-        adjusted=0.0 if fixed else _adjusted(yes, all_rows, value, null.mean),
+        adjusted=0.0 if fixed else _adjusted(yes, all_rows, value, null.mean, times),
         deviation=deviation,
         z=0.0 if fixed else excess / deviation,
-        p_value=1.0 if fixed else _p_value(value, positive, all_rows, null),
+        p_value=1.0 if fixed else _p_value(value, positive, all_rows, times, null),
         low=low,
         high=high,
-        values=int(all_rows.size),
+        values=int(times.sum()),
         rows=rows,
     )
 
 
-def _p_value(value: float, positive: int, all_rows: Array, null: PermutationMoments) -> float:
-    if all_rows.size == 2:
-        return min(two_value_tail(value, positive, all_rows), 1.0)
+def _p_value(value: float, positive: int, all_rows: Array, times: Array, null: PermutationMoments) -> float:
+    if times.sum() == 2:
+        return min(two_value_tail(value, positive, np.repeat(all_rows, times)), 1.0)
     return shifted_gamma_tail((value - null.mean) / float(np.sqrt(null.variance)), null.skewness)
 
 
 def _interval(
-    yes: Array, all_rows: Array, value: float, *, null: PermutationMoments, rows: float
+    yes: Array,
+    all_rows: Array,
+    value: float,
+    *,
+    null: PermutationMoments,
+    rows: float,
+    repeats: Array | int = 1,
 ) -> tuple[float, float]:
     """Return the ends of the 95 % interval of the effect [nats], neither below 0.
 
@@ -284,21 +296,21 @@ def _interval(
             for tail in (0.975, 0.025)
         ]
         return ends[0] * scale, ends[1] * scale
-    slope = _squares(yes, all_rows, value) / (value * rows) if value > 0 else 0.0
+    slope = _squares(yes, all_rows, value, repeats) / (value * rows) if value > 0 else 0.0
     centre = excess + _TWO_SIDED**2 * slope / 2.0
     half = _TWO_SIDED * float(np.sqrt(max(null.variance + slope * excess + (_TWO_SIDED * slope) ** 2 / 4.0, 0.0)))
     return max(centre - half, 0.0), max(centre + half, 0.0)
 
 
-def _squares(yes: Array, all_rows: Array, value: float) -> float:
+def _squares(yes: Array, all_rows: Array, value: float, repeats: Array | int = 1) -> float:
     """Variance over rows of the logarithm whose mean is the information, nats squared."""
-    whole = float(all_rows.sum())
-    rate = float(yes.sum()) / whole
+    whole = float((repeats * all_rows).sum())
+    rate = float((repeats * yes).sum()) / whole
     no = all_rows - yes
     with np.errstate(divide="ignore", invalid="ignore"):
         up, down = np.log(yes / (all_rows * rate)), np.log(no / (all_rows * (1.0 - rate)))
         squares = np.where(yes > 0, yes * up**2, 0.0) + np.where(no > 0, no * down**2, 0.0)
-    return max(float(squares.sum()) / whole - value**2, 0.0)
+    return max(float((repeats * squares).sum()) / whole - value**2, 0.0)
 
 
 def drawn_moments(drawn: Array) -> PermutationMoments:

@@ -64,15 +64,23 @@ class PermutationMoments:
     skewness: float
 
 
-def _grouped(positives_total: int, totals: Array, n: int | None) -> tuple[Ints, Ints, int, int]:
+def _grouped(
+    positives_total: int, totals: Array, n: int | None, repeats: Array | None = None
+) -> tuple[Ints, Ints, int, int]:
     sizes = counts("totals", totals)
-    rows, positives = int(sizes.sum()), int(positives_total)
+    times = np.ones(sizes.size, dtype=np.int64) if repeats is None else counts("repeats", repeats)
+    rows, positives = int((times * sizes).sum()), int(positives_total)
     if n is not None and n != rows:
         raise DataError(f"totals must add up to n, got {rows} and n = {n}")
     if not 0 <= positives <= rows:
         raise DataError(f"positives_total must lie between 0 and the {rows} rows, got {positives}")
-    distinct, repeats = np.unique(sizes[sizes > 0], return_counts=True)
-    return distinct, repeats.astype(np.int64), positives, rows
+    if repeats is None:
+        distinct, together = np.unique(sizes[sizes > 0], return_counts=True)
+    else:
+        distinct, place = np.unique(sizes[sizes > 0], return_inverse=True)
+        together = np.zeros(distinct.size, dtype=np.int64)
+        np.add.at(together, place, times[sizes > 0])
+    return distinct, together.astype(np.int64), positives, rows
 
 
 def _variance(distinct: Ints, repeats: Ints, terms: Floats, positives: int, rows: int) -> float:
@@ -138,7 +146,12 @@ def _skewness(moments: Floats, repeats: Ints, variance: float, rate: float, rows
 
 
 def permutation_moments(
-    positives_total: int, totals: Array, *, statistic: Statistic = "information", smoothing: float = 0.0
+    positives_total: int,
+    totals: Array,
+    *,
+    repeats: Array | None = None,
+    statistic: Statistic = "information",
+    smoothing: float = 0.0,
 ) -> PermutationMoments:
     """Mean, variance and skewness of a statistic when the labels are shuffled over the rows.
 
@@ -148,6 +161,7 @@ def permutation_moments(
     Args:
         positives_total: Number of positive rows.
         totals: Rows per value.
+        repeats: How many values have so many rows; None if each entry is one value.
         statistic: The plug-in information [nats], Pearson's chi-square, or the information value [nats].
         smoothing: Rows at the base rate that the information value adds to every value with rows; above 0 for it.
 
@@ -165,8 +179,8 @@ def permutation_moments(
         >>> round(permutation_moments(5, np.array([4, 3, 3]), statistic="chi_square").mean, 6)  # n (K - 1) / (n - 1)
         2.222222
     """
-    distinct, repeats, positives, rows = _grouped(positives_total, totals, None)
-    values = int(repeats.sum())
+    distinct, times, positives, rows = _grouped(positives_total, totals, None, repeats)
+    values = int(times.sum())
     if statistic == "information_value" and smoothing <= 0:
         raise ValueError(f"smoothing must be above 0 rows for the information value, got {smoothing}")
     if rows < 2 or positives in (0, rows) or values < 2:
@@ -174,13 +188,13 @@ def permutation_moments(
     rate = positives / rows
     setting, scale = statistic_setting(statistic, rows=rows, positives=positives, values=values, smoothing=smoothing)
     terms = expansions(distinct, rows, positives, _DEGREES, setting)
-    mean = float((repeats * terms[:, 0]).sum()) / scale
-    variance = _variance(distinct, repeats, terms, positives, rows)
+    mean = float((times * terms[:, 0]).sum()) / scale
+    variance = _variance(distinct, times, terms, positives, rows)
     if variance <= 1e-20 * rows:
         # The table is the same under every shuffle (all values unique): rounding must not become a z-score.
         return PermutationMoments(mean=mean, variance=0.0, skewness=0.0)
     moments = binomial_moments(distinct, rate, setting)
-    skewness = _skewness(moments, repeats, variance, rate, rows)
+    skewness = _skewness(moments, times, variance, rate, rows)
     return PermutationMoments(mean=mean, variance=variance / scale**2, skewness=skewness)
 
 
