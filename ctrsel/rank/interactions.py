@@ -36,7 +36,8 @@ __all__ = ["Interactions"]
 
 _UNITS = {"effect": "nats", "synergy": "nats", "z": "sd"}
 _KEEP_Z = 2.0  # of the screen: one noise pair in 44 passes
-_REACH = 0.9  # share of the pairs for which the screen's sample has the stated power
+_REACH = 0.9  # share of the pairs for whose triples a sample has the stated power
+_LEAST_SAMPLE = 5_000  # rows
 _FIT_Z = 2.0  # pairs whose deviate is below keep the one that was made without a fit
 _SCREEN_LEAST = 5  # rows of a value in the sample
 _MAX_CELLS = 2**63
@@ -67,9 +68,9 @@ class Interactions(CountRanker):
     out count with p = 1), `fitted` (whether the additive model was fitted, or the rates of the single fields were
     taken), `cells`, `rows_per_cell`, `single_scores` (excess information of each field).
 
-    All pairs are counted exactly while rows times pairs stay within `affordable`. Beyond, a sample of rows is screened
-    first; its size follows from `detectable` and `power` (`screen_rows` in `_screen.py` has the formula), and pairs
-    with z of at least 2 in the sample are counted on all rows.
+    All pairs are counted exactly while rows times pairs stay within `affordable`. Beyond, every pair is screened on a
+    sample of rows first; the sample's size follows from `detectable`, `power` and the pair's cells (`screen_rows` in
+    `_screen.py` has the formula), and pairs with z of at least 2 in it are counted on all rows.
 
     Triples are extended from the `beam` best pairs, unless all triples of a sample are affordable as well. A beam finds
     a triple only if one of its pairs is among the best: a parity of three fields, none of whose pairs tells anything,
@@ -97,8 +98,8 @@ class Interactions(CountRanker):
     order: int = 2
     pairs: Literal["auto", "all"] = "auto"
     top: int = 50
-    detectable: float = 0.002
-    power: float = 0.95
+    detectable: float = 0.005
+    power: float = 0.9
     affordable: int = 2_000_000_000
     beam: int = 10
     triples: Literal["auto", "beam", "all"] = "auto"
@@ -265,32 +266,39 @@ class _Work:
     seed: int
     notes: list[str]
 
-    def sample(self, needed: Sequence[int], what: str) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        """Return the rows of the screen (None for all of them) and their columns, with codes made dense."""
-        enough = int(np.quantile(needed, _REACH, method="higher"))
-        everything = self.rows.n_rows
-        if enough >= everything / 2:
-            self.notes.append(f"all {everything} rows are needed to see {self.ranker.detectable} nats in {what}")
-            return None, dict(self.columns)
-        chosen = np.sort(generator(self.seed, "rank", "interactions", what).choice(everything, enough, replace=False))
-        short = sum(n > enough for n in needed)
-        self.notes.append(
-            f"screened {len(needed)} {what} on {enough} of {everything} rows, on which {self.ranker.detectable} nats "
-            f"pass z = {_KEEP_Z} with a probability of {self.ranker.power} or more"
-            + (f" (less for {short} {what} of many cells)" if short else "")
-        )
-        dense = {n: np.unique(c[chosen], return_inverse=True)[1].astype(np.uint32) for n, c in self.columns.items()}
-        return chosen, dense
+    def tiers(self, needed: Sequence[int], what: str) -> dict[int, list[int]]:
+        """Return sample sizes with the places of the candidates that each is enough for, smallest first.
 
-    def screen(self, chosen: np.ndarray, dense: Mapping[str, np.ndarray]) -> PairScan:
-        """Return what counts pairs of the sample."""
-        return PairScan(
-            dense,
-            {n: int(c.max(initial=0)) + 1 for n, c in dense.items()},
-            self.rows.labels[chosen],
-            threads=self.threads,
-            least_rows=_SCREEN_LEAST,
+        The sizes are all rows, a quarter, a quarter of that, and so on; samples are nested.
+        """
+        n = self.rows.n_rows
+        out: dict[int, list[int]] = {}
+        for place, wanted in enumerate(needed):
+            size = n
+            while size // 4 >= max(wanted, _LEAST_SAMPLE):
+                size //= 4
+            out.setdefault(size, []).append(place)
+        short = sum(wanted > n for wanted in needed)
+        told = ", ".join(f"{len(places)} on {size}" for size, places in sorted(out.items()))
+        self.notes.append(
+            f"screened {len(needed)} {what} on as many rows as see {self.ranker.detectable} nats beyond z = {_KEEP_Z} "
+            f"with a probability of {self.ranker.power}: {told} rows"
+            + (f"; the {short} of most cells would need more rows than there are" if short else "")
         )
+        return dict(sorted(out.items()))
+
+    def scan(self, size: int, names: Sequence[str]) -> PairScan:
+        """Return what counts pairs of these fields on a sample of rows, or on all of them."""
+        n = self.rows.n_rows
+        if size == n:
+            return self.exact()
+        order = generator(self.seed, "rank", "interactions", "rows").permutation(n)
+        chosen = np.sort(order[:size])
+        dense, sizes = {}, {}
+        for name in names:
+            values, codes = np.unique(self.columns[name][chosen], return_inverse=True)
+            dense[name], sizes[name] = codes.astype(np.min_scalar_type(len(values))), len(values)
+        return PairScan(dense, sizes, self.rows.labels[chosen], threads=self.threads, least_rows=_SCREEN_LEAST)
 
     def exact(self) -> PairScan:
         """Return what counts pairs of all rows."""
@@ -305,22 +313,27 @@ class _Work:
         """Count the pairs, all or those that pass the screen; return them and how many candidates there were."""
         wanted: list[_Pair] = list(combinations(self.columns, 2))
         n, candidates = self.rows.n_rows, len(wanted)
+        found: dict[_Pair, Scanned] = {}
         if self.ranker.pairs == "auto" and candidates * n > self.ranker.affordable:
-            needed = screen_rows(
-                [self.shared[a] * self.shared[b] for a, b in wanted],
-                detectable=self.ranker.detectable,
-                power=self.ranker.power,
-                keep_z=_KEEP_Z,
-            )
-            chosen, dense = self.sample(needed, "pairs")
-            if chosen is not None:
-                self.tell("screen pairs", candidates, len(chosen))
-                seen = self.screen(chosen, dense).pairs(wanted)
-                wanted = [pair for pair in wanted if seen[pair].test.z >= _KEEP_Z]
-                self.notes.append(f"{len(wanted)} pairs passed the screen and were counted on all rows")
+            needed = self.needed([self.shared[a] * self.shared[b] for a, b in wanted])
+            passed: list[_Pair] = []
+            for size, places in self.tiers(needed, "pairs").items():
+                pairs = [wanted[place] for place in places]
+                self.tell("screen pairs", len(pairs), size)
+                seen = self.scan(size, sorted({name for pair in pairs for name in pair})).pairs(pairs)
+                if size == n:
+                    found |= seen
+                else:
+                    passed += [pair for pair in pairs if seen[pair].test.z >= _KEEP_Z]
+            self.notes.append(f"{len(passed)} pairs of samples passed and were counted on all rows")
+            wanted = passed
         self.tell("count pairs", len(wanted), n)
-        found = self.exact().pairs(wanted)
-        return [self.item(pair, scanned) for pair, scanned in found.items()], candidates
+        found |= self.exact().pairs(wanted)
+        return [self.item(pair, scanned) for pair, scanned in sorted(found.items())], candidates
+
+    def needed(self, shared: Sequence[float]) -> list[int]:
+        """Return the rows at which the screen sees what it must, for each chance that two rows share a cell."""
+        return screen_rows(shared, detectable=self.ranker.detectable, power=self.ranker.power, keep_z=_KEEP_Z)
 
     def item(self, pair: _Pair, scanned: Scanned) -> _Item:
         """Return a counted pair as it is ranked; the additive model is fitted where there may be something."""
@@ -340,16 +353,12 @@ class _Work:
         """Screen triples and test those that pass on all rows; return them and how many candidates there were."""
         names = list(self.columns)
         every = len(names) * (len(names) - 1) * (len(names) - 2) // 6
-        needed = screen_rows(
-            [self.shared[a] * self.shared[b] * self.shared[c] for a, b, c in combinations(names, 3)]
-            if every <= 200_000
-            else [self.shared[a] * self.shared[b] * float(np.median(list(self.shared.values()))) for a, b in combinations(names, 2)],
-            detectable=self.ranker.detectable,
-            power=self.ranker.power,
-            keep_z=_KEEP_Z,
-        )  # fmt: skip
-        chosen, dense = self.sample(needed, "triples")
-        scan = self.exact() if chosen is None else self.screen(chosen, dense)
+        pairs_shared = [self.shared[a] * self.shared[b] for a, b in combinations(names, 2)]
+        # The third field of most triples is at least as even as the median one.
+        third = float(np.median(list(self.shared.values())))
+        needed = self.needed([float(np.quantile(pairs_shared, 1 - _REACH)) * third])
+        ((size, _),) = self.tiers(needed, "triples").items()
+        scan = self.scan(size, names)
         pairs = {pair: found.test.z for pair, found in scan.pairs(list(combinations(names, 2))).items()}
         way = self.ranker.triples
         if way == "auto":

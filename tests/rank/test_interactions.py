@@ -172,7 +172,7 @@ def test_a_screen_keeps_what_it_promises_to_see():
     ranking = Interactions(threads=1, affordable=1000, detectable=0.01).score(counted(columns, labels))
     assert ranking.order[0] == "f1*f2"
     assert ranking.frame.height < 15
-    assert any(note.startswith("screened 15 pairs on ") for note in ranking.notes)
+    assert any(note.startswith("screened 15 pairs on as many rows as see 0.01 nats") for note in ranking.notes)
     exact = Interactions(threads=1).score(counted(columns, labels)).frame
     first = exact.filter(pl.col("field") == "f1*f2").to_dicts()[0]
     assert ranking.frame.to_dicts()[0]["z"] == first["z"]
