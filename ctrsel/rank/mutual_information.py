@@ -7,6 +7,7 @@ shuffled labels, the adjusted value); Benjamini and Hochberg, "Controlling the f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -45,7 +46,7 @@ class MutualInformation(CountRanker):
 
     Attributes:
         by: What the score is. "effect": `mi_minus_expected` where `q` is at most `alpha`, 0 where chance may explain the
-            field; those stand in the order of `z`. It tells signal from noise as well as "z" does
+            field; those stand in the order of what they save on validation rows (of `z` without such rows). It tells signal from noise as well as "z" does
             (benchmarks/rank_detection.py), and puts strong fields of many values before weak ones of few. "z", "ami"
             and "held_out_gain" are these columns.
         alpha: Share of false discoveries that the effect may contain.
@@ -102,7 +103,7 @@ class MutualInformation(CountRanker):
         else:
             score = np.array([row[self.by] for row in found], dtype=np.float64)
         names = list(counts.fields)
-        order = np.lexsort((np.array(names, dtype=str), -z, -score))
+        order = np.lexsort((np.array(names, dtype=str), -z, -self._usable(found, score), -score))
         numbers = ("mi", "expected_mi", "mi_minus_expected", "low", "high", "ami", "z", "p", "q", "held_out_gain")
         schema = {
             "field": pl.String,
@@ -126,6 +127,20 @@ class MutualInformation(CountRanker):
             notes=null.notes,
             table=counts.table,
         )
+
+    def _usable(
+        self, found: Sequence[Mapping[str, float | None]], score: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Order of the fields that score 0: by what they save on validation rows, those that can tell nothing last.
+
+        Among fields that chance may explain, `z` would put a noise id of a million values before one of two values as often
+        as behind it; their rates on other rows tell them apart.
+        """
+        if self.by != "effect":
+            return np.zeros(len(found))
+        gain = np.array([row["held_out_gain"] or 0.0 for row in found])
+        still = np.array([row["z"] == 0 and row["mi"] == row["expected_mi"] for row in found], dtype=bool)
+        return np.where(score > 0, 0.0, np.where(still, -np.inf, gain))
 
     def _row(self, counts: FieldCounts, drawn: npt.NDArray[np.float64] | None) -> dict[str, float | None]:
         train = counts.train
