@@ -34,7 +34,7 @@ def main() -> None:
         shares, high, largest = [], [], []
         for seed in range(1, arguments.seeds + 1):
             planted = peers_table(rows=rows, seed=seed, texts="integers")
-            split = SplitConfig(use="hash", valid=1e-3, test=1e-3)
+            split = SplitConfig(use="hash", valid=0.1, test=1e-3)
             table = ingest(planted.frame(), schema=planted.schema, split=split, seed=seed).without("test")
             began = time.perf_counter()
             (ranking,) = rank(table, [MutualInformation()], seed=seed, threads=arguments.threads)
