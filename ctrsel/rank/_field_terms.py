@@ -9,7 +9,12 @@ import numpy as np
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.seeds import generator
 from ctrsel.rank.counts import TableCounts
-from ctrsel.stats.association import ChanceTable, conditional_information, joint_information
+from ctrsel.stats.association import (
+    ChanceTable,
+    ConditionalInformation,
+    conditional_information,
+    joint_information,
+)
 from ctrsel.stats.counts import label_counts
 from ctrsel.stats.information import entropy, information_test
 from ctrsel.stats.joint import JointCounts
@@ -17,7 +22,7 @@ from ctrsel.stats.multiple import benjamini_hochberg
 
 __all__ = ["CHANCE", "CONSTANT", "FieldTerms", "check_rows"]
 
-CHANCE = 3.0  # standard deviations that two fields must share more than chance for them to count as redundant
+CHANCE = 3.0  # standard deviations by which a term of a pair must exceed chance to count
 
 CONSTANT = "has one value in the training rows, which tells nothing of the label or of another field"
 
@@ -116,7 +121,14 @@ class FieldTerms:
             found.append(excess if excess > CHANCE * deviation else 0.0)
         return np.array(found, dtype=np.float64)
 
+    def left(self, known: int, other: int) -> ConditionalInformation:
+        """Return what a field tells about the label when another one is known, with its null."""
+        return conditional_information(self.joint(known, other))
+
     def conditional(self, known: int, others: Iterable[int]) -> np.ndarray:
-        """Return what each other field tells about the label beyond chance when one is known, nats `[C]`."""
-        found = (conditional_information(self.joint(known, i)).excess for i in others)
-        return np.fromiter(found, dtype=np.float64)
+        """Return what each other field tells about the label beyond chance when one is known, nats `[C]`.
+
+        A term within three standard deviations of what chance tells is 0, as in `association`.
+        """
+        found = (self.left(known, i) for i in others)
+        return np.array([t.excess if t.excess > CHANCE * t.deviation else 0.0 for t in found], dtype=np.float64)

@@ -48,7 +48,7 @@ class Cmim(CountRanker):
         """Rank the fields in the order of choice."""
         terms = FieldTerms(counts, ranker="cmim", rows=self.rows)
         # DEVIATION(Fleuret 2004): every term is less its mean when labels are shuffled within the values of S, as plug-in
-        # terms grow with the number of values.
+        # terms grow with the number of values, and 0 where that may be chance.
         found = greedy(
             terms.names,
             terms.relevance,

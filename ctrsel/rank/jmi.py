@@ -49,7 +49,8 @@ class Jmi(CountRanker):
         terms = FieldTerms(counts, ranker="jmi", rows=self.rows)
         # DEVIATION(Yang and Moody 1999): I(F, S; Y) = I(S; Y) + I(F; Y | S) loses its first part, which is the same for
         # all F, and the mean over S replaces the sum: the order is the same, and the score is in nats of one field.
-        # DEVIATION(Yang and Moody 1999): every term is less its mean when labels are shuffled within the values of S.
+        # DEVIATION(Yang and Moody 1999): every term is less its mean when labels are shuffled within the values of S, and 0
+        # where that may be chance.
         found = greedy(
             terms.names,
             terms.relevance,

@@ -14,12 +14,13 @@ import numpy as np
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._field_terms import FieldTerms, check_rows
+from ctrsel.rank._field_terms import CHANCE, FieldTerms, check_rows
 from ctrsel.rank.field_association import associate, same_fields
 from ctrsel.records.ranking import Ranking
 
 if TYPE_CHECKING:
     from ctrsel.rank.counts import TableCounts
+    from ctrsel.stats.association import ConditionalInformation
 
 __all__ = ["Redundancy"]
 
@@ -31,14 +32,15 @@ class Redundancy(CountRanker):
     """Groups fields that say the same and scores each by what it tells beside the best one of its group, in nats.
 
     The representative of a group, its field with the most information, scores that information; every other one scores
-    what is left of its own when the representative is known (never more than its own, at least 0). A field that chance
-    may explain scores 0, as does a second name of a field; equal scores stand in the order of `z`, then of names.
+    what is left of its own when the representative is known (never more than its own; 0 within three standard deviations
+    of what chance leaves). A field that chance may explain scores 0, as does a second name of a field; equal scores stand
+    in the order of `z`, then of names.
 
     Columns: `mi_minus_expected`, `z`, `q` (of the field alone), `cluster` (numbered by its best rank), `cluster_size`,
     `representative`, `left_beside_representative`, `nearest` (the other field that shares most), `nearest_nmi` (that
     share, 0 to 1), `nearest_z` (that in standard deviations under shuffled rows), `nearest_tells` (the share of this
     field that the nearest one tells), `left` (of the information when the nearest is known, less its mean under labels
-    shuffled within the nearest one's values). A single field has no nearest one.
+    shuffled within the nearest one's values), `left_z` (that in standard deviations). A single field has no nearest one.
 
     Attributes:
         threshold: Fields are in one group if they share this much on average (normalised information, 0 to 1).
@@ -71,12 +73,13 @@ class Redundancy(CountRanker):
         best = _representatives(group, own, names)
         nearest = np.argmax(found.share - 2.0 * np.eye(fields), axis=1) if fields > 1 else np.full(fields, -1)
         left = {
-            (i, known): float(terms.conditional(known, [i])[0])
+            (i, known): terms.left(known, i)
             for i in range(fields)
             for known in {int(best[i]), int(nearest[i])} - {i, -1}
         }
-        beside = np.array([own[i] if best[i] == i else left[i, int(best[i])] for i in range(fields)], dtype=np.float64)
-        score = np.where(q <= self.alpha, np.maximum(np.minimum(own, beside), 0.0), 0.0)
+        beside = np.array([own[i] if best[i] == i else left[i, int(best[i])].excess for i in range(fields)])
+        chance = np.array([0.0 if best[i] == i else CHANCE * left[i, int(best[i])].deviation for i in range(fields)])
+        score = np.where((q <= self.alpha) & (beside > chance), np.maximum(np.minimum(own, beside), 0.0), 0.0)
         score = np.where(np.round(score, _SAME) == 0.0, 0.0, score)
         order = np.lexsort((np.array(names, dtype=str), -np.round(z, 9), -np.round(score, _SAME))).tolist()
         number = {g: i + 1 for i, g in enumerate(dict.fromkeys(group[order].tolist()))}
@@ -97,7 +100,8 @@ class Redundancy(CountRanker):
                 "nearest_nmi": None if alone else found.share[i, nearest[i]],
                 "nearest_z": None if alone else found.z[i, nearest[i]],
                 "nearest_tells": None if alone else found.told[i, nearest[i]],
-                "left": None if alone else left[i, int(nearest[i])],
+                "left": None if alone else left[i, int(nearest[i])].excess,
+                "left_z": None if alone else _z(left[i, int(nearest[i])]),
             }
             for place, i in enumerate(order)
         ]
@@ -131,7 +135,12 @@ _COLUMNS = (
     "nearest_z",
     "nearest_tells",
     "left",
+    "left_z",
 )
+
+
+def _z(left: ConditionalInformation) -> float:
+    return left.excess / left.deviation if left.deviation else 0.0
 
 
 def _representatives(group: np.ndarray, own: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

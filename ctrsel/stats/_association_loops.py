@@ -45,16 +45,51 @@ def _term(x: int, mean: float) -> float:
 
 
 @kernel
-def _null_term(a: int, b: int, n: int) -> tuple[float, float, float, float]:
-    # The term for x of the b rows of one value among the a rows of another, m = a b / n: mean, coefficients of degree 1
-    # and 2 in the orthonormal polynomials of x, and the variance that higher degrees leave.
+def _expansion(w: float, d: Floats, f: Floats, ff: float) -> tuple[float, float, float, float]:
+    # From sums of weights (w), of powers 1 to 4 of d, of f times powers 0 to 2 of d, and of f squared: the mean of f, its
+    # coefficients of degree 1 and 2 in the orthonormal polynomials of d, and the variance that higher degrees leave.
+    d1, d2, d3, d4 = d[0] / w, d[1] / w, d[2] / w, d[3] / w
+    f0, f1, f2 = f[0] / w, f[1] / w, f[2] / w
+    variance = d2 - d1 * d1
+    rest = ff / w - f0 * f0
+    if variance < 1e-14:
+        return f0, 0.0, 0.0, 0.0
+    first = (f1 - f0 * d1) / np.sqrt(variance)
+    rest -= first * first
+    # Second polynomial: (d^2 - slope d - level) / norm.
+    slope = (d3 - d2 * d1) / variance
+    level = d2 - slope * d1
+    norm = d4 - 2.0 * slope * d3 + (slope * slope - 2.0 * level) * d2 + 2.0 * slope * level * d1 + level * level
+    second = 0.0
+    if norm > 1e-10 * d4:
+        second = (f2 - slope * f1 - level * f0) / np.sqrt(norm)
+        rest -= second * second
+    return f0, first, second, max(rest, 0.0)
+
+
+@kernel
+def _add(weight: float, d: float, f: float, powers: Floats, terms: Floats) -> None:
+    wd = weight * d
+    powers[0] += wd
+    powers[1] += wd * d
+    powers[2] += wd * d * d
+    powers[3] += wd * d * d * d
+    terms[0] += weight * f
+    terms[1] += wd * f
+    terms[2] += wd * d * f
+
+
+@kernel
+def _null_term(a: int, b: int, n: int, sums: Floats) -> tuple[float, float, float, float]:
+    # The expansion of the term for x of the b rows of one value among the a rows of another, m = a b / n.
     low, high = max(0, a + b - n), min(a, b)
     mode = min(max(int((a + 1.0) * (b + 1.0) / (n + 2.0)), low), high)
     mean = a * (b / n)
     scale = np.sqrt(mean) + 1.0
     base = _term(mode, mean)
-    # Sums over x of weight times powers of d = (x - mode) / scale and of f, the term less its value at the mode.
-    w, d1, d2, d3, d4, f0, f1, f2, ff = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    weights, squares = 1.0, 0.0
+    sums[:] = 0.0
+    powers, terms = sums[:4], sums[4:]
     for side in range(2):
         weight = 1.0
         x = mode
@@ -65,42 +100,22 @@ def _null_term(a: int, b: int, n: int) -> tuple[float, float, float, float]:
             else:
                 weight *= (a - x) * float(b - x) / ((x + 1.0) * (n - a - b + x + 1.0))
                 x += 1
-            f, d = _term(x, mean) - base, (x - mode) / scale
-            w += weight
-            d1 += weight * d
-            d2 += weight * d * d
-            d3 += weight * d * d * d
-            d4 += weight * d * d * d * d
-            f0 += weight * f
-            f1 += weight * f * d
-            f2 += weight * f * d * d
-            ff += weight * f * f
-    d1, d2, d3, d4, f0, f1, f2, ff = d1 / w, d2 / w, d3 / w, d4 / w, f0 / w, f1 / w, f2 / w, ff / w
-    variance = d2 - d1 * d1
-    rest = ff - f0 * f0
-    if variance < 1e-14:
-        return base + f0, 0.0, 0.0, 0.0
-    spread = np.sqrt(variance)
-    first = (f1 - f0 * d1) / spread
-    rest -= first * first
-    # Second polynomial: (d^2 - slope d - level) / norm.
-    slope = (d3 - d2 * d1) / variance
-    level = d2 - slope * d1
-    norm = d4 - 2.0 * slope * d3 + (slope * slope - 2.0 * level) * d2 + 2.0 * slope * level * d1 + level * level
-    second = 0.0
-    if norm > 1e-10 * d4:
-        second = (f2 - slope * f1 - level * f0) / np.sqrt(norm)
-        rest -= second * second
-    return base + f0, first, second, max(rest, 0.0)
+            f = _term(x, mean) - base
+            weights += weight
+            squares += weight * f * f
+            _add(weight, (x - mode) / scale, f, powers, terms)
+    average, first, second, rest = _expansion(weights, powers, terms, squares)
+    return base + average, first, second, rest
 
 
 @kernel
 def null_terms(a: Ints, b: Ints, n: int, symmetric: bool) -> Floats:
     # [4, A, B]: mean, coefficients of degree 1 and 2, and the rest of the variance, of the term of each pair of counts.
     out = np.empty((4, a.size, b.size))
+    sums = np.empty(7)
     for i in range(a.size):
         for j in range(i if symmetric else 0, b.size):
-            out[0, i, j], out[1, i, j], out[2, i, j], out[3, i, j] = _null_term(a[i], b[j], n)
+            out[0, i, j], out[1, i, j], out[2, i, j], out[3, i, j] = _null_term(a[i], b[j], n, sums)
             if symmetric:
                 for k in range(4):
                     out[k, j, i] = out[k, i, j]
@@ -108,37 +123,49 @@ def null_terms(a: Ints, b: Ints, n: int, symmetric: bool) -> Floats:
 
 
 @kernel
-def _shuffled_cell(a: int, n: int, p: int, small: Floats) -> float:
-    # E[y ln y + (a - y) ln(a - y)] for y of the p positive rows among the a of n rows.
-    q = n - p
-    low, high = max(0, a - q), min(a, p)
-    mode = min(max(int((a + 1.0) * (p + 1.0) / (n + 2.0)), low), high)
-    weights = 1.0
-    total = _of(mode, small) + _of(a - mode, small)
-    weight = 1.0
-    y = mode
-    while y > low and weight > _NEGLIGIBLE:
-        weight *= y * float(q - a + y) / ((p - y + 1.0) * (a - y + 1.0))
-        y -= 1
-        weights += weight
-        total += weight * (_of(y, small) + _of(a - y, small))
-    weight = 1.0
-    y = mode
-    while y < high and weight > _NEGLIGIBLE:
-        weight *= (p - y) * float(a - y) / ((y + 1.0) * (q - a + y + 1.0))
-        y += 1
-        weights += weight
-        total += weight * (_of(y, small) + _of(a - y, small))
-    return total / weights
+def _cell(y: int, a: int, yes: float, no: float, small: Floats) -> float:
+    # y ln(y / expected) + (a - y) ln((a - y) / expected), given the logarithms of what is expected.
+    return _of(y, small) + _of(a - y, small) - y * yes - (a - y) * no
 
 
 @kernel
-def conditional_sums(group: Ints, totals: Ints, positives: Ints, small: Floats, null: bool) -> tuple[float, float]:
-    # Rows times I(F; Y | S) and its mean when labels are shuffled among the rows of each value of S. Cells of one value
-    # of S (a group) stand together.
-    observed, expected = 0.0, 0.0
-    known = np.zeros(totals.max() + 1 if totals.size and null else 1)
-    known_in = np.full(known.size, -1, dtype=np.int64)
+def _shuffled_cell(a: int, n: int, p: int, small: Floats, sums: Floats) -> tuple[float, float, float, float]:
+    # The expansion of a cell's term for y of the p positive rows among the a of n rows.
+    q = n - p
+    low, high = max(0, a - q), min(a, p)
+    mode = min(max(int((a + 1.0) * (p + 1.0) / (n + 2.0)), low), high)
+    yes, no = np.log(a * (p / n)), np.log(a * (q / n))
+    scale = np.sqrt(a * (p / n) * (q / n)) + 1.0
+    base = _cell(mode, a, yes, no, small)
+    weights, squares = 1.0, 0.0
+    sums[:] = 0.0
+    powers, terms = sums[:4], sums[4:]
+    for side in range(2):
+        weight = 1.0
+        y = mode
+        while weight > _NEGLIGIBLE and (y > low if side == 0 else y < high):
+            if side == 0:
+                weight *= y * float(q - a + y) / ((p - y + 1.0) * (a - y + 1.0))
+                y -= 1
+            else:
+                weight *= (p - y) * float(a - y) / ((y + 1.0) * (q - a + y + 1.0))
+                y += 1
+            f = _cell(y, a, yes, no, small) - base
+            weights += weight
+            squares += weight * f * f
+            _add(weight, (y - mode) / scale, f, powers, terms)
+    average, first, second, rest = _expansion(weights, powers, terms, squares)
+    return base + average, first, second, rest
+
+
+@kernel
+def conditional_sums(group: Ints, totals: Ints, positives: Ints, small: Floats) -> tuple[float, float, float]:
+    # Rows times I(F; Y | S), and its mean and variance when labels are shuffled among the rows of each value of S. Cells
+    # of one value of S (a group) stand together.
+    observed, expected, variance = 0.0, 0.0, 0.0
+    known = np.zeros((totals.max() + 1 if totals.size else 1, 4))
+    known_in = np.full(known.shape[0], -1, dtype=np.int64)
+    sums = np.empty(7)
     first = 0
     while first < totals.size:
         last = first
@@ -148,18 +175,22 @@ def conditional_sums(group: Ints, totals: Ints, positives: Ints, small: Floats, 
             p += positives[last]
             last += 1
         if last - first > 1 and 0 < p < n:
-            # sum over cells of y ln y + (a - y) ln(a - y) - a ln a, less the same of the group as a whole
-            whole = _of(p, small) + _of(n - p, small) - _of(n, small)
-            here, chance = -whole, -whole
+            share, other = np.log(p / n), np.log((n - p) / n)
+            # Sums over the group's cells: of u times the coefficient, u^2 the odds of the cell's rows in each degree.
+            one, two = 0.0, 0.0
             for i in range(first, last):
                 a, y = totals[i], positives[i]
-                here += _of(y, small) + _of(a - y, small) - _of(a, small)
-                if null and a > 1:
-                    if known_in[a] != first:
-                        known[a] = _shuffled_cell(a, n, p, small) - _of(a, small)
-                        known_in[a] = first
-                    chance += known[a]
-            observed += here
-            expected += chance
+                observed += _of(y, small) + _of(a - y, small) - _of(a, small) - y * share - (a - y) * other
+                if known_in[a] != first:
+                    known[a] = _shuffled_cell(a, n, p, small, sums)
+                    known_in[a] = first
+                mean, c1, c2, rest = known[a]
+                u1 = a / float(n - a)
+                u2 = u1 * (a - 1.0) / (n - a - 1.0) if n - a > 1 else 0.0
+                expected += mean
+                one += c1 * np.sqrt(u1)
+                two += c2 * np.sqrt(u2)
+                variance += c1 * c1 * (1.0 + u1) + c2 * c2 * (1.0 - u2) + rest
+            variance += two * two - one * one
         first = last
-    return observed, expected
+    return observed, expected, max(variance, 0.0)

@@ -86,12 +86,16 @@ class ConditionalInformation:
     Attributes:
         value: Plug-in ``I(F; Y | S)``, nats.
         expected: Its mean when labels are shuffled among the rows of each value of S, nats.
-        excess: ``value - expected``, nats: 0 on average for a field that adds nothing to S.
+        excess: ``value - expected``, nats: 0 on average for a field that adds nothing to S, and 0 where no shuffle
+            changes anything.
+        deviation: Standard deviation under that shuffling, nats; its variance is the sum over the values of S of that
+            of ``permutation``, in two degrees.
     """
 
     value: float
     expected: float
     excess: float
+    deviation: float
 
 
 def joint_information(joint_totals: Array, totals_a: Array, totals_b: Array) -> float:
@@ -341,7 +345,7 @@ def conditional_information(joint: JointCounts, *, given: int = 0) -> Conditiona
         raise DataError(f"one of at least two fields must be known, got place {given} of {len(joint.sizes)}")
     rows = joint.rows
     if rows == 0:
-        return ConditionalInformation(value=0.0, expected=0.0, excess=0.0)
+        return ConditionalInformation(value=0.0, expected=0.0, excess=0.0, deviation=0.0)
     totals, positives = joint.totals, joint.positives
     if given == 0:
         group = (joint.cells // np.uint64(prod(joint.sizes[1:]))).astype(np.int64)  # rising, as cells are
@@ -349,6 +353,9 @@ def conditional_information(joint: JointCounts, *, given: int = 0) -> Conditiona
         group = joint.codes(given)
         order = np.argsort(group, kind="stable")
         group, totals, positives = group[order], totals[order], positives[order]
-    observed, expected = conditional_sums(group, totals, positives, n_log_n(_SMALL), True)
+    observed, expected, variance = conditional_sums(group, totals, positives, n_log_n(_SMALL))
+    # Below this the variance is rounding: no shuffle changes the table.
+    deviation = float(np.sqrt(variance)) / rows if variance > _ROUNDING else 0.0
     value, mean = max(observed / rows, 0.0), max(expected / rows, 0.0)
-    return ConditionalInformation(value=value, expected=mean, excess=value - mean)
+    excess = value - mean if deviation else 0.0
+    return ConditionalInformation(value=value, expected=mean, excess=excess, deviation=deviation)

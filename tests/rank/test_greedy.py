@@ -19,6 +19,7 @@ from ctrsel.rank.jmi import Jmi
 from ctrsel.rank.mrmr import Mrmr
 from ctrsel.stats.association import ChanceTable
 from ctrsel.stats.information import expected_mutual_information
+from ctrsel.stats.permutation import permutation_moments
 from ctrsel.testing.counts import counts_of
 
 
@@ -45,10 +46,13 @@ def _between(a, b):
 
 def _given(f, y, s):
     plain = _entropy(f, s) + _entropy(y, s) - _entropy(f, y, s) - _entropy(s)
-    null = sum(
-        (s == v).sum() * expected_mutual_information(int(y[s == v].sum()), np.bincount(f[s == v])) for v in np.unique(s)
-    )
-    return plain - null / len(y)
+    mean, variance = 0.0, 0.0
+    for v in np.unique(s):
+        inside = s == v
+        null = permutation_moments(int(y[inside].sum()), np.bincount(f[inside]))
+        mean += inside.sum() * null.mean / len(y)
+        variance += (inside.sum() / len(y)) ** 2 * null.variance
+    return plain - mean if plain - mean > CHANCE * np.sqrt(variance) + 1e-9 else 0.0
 
 
 def _by_hand(columns, y, criterion):

@@ -93,8 +93,9 @@ def test_left_is_the_conditional_information():
     columns, y = _planted(2000)
     counts = counts_of(columns, y)
     for r in Redundancy().score(counts).frame.to_dicts():
-        expected = conditional_information(counts.rows.joint([r["nearest"], r["field"]])).excess
-        assert r["left"] == pytest.approx(expected, abs=1e-12)
+        expected = conditional_information(counts.rows.joint([r["nearest"], r["field"]]))
+        assert r["left"] == pytest.approx(expected.excess, abs=1e-12)
+        assert r["left_z"] * expected.deviation == pytest.approx(expected.excess, abs=1e-12)
 
 
 def test_the_threshold_says_what_is_the_same():

@@ -20,8 +20,8 @@ from ctrsel.stats.association import (
     normalised,
 )
 from ctrsel.stats.information import entropy, mutual_information
-from ctrsel.stats.information import expected_mutual_information as expected_of_label
 from ctrsel.stats.joint import joint_counts
+from ctrsel.stats.permutation import permutation_moments
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.integers(0, 1)), min_size=2, max_size=80)
 
@@ -68,12 +68,15 @@ def test_the_chain_rule_and_its_null(rows):
     alone = joint.marginal(0)
     assert found.value == pytest.approx(together - mutual_information(alone.positives, alone.totals), abs=1e-12)
     # By hand: within each value of S the null is that of a field and a label.
-    by_hand = 0.0
+    by_hand, variance = 0.0, 0.0
     for value in np.unique(s):
         inside = s == value
-        by_hand += inside.sum() * expected_of_label(int(y[inside].sum()), np.bincount(f[inside]))
+        null = permutation_moments(int(y[inside].sum()), np.bincount(f[inside]))
+        by_hand += inside.sum() * null.mean
+        variance += (inside.sum() / len(y)) ** 2 * null.variance
     assert found.expected == pytest.approx(by_hand / len(y), abs=1e-11)
-    assert found.excess == found.value - found.expected
+    assert found.excess == (found.value - found.expected if found.deviation else 0.0)
+    assert found.deviation == pytest.approx(np.sqrt(variance), rel=2e-2, abs=1e-4 / len(y))
     other = conditional_information(_joint(f, s, labels=y), given=1)
     assert other.value == pytest.approx(found.value, abs=1e-12)
     assert other.expected == pytest.approx(found.expected, abs=1e-12)
@@ -139,13 +142,16 @@ def test_mean_and_deviation_are_those_of_shuffles(few, many):
 
 def test_conditional_excess_of_noise_is_zero_on_average_for_two_ids():
     rng = generator(3, "conditional noise")
-    n, found = 3000, []
+    n, found, z = 3000, [], []
     for _ in range(200):
         s = _zipf(rng, n, 800)
         y = rng.random(n) < 0.1 + 0.2 * (s % 2)
-        found.append(conditional_information(_joint(s, _zipf(rng, n, 800), labels=y)).excess)
+        test = conditional_information(_joint(s, _zipf(rng, n, 800), labels=y))
+        found.append(test.excess)
+        z.append(test.excess / test.deviation)
     assert abs(np.mean(found)) < 3 * np.std(found, ddof=1) / np.sqrt(200)
     assert np.std(found) < 0.02
+    assert 0.85 < np.std(z) < 1.15
 
 
 def test_copies_constants_and_row_numbers():
