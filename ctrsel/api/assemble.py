@@ -131,7 +131,7 @@ def summarise_fields(
     Args:
         table: The whole ingested table; counts are of its training split.
         features: The chosen feature set, None if nothing was selected.
-        rankings: All rankings.
+        rankings: All rankings; those of values or crosses say nothing of a field as a whole.
         attribution: Of the chosen model.
         salt: Of the hashes that stand for values of sensitive fields; it needs not be secret.
 
@@ -139,6 +139,7 @@ def summarise_fields(
         One summary per field; `traffic_kept` is the share of training rows (of a list: of its items) that the choice
         leaves as they were.
     """
+    rankings = [r for r in rankings if r.item == "field"]
     train = table.part("train")
     labels = train.label()
     scores = {

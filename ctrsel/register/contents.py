@@ -22,7 +22,17 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Contender, Run
 from ctrsel.register.store import public_uri
 
-__all__ = ["Measure", "contenders_table", "dataset", "feature_values", "measures", "parameters", "tags", "write_files"]
+__all__ = [
+    "Measure",
+    "contenders_table",
+    "dataset",
+    "feature_values",
+    "measures",
+    "parameters",
+    "shown_ranking",
+    "tags",
+    "write_files",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,14 @@ def feature_values(features: FeatureSet, model: Model) -> pl.DataFrame:
     return pl.concat(parts) if parts else pl.DataFrame()
 
 
+def shown_ranking(ranking: Ranking, run: Run) -> pl.DataFrame:
+    """Return a ranking's frame; in a ranking of values without the texts of sensitive fields."""
+    if ranking.item != "value":
+        return ranking.frame
+    shown = [f.name for f in run.fields if not f.sensitive]
+    return ranking.frame.with_columns(pl.when(pl.col("field").is_in(shown)).then(pl.col("value")).alias("value"))
+
+
 def write_files(
     folder: Path, run: Run, *, report: Path, feature_set: FeatureSet | None, rankings: Sequence[Ranking], model: Model
 ) -> None:
@@ -156,7 +174,7 @@ def write_files(
     public.save(folder / "run")
     (folder / "rankings").mkdir()
     for ranking in rankings:
-        ranking.frame.write_parquet(folder / "rankings" / f"{_key(ranking.method)}.parquet")
+        shown_ranking(ranking, run).write_parquet(folder / "rankings" / f"{_key(ranking.method)}.parquet")
     if feature_set is not None:
         values = feature_values(feature_set, model)
         (folder / "feature_set").mkdir()
