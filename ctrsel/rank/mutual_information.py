@@ -46,9 +46,9 @@ class MutualInformation(CountRanker):
 
     Attributes:
         by: What the score is. "effect": `mi_minus_expected` where `q` is at most `alpha`, 0 where chance may explain the
-            field; those stand in the order of what they save on validation rows (of `z` without such rows). It tells signal from noise as well as "z" does
-            (benchmarks/rank_detection.py), and puts strong fields of many values before weak ones of few. "z", "ami"
-            and "held_out_gain" are these columns.
+            field; those stand in the order of what they save on validation rows (of `z` without such rows). It tells
+            signal from noise as well as "z" does (benchmarks/rank_detection.py), and puts strong fields of many values
+            before weak ones of few. "z", "ami" and "held_out_gain" are these columns.
         alpha: Share of false discoveries that the effect may contain.
         prior: Rows at the base rate that smooth a value's rate for the held-out gain.
         null: What becomes of the labels. "exact": shuffled over the rows, mean and variance worked out. "shuffled": the
