@@ -256,3 +256,19 @@ def test_a_config_without_the_section_says_nothing_of_crosses(small_plan):
 
 def _least():
     return {"name": "x", "data": {"train": "x.csv"}, "schema": {"label": {"name": "click"}}}
+
+
+def test_values_of_a_sensitive_cross_are_hashed():
+    from ctrsel.api.assemble import summarise_fields
+    from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
+    from ctrsel.data.ingest import ingest
+    from ctrsel.testing.tables import tiny_frame
+
+    schema = SchemaConfig(label=LabelConfig(name="click"), fields={"site": FieldConfig(sensitive=True)})
+    table = ingest(tiny_frame(rows=2000), schema=schema).crossed([("site", "ad")])
+    found = summarise_fields(table, features=None, rankings=(), attribution=None, salt="s")
+    cross = next(f for f in found if f.name == "site*ad")
+    assert cross.sensitive
+    assert cross.shown_values
+    assert "site1" not in str(cross.shown_values)
+    assert "ad0" not in str(cross.shown_values)
