@@ -186,7 +186,8 @@ class StabilitySelection(ModelRanker):
                 if rows.weight is not None:
                     weighted = weighted_label_counts(codes, y, size=v, weight=rows.weight[at])
                 fields[name] = replace(known, train=label_counts(codes, y, size=v), weighted_train=weighted)
-            return replace(whole, fields=fields, rows=rows.take(at) if ranker.needs == "rows" else None)
+            wanted = ranker.needs == "rows" or rows.weight is not None  # a null for weights is drawn from rows
+            return replace(whole, fields=fields, rows=rows.take(at) if wanted else None)
 
         def halves(first: np.ndarray, second: np.ndarray, seed: int) -> Iterator[Ranking]:
             one = counted(np.sort(first))
