@@ -49,12 +49,12 @@ class FeatureGradients(CountRanker):
 
     needs: ClassVar[Literal["field", "rows"]] = "rows"
 
-    order: int = 4
+    order: int = 2
     penalty: float = 1.0
     values: int = 16
     rows: int = 100_000
-    batch: int = 1000
-    steps: int = 200
+    batch: int = 5000
+    steps: int = 50
     learning_rate: float = 0.1
     floor: float = 0.1
 
@@ -127,17 +127,17 @@ class FeatureGradients(CountRanker):
         coefficients = inverse_coefficients(self.order, floor=self.floor)
         spectrum = torch.from_numpy(table.rows(np.arange(min(table.n_rows, _SPECTRUM_ROWS)))).double()
         top = float(torch.linalg.eigvalsh(spectrum.T @ spectrum / len(spectrum))[-1]) or 1.0
-        field, y = torch.from_numpy(table.field), torch.from_numpy(target)
+        field, y = torch.from_numpy(table.field), torch.from_numpy(target).float()
         batches = self._batches(table.n_rows, seed=seed)
 
         def z(rows: np.ndarray, s: torch.Tensor) -> torch.Tensor:
-            x = torch.from_numpy(table.rows(rows)).double()
+            x = torch.from_numpy(table.rows(rows))
             return explained(x, y[torch.from_numpy(rows)], s, coefficients=coefficients, top=top)
 
-        everything = torch.ones(len(field), dtype=torch.float64)
+        everything = torch.ones(len(field))
         found = np.array([float(z(rows, everything)) for rows in batches[: max(self.steps // 4, 2)]])
         share, error = float(found.mean()), float(found.std() / np.sqrt(len(found)))
-        x = torch.zeros(len(table.names), dtype=torch.float64, requires_grad=True)
+        x = torch.zeros(len(table.names), requires_grad=True)
         optimizer = torch.optim.Adam([x], lr=self.learning_rate)
         for rows in batches:
             inclusion = torch.sigmoid(2.0 * x)
@@ -151,7 +151,7 @@ class FeatureGradients(CountRanker):
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
             torch.nn.utils.clip_grad_norm_([x], 1.0)
             optimizer.step()
-        return x.detach().numpy(), share
+        return x.detach().double().numpy(), share
 
     def _batches(self, rows: int, *, seed: int) -> list[np.ndarray]:
         """Return the rows of each step; all rows are passed in a new order as often as it takes.

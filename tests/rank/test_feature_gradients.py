@@ -95,7 +95,7 @@ def test_refusals():
         ({"order": 0}, "order: must be at least 1"),
         ({"values": 0}, "values: must be at least 1"),
         ({"steps": 0}, "steps: must be at least 1"),
-        ({"batch": 4}, "batch: must be more rows than the order 4"),
+        ({"batch": 2}, "batch: must be more rows than the order 2"),
         ({"penalty": 0.0}, "penalty: must be above 0"),
         ({"floor": 1.0}, "floor: must be between 0 and 1"),
     ],
