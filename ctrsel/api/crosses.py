@@ -122,7 +122,8 @@ def _evidence(ranking: Ranking | None) -> list[dict[str, Any]]:
             f"{', '.join(ranking.frame.columns)}; a ranking of crosses with 'fields' and 'q' is needed"
         )
     score = "synergy" if "synergy" in ranking.frame.columns else "score"
-    rows = ranking.frame.sort("rank").select("fields", "rank", "q", synergy=score).to_dicts()
+    more = [c for c in ("beyond_additive",) if c in ranking.frame.columns]
+    rows = ranking.frame.sort("rank").select("fields", "rank", "q", *more, synergy=score).to_dicts()
     return [{**row, "fields": tuple(row["fields"])} for row in rows]
 
 
@@ -133,5 +134,7 @@ def _facts(table: Table, parts: Sequence[str], min_count: int) -> dict[str, Any]
 
 
 def _choice(parts: Sequence[str], told: Mapping[str, Any], *, taken: bool, reason: str) -> CrossChoice:
-    known = {k: told[k] for k in ("rank", "synergy", "q", "values", "covered") if told.get(k) is not None}
+    known = {
+        k: told[k] for k in ("rank", "synergy", "beyond_additive", "q", "values", "covered") if told.get(k) is not None
+    }
     return CrossChoice(name=cross_name(parts), fields=tuple(parts), taken=taken, reason=reason, **known)

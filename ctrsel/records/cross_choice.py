@@ -20,7 +20,8 @@ class CrossChoice:
         taken: Whether it became a field.
         reason: Why, or why not, in words.
         rank: Its place in the ranking of crosses, None if there was none or it is not in it.
-        synergy: What the parts tell together beyond what each tells alone, in the ranking's unit.
+        synergy: What the parts tell together less what each tells alone, nats a row; negative where they overlap.
+        beyond_additive: What they tell together beyond an additive model of them, nats a row.
         q: Its q-value in that ranking.
         values: Combinations with a code of their own, None if they were not counted.
         covered: Share of the training rows that have one of them.
@@ -32,6 +33,7 @@ class CrossChoice:
     reason: str
     rank: int | None = None
     synergy: float | None = None
+    beyond_additive: float | None = None
     q: float | None = None
     values: int | None = None
     covered: float | None = None

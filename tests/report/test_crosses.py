@@ -15,6 +15,7 @@ CHOICES = (
         reason="number 1 by interactions",
         rank=1,
         synergy=0.0123456,
+        beyond_additive=0.01,
         q=0.0004,
         values=1234,
         covered=0.98,
@@ -27,9 +28,9 @@ def test_table_says_what_became_of_each():
     table = crosses(CHOICES)
     assert table is not None
     first, second = ([c.text for c in row.cells] for row in table.rows)
-    assert first == ["city \u00d7 <age>", "0.01235", "0.0004", "1,234", "98.0 %", "number 1 by interactions"]
+    assert first == ["city \u00d7 <age>", "0.01235", "0.01000", "0.0004", "1,234", "98.0 %", "number 1 by interactions"]
     assert second[0] == "a \u00d7 b"
-    assert second[3:] == [second[1], "", "its q-value is above 0.05"]
+    assert second[4:] == [second[1], "", "its q-value is above 0.05"]
     assert [row.cells[0].badges[0][0] for row in table.rows] == ["taken", "not taken"]
     assert crosses(()) is None
 

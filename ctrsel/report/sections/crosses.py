@@ -17,7 +17,10 @@ def crosses(choices: Sequence[CrossChoice]) -> Table | None:
         return None
     columns = (
         Column(label="Cross", number=False),
-        Column(label="Synergy", unit="nats", title="What the parts tell together beyond what each of them tells alone"),
+        Column(
+            label="Synergy", unit="nats", title="Told together less what each tells alone; negative if they overlap"
+        ),
+        Column(label="Interaction", unit="nats", title="Told together beyond an additive model of the parts"),
         Column(label="q", title="Share of false discoveries if this cross and all better ones are called signal"),
         Column(label="Values", title="Combinations with a code of their own"),
         Column(label="Covered", unit="training rows", title="Share of the training rows that have one of them"),
@@ -37,6 +40,7 @@ def _row(c: CrossChoice) -> Row:
         cells=(
             text(" \u00d7 ".join(c.fields), limit=60, badges=(badge,)),
             number(plain(c.synergy, 5), c.synergy),
+            number(plain(c.beyond_additive, 5), c.beyond_additive),
             number(p_value(c.q), c.q),
             number(count(c.values), c.values),
             number("" if c.covered is None else percent(c.covered), c.covered),
