@@ -1,6 +1,6 @@
 """What a field is compared with: labels that are shuffled, shifted along time, or moved between groups, and draws of them.
 
-The labels move and the columns stay. All fields of a table see the same draws.
+The labels move and the columns stay. All fields of a table see the same draws, which `_null_draws.py` makes.
 
 References: Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison", 2010 (shuffled labels);
 Harris, "A shift test for independence in generic time series", 2020 (circular shifts, and why not the smallest);
@@ -13,7 +13,6 @@ moments of few draws).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,9 +23,9 @@ from scipy import special
 
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.seeds import generator
+from ctrsel.rank._null_draws import MIN_GROUPS, Draw, blocks
 from ctrsel.rank._null_loops import (
     information_of_rows,
-    regrouped,
     statistic_of_rows,
     statistic_of_sums,
     weight_of_rows,
@@ -45,10 +44,7 @@ NULLS = ("auto", "exact", "shuffled", "shift", "group")
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 
-_MIN_GROUPS = 20  # fewer cannot be exchanged in enough ways
-_ALIKE = 1.25  # largest over smallest size of groups that are exchanged, where there are enough of them
 _TABLE = 1 << 16  # counts whose x ln x is looked up
-_BYTES = 64 << 20  # of draws at once
 
 
 def check_null(ranker: str, null: str, draws: int, min_shift: float) -> None:
@@ -122,9 +118,9 @@ class Null:
         found: dict[str, list[float]] = {name: [] for name in of}
         workers = counts.threads if counts.threads is not None else (os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
-            for block in _blocks(self, counts, rows):
+            for block in blocks(self, counts, rows):
 
-                def of_block(name: str, block: list[_Draw] = block) -> list[float]:
+                def of_block(name: str, block: list[Draw] = block) -> list[float]:
                     return [of[name](draw) for draw in block]
 
                 for name, values in zip(of, pool.map(of_block, of), strict=True):
@@ -170,8 +166,8 @@ def choose_null(counts: TableCounts, *, null: NullName, draws: int, min_shift: f
         if group is None:
             raise DataError(f"{ranker}.null: 'group' needs a table with a group column, and this one has none")
         number = len(np.unique(group))
-        if number < _MIN_GROUPS:
-            raise DataError(f"{ranker}.null: 'group' needs at least {_MIN_GROUPS} groups to exchange, got {number}")
+        if number < MIN_GROUPS:
+            raise DataError(f"{ranker}.null: 'group' needs at least {MIN_GROUPS} groups to exchange, got {number}")
         text = f"labels exchanged between groups of like size{with_weights}"
     else:
         text = f"labels shuffled over the rows{with_weights}"
@@ -198,136 +194,6 @@ def _weight_follows_label(rows: CodedRows) -> bool:
     return bool(apart > 5 * error and apart > 1e-9 * rows.weight.mean())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Draw:
-    """One arrangement of the labels: the rows that are positive (or negative, if those are fewer).
-
-    Attributes:
-        rows: Such rows, ascending.
-        total: How many of the class there are, or their weight.
-        weight: Per row, where weights move with the labels.
-    """
-
-    rows: Array
-    weight: Floats | None = None
-
-
-def _blocks(null: Null, counts: TableCounts, rows: CodedRows) -> Iterator[list[_Draw]]:
-    """Draw arrangements, as many at once as fit in memory."""
-    kind = np.uint32 if rows.n_rows < 2**32 else np.int64
-    yes = rows.labels == 1
-    fewer = yes if 2 * np.count_nonzero(yes) <= len(yes) else ~yes
-    rng = generator(counts.seed, "rank", "null", null.name)
-    sources = {"shuffled": _shuffles, "shift": _shifts, "group": _exchanges}[null.name](null, rows, rng, fewer)
-    block: list[_Draw] = []
-    size = 0
-    for moved, source in sources:
-        weight = None if not null.paired else np.asarray(rows.weight)[source()]
-        draw = _Draw(np.flatnonzero(moved).astype(kind), weight)
-        block.append(draw)
-        size += draw.rows.nbytes + (0 if weight is None else weight.nbytes)
-        if size > _BYTES:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-Source = Iterator[tuple[Array, Callable[[], Array]]]  # labels by row, and the row that each row's label came from
-
-
-def _shuffles(null: Null, rows: CodedRows, rng: np.random.Generator, fewer: Array) -> Source:
-    for _ in range(null.draws):
-        if null.paired:
-            source = rng.permutation(len(fewer))
-            yield fewer[source], lambda source=source: source  # type: ignore[misc]
-        else:
-            yield rng.permutation(fewer), lambda: np.arange(len(fewer))
-
-
-def _order(*keys: Array) -> Array | None:
-    """Rows by the last key, then the one before; None if they stand so already."""
-    order = np.lexsort(keys)
-    return None if np.array_equal(order, np.arange(len(order))) else order
-
-
-def _shifts(null: Null, rows: CodedRows, rng: np.random.Generator, fewer: Array) -> Source:
-    n = len(fewer)
-    order = _order(rows.row) if rows.time is None else _order(rows.row, rows.time)
-    sequence = fewer if order is None else fewer[order]
-    least = max(1, round(null.min_shift * n))
-    # One offset in each of B equal parts: draws that cover the circle tell its mean better than B free ones.
-    steps = least + (n - 2 * least) * ((np.arange(null.draws) + rng.random(null.draws)) / null.draws)
-    for step in steps.astype(np.int64).tolist():
-        moved = np.roll(sequence, step)
-        if order is not None:
-            back = np.empty_like(moved)
-            back[order] = moved
-            moved = back
-
-        def source(step: int = step) -> Array:
-            if order is None:
-                return np.roll(np.arange(n), step)
-            found = np.empty(n, dtype=np.int64)
-            found[order] = np.roll(order, step)
-            return found
-
-        yield moved, source
-
-
-def _exchanges(null: Null, rows: CodedRows, rng: np.random.Generator, fewer: Array) -> Source:
-    assert rows.group is not None
-    keys = (rows.row, rows.group) if rows.time is None else (rows.row, rows.time, rows.group)
-    order = np.lexsort(keys)
-    sorted_groups = rows.group[order]
-    starts = np.append(np.flatnonzero(np.append(True, sorted_groups[1:] != sorted_groups[:-1])), len(order))
-    sizes = np.diff(starts)
-    by_size, stratum = _strata(sizes)
-    prior = _urn(sizes, np.add.reduceat(fewer[order], starts[:-1], dtype=np.int64))
-    out = np.empty(len(order), dtype=np.int64)
-    for _ in range(null.draws):
-        mixed = rng.permutation(len(sizes))
-        # Stably by stratum: groups change places within their stratum only.
-        taken = mixed[np.argsort(stratum[mixed], kind="stable")]
-        donors = np.empty(len(sizes), dtype=np.int64)
-        donors[by_size] = by_size[taken]
-        urn = (prior, int(rng.integers(2**62)))
-        regrouped((order, starts), donors, rng.integers(0, sizes[donors]), urn, out)
-        # The next draw overwrites the array, after this one has been used.
-        yield fewer[out], lambda: out
-
-
-def _urn(sizes: Array, positives: Array) -> float:
-    """Return how many random labels Polya's urn holds at first for labels that resemble each other as those of a group do.
-
-    That is ``1 / r - 1`` with the correlation r of two labels of a group, by analysis of variance (Fisher 1925).
-    """
-    rows, number = float(sizes.sum()), len(sizes)
-    rate = positives / sizes
-    between = float((sizes * (rate - positives.sum() / rows) ** 2).sum()) / max(number - 1, 1)
-    within = float((sizes * rate * (1 - rate)).sum()) / max(rows - number, 1.0)
-    size = (rows - float((sizes.astype(np.float64) ** 2).sum()) / rows) / max(number - 1, 1)
-    whole = between + (size - 1) * within
-    correlation = min(max((between - within) / whole if whole > 0 else 0.0, 1e-9), 1.0)
-    return 1.0 / correlation - 1.0
-
-
-def _strata(sizes: Array) -> tuple[Array, Array]:
-    """Return the groups by size, and the stratum of each place: groups of like size, at least 20 of them."""
-    by_size = np.argsort(sizes, kind="stable")
-    ascending = sizes[by_size]
-    stratum = np.zeros(len(sizes), dtype=np.uint16)
-    first = number = 0
-    while first < len(sizes):
-        stop = int(np.searchsorted(ascending, ascending[first] * _ALIKE, side="right"))
-        stop = max(stop, first + _MIN_GROUPS)
-        if len(sizes) - stop < _MIN_GROUPS:
-            stop = len(sizes)
-        stratum[first:stop] = number
-        first, number = stop, number + 1
-    return by_size, stratum
-
-
 class _Moved:
     """A field's statistic under moved labels; the object keeps what its draws share."""
 
@@ -350,10 +216,10 @@ class _Moved:
         known = np.arange(min(_TABLE, int(self.totals.max(initial=0)) + 1), dtype=np.float64)
         self.x_log_x = special.xlogy(known, known)
 
-    def __call__(self, draw: _Draw) -> float:
+    def __call__(self, draw: Draw) -> float:
         return self._rows(draw) if self.weight is None else self._weights(draw)
 
-    def _rows(self, draw: _Draw) -> float:
+    def _rows(self, draw: Draw) -> float:
         size = draw.rows.size
         if size in (0, self.n):
             return 0.0
@@ -367,7 +233,7 @@ class _Moved:
         )
         return statistic_of_rows(self.codes, draw.rows, self.totals, cells, setting) / scale
 
-    def _weights(self, draw: _Draw) -> float:
+    def _weights(self, draw: Draw) -> float:
         assert self.weight is not None
         totals, weight = self.weighted.totals, self.weight
         if draw.weight is not None:

@@ -13,8 +13,9 @@ from sklearn.metrics import mutual_info_score
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.seeds import generator
 from ctrsel.rank import CodedRows, FieldCounts, TableCounts
+from ctrsel.rank._null_draws import _strata, _urn, blocks
 from ctrsel.rank._null_loops import information_of_rows, regrouped, statistic_of_rows
-from ctrsel.rank._nulls import Null, _blocks, _strata, _urn, choose_null
+from ctrsel.rank._nulls import Null, choose_null
 from ctrsel.rank.information_value import InformationValue
 from ctrsel.rank.mutual_information import MutualInformation
 from ctrsel.stats.chi_square import chi_square
@@ -45,7 +46,7 @@ def null_of(counts, name, **how):
 
 
 def arrangements(counts, null):
-    return [draw for block in _blocks(null, counts, counts.rows) for draw in block]
+    return [draw for block in blocks(null, counts, counts.rows) for draw in block]
 
 
 @settings(max_examples=30, deadline=None)
