@@ -123,6 +123,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -326,7 +326,8 @@ def _compare_saved(saved: Mapping[str, Ranking], out: Path | None, speaker: Spea
 def ranking_text(frame: Any) -> str:
     """Lay out a ranking's frame: rank, field and score first, then the evidence."""
     first = [c for c in ("rank", "field", "score") if c in frame.columns]
-    names = [*first, *(c for c in frame.columns if c not in first)]
+    told = {*first, "fields"}  # a cross is named by its fields
+    names = [*first, *(c for c in frame.columns if c not in told)]
     return aligned(names, frame.select(names).rows())
 
 
