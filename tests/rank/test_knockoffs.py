@@ -219,7 +219,7 @@ def test_parameters(given, why):
 @pytest.mark.parametrize("repeat", [0.0, 0.6])
 def test_the_rate_of_false_discoveries_holds(repeat):
     rates: dict[float, list[float]] = {0.1: [], 0.2: []}
-    for seed in range(60):
+    for seed in range(30):
         columns, labels, acting = drawn(seed=100 + seed, repeat=repeat)
         frame = Knockoffs().score(replace(counted(columns, labels), seed=seed)).frame
         for q, found in rates.items():
