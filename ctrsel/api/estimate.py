@@ -28,7 +28,7 @@ from ctrsel.data.table import Ragged, Table
 from ctrsel.data.vocabulary import smallest_uint
 from ctrsel.models.cost import backbone_cost
 from ctrsel.models.layout import Layout
-from ctrsel.rank import ModelRanker
+from ctrsel.rank import CountRanker, ModelRanker
 from ctrsel.rank.pair_cost import estimate as pair_cost
 from ctrsel.records.feature_set import RESERVED
 from ctrsel.records.schema import Schema
@@ -338,15 +338,18 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
         again = next(s for s in found if s.name == f"train/{config.select.learner}")
         found.append(replace(again, name=f"{again.name}, without crosses"))
     for ranker in made.rankers:
-        by_model = isinstance(ranker, ModelRanker)
         own: Any = getattr(ranker, "learner", None)
         seconds = 0.0 if grown or own is None else trees(own)
-        if by_model:
+        if isinstance(ranker, ModelRanker):
             rounds = tree_rounds(next(iter(grown.values()), own))
-            seconds += COSTS.tree_explained * getattr(ranker, "rows", 2000) * fields * rounds
+            sample = getattr(ranker, "rows", 2000)
+            seconds += COSTS.tree_explained * sample * fields * rounds
+            seconds += ranker.fits * tree_seconds(own, min(sample, train)) if ranker.fits else 0.0
         else:
             seconds += COSTS.count_cell * train * fields
-        add(f"rank/{component_key(ranker)}", seconds, bins if by_model else 0)
+            if isinstance(ranker, CountRanker) and ranker.needs == "rows":  # at most every pair of fields
+                seconds += pair_cost(rows=train, sizes=list(size.encoder.sizes.values())).seconds
+        add(f"rank/{component_key(ranker)}", seconds, bins if isinstance(ranker, ModelRanker) else 0)
 
     searcher = nets.get(config.select.learner)
     for selector in (*made.selectors, *CONTROLS):

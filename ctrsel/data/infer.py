@@ -14,7 +14,7 @@ from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data.canonical import canonical_text
 from ctrsel.data.raw import RawRows
 from ctrsel.data.roles import find_label
-from ctrsel.records.schema import Field, Kind, Label, Schema
+from ctrsel.records.schema import ColumnKind, Field, Label, Schema
 
 __all__ = ["check_columns", "infer_fields", "infer_schema", "looks_numeric"]
 
@@ -166,8 +166,8 @@ def looks_numeric(chunks: Iterable[pl.Series]) -> bool:
 
 
 def _field(raw: RawRows, name: str, config: FieldConfig, ingest: IngestConfig) -> Field:
-    kind: Kind
-    for key, known in (("kind", get_args(Kind)), ("bucket", ("log2", "quantile", "none"))):
+    kind: ColumnKind
+    for key, known in (("kind", get_args(ColumnKind)), ("bucket", ("log2", "quantile", "none"))):
         if getattr(config, key) not in (None, *known):
             raise unknown_name(key, str(getattr(config, key)), known, place=f"schema.fields.{name}")
     if config.kind is not None:

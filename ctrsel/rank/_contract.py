@@ -42,6 +42,11 @@ class CountRanker(Ranker):
 class ModelRanker(Ranker):
     """Scores fields by what a model makes of them."""
 
+    @property
+    def fits(self) -> int:
+        """Trainings of a learner of its own that a score takes even where a model is given, for estimates of cost."""
+        return 0
+
     @abstractmethod
     def score(self, table: Table, *, seed: int, model: Model | None = None) -> Ranking:
         """Rank the fields of a table without its test split.

@@ -71,6 +71,11 @@ class NullImportance(ModelRanker):
     shuffle: Shuffle = "auto"
     learner: Learner = field(default_factory=_learner, metadata={"catalog": CATALOG})
 
+    @property
+    def fits(self) -> int:
+        """One with the true labels, the others with shuffled ones."""
+        return self.trainings + 1
+
     def __post_init__(self) -> None:
         if self.trainings < 3:
             raise ConfigError(f"null_importance.trainings: must be at least 3 for a spread, got {self.trainings}")

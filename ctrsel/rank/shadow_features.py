@@ -73,6 +73,11 @@ class ShadowFeatures(ModelRanker):
     shuffle: Shuffle = "auto"
     learner: Learner = field(default_factory=_learner, metadata={"catalog": CATALOG})
 
+    @property
+    def fits(self) -> int:
+        """Each round trains with twice the fields."""
+        return 2 * self.rounds
+
     def __post_init__(self) -> None:
         if self.rounds < 2:
             raise ConfigError(f"shadow_features.rounds: must be at least 2, got {self.rounds}")

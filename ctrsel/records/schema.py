@@ -9,9 +9,10 @@ from typing import Any, Literal
 from ctrsel.core.artifact import digest_json
 from ctrsel.core.errors import ConfigError, DataError
 
-__all__ = ["MOST_PARTS", "Field", "Kind", "Label", "Schema"]
+__all__ = ["MOST_PARTS", "ColumnKind", "Field", "Kind", "Label", "Schema"]
 
-Kind = Literal["categorical", "numeric", "multivalued", "sequence", "cross"]
+ColumnKind = Literal["categorical", "numeric", "multivalued", "sequence"]
+Kind = ColumnKind | Literal["cross"]
 Bucket = Literal["log2", "quantile", "none"]
 MOST_PARTS = 3  # of a cross
 

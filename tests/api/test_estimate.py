@@ -120,6 +120,13 @@ def test_more_work_takes_longer(clicks):
     assert wide["ingest"] == base["ingest"]
 
 
+def test_rankers_that_train_or_count_pairs_take_longer(clicks):
+    specs = [{"use": name} for name in ("mutual_information", "mrmr", "boosted_gain", "null_importance")]
+    seconds = {s.name: s.seconds for s in estimate(config(clicks, rank=specs)).stages}
+    assert seconds["rank/mrmr"] > seconds["rank/mutual_information"]
+    assert seconds["rank/null_importance"] > seconds["rank/boosted_gain"]
+
+
 def test_epoch_time_is_the_sum_of_its_parts():
     cost = BackboneCost(multiply_adds=1000, parameters=50)
     net = NetShape(slots=4, width=10, rows=100, backbone=cost, batch=256, threads=1)

@@ -13,7 +13,7 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.data.synthetic.block import Block, Counts, Floats
 from ctrsel.data.synthetic.lattice import Lattice
 from ctrsel.data.synthetic.truth import LeakTruth
-from ctrsel.records.schema import Kind
+from ctrsel.records.schema import ColumnKind
 
 if TYPE_CHECKING:
     from ctrsel.data.synthetic.popularity import Effects
@@ -62,7 +62,7 @@ class Column:
     """
 
     name: str
-    kind: Kind = "categorical"
+    kind: ColumnKind = "categorical"
     values: int | None = None
     vocabulary: str
     max_length: int | None = None
