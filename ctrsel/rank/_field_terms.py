@@ -8,6 +8,7 @@ import numpy as np
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.seeds import generator
+from ctrsel.rank._nulls import dependence_notes
 from ctrsel.rank.counts import TableCounts
 from ctrsel.stats.association import (
     ChanceTable,
@@ -64,12 +65,12 @@ class FieldTerms:
         """
         whole = counts.need_rows(ranker)
         usable = {name: f.train for name, f in counts.fields.items() if np.count_nonzero(f.train.totals) > 1}
-        self.notes = counts.notes
+        self.notes = (*counts.notes, *dependence_notes(counts))
         self._rows = whole
         if rows is not None and rows < whole.n_rows:
             drawn = generator(counts.seed, "rank", ranker, "rows").choice(whole.n_rows, size=rows, replace=False)
             self._rows = whole.take(np.sort(drawn))
-            self.notes = (*counts.notes, f"pairs of fields are counted on a sample of {rows} of {whole.n_rows} rows")
+            self.notes = (*self.notes, f"pairs of fields are counted on a sample of {rows} of {whole.n_rows} rows")
         self.names = tuple(usable)
         self.refused = {**counts.refused, **{n: CONSTANT for n in counts.fields if n not in usable}}
         tests = [information_test(c.positives, c.totals) for c in usable.values()]

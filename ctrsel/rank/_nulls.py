@@ -139,7 +139,7 @@ def choose_null(counts: TableCounts, *, null: NullName, draws: int, min_shift: f
     if null == "exact" and weighted:
         raise ConfigError(f"{ranker}.null: 'exact' is for rows without weights; 'auto' draws for rows with weights")
     name = ("shuffled" if weighted else "exact") if null == "auto" else null
-    own = tuple(note for note in counts.notes if not note.startswith("p and q presume"))
+    own = counts.notes
     if name in ("exact", "shuffled"):
         own += dependence_notes(counts)
     if name == "exact":

@@ -194,10 +194,6 @@ def _notes(table: Table, *, label: int) -> tuple[str, ...]:
     notes = []
     if table.labels is not None and table.labels.shape[1] > 1:
         notes.append(f"about the label {table.schema.labels[label].name!r} only")
-    if table.group is not None:
-        notes.append(
-            "p and q presume that rows can be shuffled; rows of one group resemble each other, which lowers them"
-        )
     if table.float_fields:
         notes.append(
             f"counted in {FLOAT_BUCKETS} quantile buckets of the training rows: {', '.join(table.float_fields)}"

@@ -85,7 +85,7 @@ class HeldOutGain(CountRanker):
                 columns=columns,
             ),
             refused=counts.refused,
-            notes=(*(n for n in counts.notes if not n.startswith("p and q presume")), *dependence_notes(counts)),
+            notes=(*counts.notes, *dependence_notes(counts)),
             table=counts.table,
         )
 

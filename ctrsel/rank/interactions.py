@@ -17,6 +17,7 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.rank._candidates import Item, Work
 from ctrsel.rank._contract import CountRanker
+from ctrsel.rank._nulls import dependence_notes
 from ctrsel.rank._screen import evenness
 from ctrsel.rank.pair_cost import Cost, estimate, workers
 from ctrsel.records.ranking import Ranking
@@ -110,7 +111,7 @@ class Interactions(CountRanker):
         """Rank the pairs; ties stand in the order of `z`, then of their names."""
         rows = counts.need_rows("interactions")
         names, refused = _usable(counts)
-        notes = list(counts.notes)
+        notes = [*counts.notes, *dependence_notes(counts)]
         positives = int(np.count_nonzero(rows.labels))
         if not 0 < positives < rows.n_rows:
             raise DataError(

@@ -16,6 +16,7 @@ import numpy as np
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
+from ctrsel.rank._nulls import dependence_notes
 from ctrsel.records.ranking import Ranking
 from ctrsel.stats.multiple import benjamini_hochberg
 from ctrsel.stats.value_effects import ValueEffects, value_effects
@@ -85,7 +86,11 @@ class ValueLogOdds(CountRanker):
             null="exact distribution of a value's positive rows under shuffled labels",
             frame=frame,
             refused=refused,
-            notes=(*counts.notes, f"{scored:,} values were scored, the first {frame.height:,} are listed"),
+            notes=(
+                *counts.notes,
+                *dependence_notes(counts),
+                f"{scored:,} values were scored, the first {frame.height:,} are listed",
+            ),
             table=counts.table,
             item="value",
         )

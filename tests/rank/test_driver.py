@@ -96,7 +96,7 @@ def test_what_a_reader_must_know_is_noted():
             labels=np.repeat(table.labels, 2, axis=1),
         )
     ).notes
-    assert [note.split()[0] for note in notes] == ["about", "p", "counted"]
+    assert [note.split()[0] for note in notes] == ["about", "counted"]
 
 
 def test_weighted_rows_are_counted_by_weight_too_and_refused_by_rankers_that_cannot_use_them():

@@ -292,8 +292,8 @@ def test_refuses():
         MutualInformation(min_shift=0.5)
 
 
-def test_a_note_of_the_driver_gives_way_to_the_remedy():
-    counts = dataclasses.replace(dependent("group", 1), notes=("p and q presume that rows can be shuffled; ...", "n"))
+def test_shuffled_rows_that_have_groups_are_noted_with_the_remedy():
+    counts = dataclasses.replace(dependent("group", 1), notes=("n",))
     assert null_of(counts, "group").notes == ("n",)
     notes = null_of(counts, "auto").notes
     assert notes[0] == "n"
