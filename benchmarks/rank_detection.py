@@ -3,9 +3,9 @@
     python benchmarks/rank_detection.py [--rows 50000] [--seeds 20] [--base -2.9] [--spread 0.25]
 
 Ten fields of 2 to 3,000 values have an effect of their own on the log-odds, ten of 2 to 30,000 values have none; all are
-skewed (popularity 1 / place). Printed per score, scikit-learn's adjusted_mutual_info_score among them: how many of the
-first ten are true (mean and standard error over seeds), and the place of the best noise field; then the mean difference of
-the default to scikit-learn's score, seed by seed.
+skewed (popularity 1 / place). Printed per score, scikit-learn's adjusted_mutual_info_score and OutRank's own (all rows in its
+minibatches; all rows at once) among them: how many of the first ten are true (mean and standard error over seeds), and the
+place of the best noise field; then the mean difference of the default to each peer, seed by seed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from ctrsel.core.seeds import generator
 from ctrsel.data.synthetic import Noise, Planted, Signal
-from ctrsel.rank import CountRanker, FieldCounts, TableCounts
+from ctrsel.rank import CodedRows, CountRanker, FieldCounts, TableCounts
 from ctrsel.rank.chi_square import ChiSquare
 from ctrsel.rank.g_test import GTest
 from ctrsel.rank.information_value import InformationValue
 from ctrsel.rank.mutual_information import MutualInformation
+from ctrsel.rank.outrank import Outrank
 from ctrsel.stats.counts import label_counts
 
 TRUE = (2, 3, 5, 10, 30, 100, 300, 1_000, 2_000, 3_000)
@@ -36,6 +37,8 @@ RANKERS: dict[str, CountRanker] = {
     "chi_square": ChiSquare(),
     "information_value": InformationValue(),
     "information_value, z": InformationValue(by="z"),
+    "OutRank's": Outrank(subsampling=1),
+    "OutRank's, one batch": Outrank(subsampling=1, minibatch_size=10**9),
 }
 
 
@@ -64,12 +67,12 @@ def counted(rows: int, *, base: float, spread: float, seed: int) -> tuple[TableC
     )
     frame = table.frame()
     label = frame["label"].to_numpy().astype(np.uint8)
-    fields = {
-        name: FieldCounts(train=label_counts(frame[name].to_numpy() + 3, label, size=field.values + 3))
-        for name, field in table.truth.fields.items()
-    }
+    columns = {name: (frame[name].to_numpy() + 3).astype(np.uint32) for name in table.truth.fields}
+    sizes = {name: field.values + 3 for name, field in table.truth.fields.items()}
+    fields = {name: FieldCounts(train=label_counts(c, label, size=sizes[name])) for name, c in columns.items()}
+    coded = CodedRows(columns=columns, sizes=sizes, labels=label, row=np.arange(rows))
     peer = {name: float(adjusted_mutual_info_score(label, frame[name].to_numpy())) for name in fields}
-    return TableCounts(fields=fields), float(label.mean()), peer
+    return TableCounts(fields=fields, rows=coded), float(label.mean()), peer
 
 
 def main() -> None:
@@ -98,9 +101,10 @@ def main() -> None:
     for score, found in hits.items():
         error = np.std(found, ddof=1) / np.sqrt(len(found))
         print(f"{score:>20}: {np.mean(found):.2f} +- {error:.2f} of 10, best noise at {np.mean(places[score]):.1f}")
-    apart = np.subtract(hits["effect (default)"], hits["scikit-learn's ami"])
-    error = np.std(apart, ddof=1) / np.sqrt(len(apart))
-    print(f"default less scikit-learn's ami: {apart.mean():+.2f} +- {error:.2f}")
+    for peer_score in ("scikit-learn's ami", "OutRank's", "OutRank's, one batch"):
+        apart = np.subtract(hits["effect (default)"], hits[peer_score])
+        error = np.std(apart, ddof=1) / np.sqrt(len(apart))
+        print(f"default less {peer_score}: {apart.mean():+.2f} +- {error:.2f}")
 
 
 if __name__ == "__main__":
