@@ -331,6 +331,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{place}: expected a list, got {_shown(value)}")
         return tuple(_convert(args[0], item, f"{place}[{i}]") for i, item in enumerate(value))
+    if hint == Spec and isinstance(value, str):
+        return {"use": value}  # a component by its bare name
     if origin is dict and isinstance(value, Mapping) and args[0] is str:
         return {str(k): _convert(args[1], item, f"{place}.{k}") for k, item in value.items()}
     return _validate(hint, value, place)

@@ -63,7 +63,7 @@ def test_a_whole_file(load) -> None:
         (("valid: 1e-1", "valid: null"), r"run\.yaml\.split\.valid: .*got None"),
         (("split: {use: hash, valid: 1e-1}", "split: hash"), r"run\.yaml\.split: expected keys and values, got 'hash'"),
         (("split: {use: hash, valid: 1e-1}", "split:"), r"run\.yaml\.split: expected keys and values, got None"),
-        (("  - {use: mutual_information}", "  - mutual_information"), r"run\.yaml\.rank\[0\]: .*got 'mutual_information'"),
+        (("  - {use: mutual_information}", "  - 3"), r"run\.yaml\.rank\[0\]: .*got 3"),
         (("    age: {kind: numeric, bucket: none}", "    age:"), r"run\.yaml\.schema\.fields\.age: expected keys and values"),
         (("  fields:\n    age: {kind: numeric, bucket: none}", "  fields: [age]"), r"run\.yaml\.schema\.fields: .*got \['age'\]"),
         (("name: demo", "name: demo\nseed: 1.5"), r"run\.yaml\.seed: .*got 1\.5"),
@@ -178,3 +178,19 @@ def test_build_either_works_or_says_config_error(given_) -> None:
     # No set of these keys is a whole config: name, data and schema are required.
     with pytest.raises(ConfigError, match=r"^p"):
         c.build(c.RunConfig, given_, place="p")
+
+
+def test_a_component_may_stand_by_its_bare_name():
+    config = c.build(
+        c.RunConfig,
+        {
+            "name": "n",
+            "data": {"train": "a.csv"},
+            "schema": {"label": {"name": "y"}},
+            "rank": ["mrmr", {"use": "jmi", "k": 3}],
+            "learners": {"trees": "boosted"},
+        },
+        place="run",
+    )
+    assert config.rank == ({"use": "mrmr"}, {"use": "jmi", "k": 3})
+    assert config.learners == {"trees": {"use": "boosted"}}
