@@ -52,7 +52,7 @@ def main() -> None:
     for strong in (False, True):
         called, z, per_cell = 0, [], []
         for seed in range(arguments.tables):
-            frame = Interactions(threads=1).score(drawn(arguments.rows, strong=strong, seed=seed)).frame
+            frame = Interactions().score(drawn(arguments.rows, strong=strong, seed=seed)).frame
             called += bool((frame["q"].to_numpy() <= arguments.level).any())
             z += frame["z"].to_list()
             per_cell += frame["rows_per_cell"].to_list()

@@ -19,6 +19,7 @@ import json
 import resource
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def plain_information(columns: dict[str, np.ndarray], labels: np.ndarray) -> dic
 
 def found(counts: TableCounts) -> dict[str, Any]:
     """Return the places of the planted pairs, and the deviates of the others."""
-    frame = Interactions(threads=2, top=1000).score(counts).frame
+    frame = Interactions(top=1000).score(counts).frame
     pairs = frame.with_columns(pl.col("fields").list.sort().list.join("*").alias("pair"))
     places = {"*".join(p): pairs.filter(pl.col("pair") == "*".join(p)).to_dicts() for p in PLANTED}
     others = pairs.filter(~pl.col("pair").is_in(list(places)))
@@ -92,7 +93,7 @@ def main() -> None:
 
     small, columns, labels = counted(2_000, 1)
     began = time.perf_counter()
-    Interactions(threads=1).score(small)
+    Interactions().score(replace(small, threads=1))
     result["first_call_seconds"] = time.perf_counter() - began
     print(f"first call, 2,000 rows: {result['first_call_seconds']:.1f} s")
 
@@ -107,7 +108,7 @@ def main() -> None:
                 times.setdefault("numpy", []).append((time.perf_counter() - start[0], time.process_time() - start[1]))
                 for threads in arguments.threads:
                     start = time.perf_counter(), time.process_time()
-                    Interactions(threads=threads).score(counts)
+                    Interactions().score(replace(counts, threads=threads))
                     took = time.perf_counter() - start[0], time.process_time() - start[1]
                     times.setdefault(f"{threads} threads", []).append(took)
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

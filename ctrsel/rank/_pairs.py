@@ -72,7 +72,7 @@ class PairScan:
         least_rows: int = LEAST_ROWS,
     ) -> None:
         if threads < 1:
-            raise ConfigError(f"interactions.threads: must be at least 1, got {threads}")
+            raise ConfigError(f"rank: threads must be at least 1, got {threads}")
         self.columns, self.sizes, self.labels = columns, sizes, labels
         self.threads, self.least_rows = threads, least_rows
         self.rows, self.positives = len(labels), int(np.count_nonzero(labels))

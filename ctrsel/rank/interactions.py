@@ -63,7 +63,6 @@ class Interactions(CountRanker):
         affordable: Rows times pairs that are counted without a screen.
         beam: Pairs that are extended to triples.
         triples: "auto", "beam" or "all" triples, screened on a sample that has the stated power.
-        threads: Pairs counted at once; None for all processors. It changes no number.
     """
 
     needs: ClassVar[Literal["field", "rows"]] = "rows"
@@ -78,7 +77,6 @@ class Interactions(CountRanker):
     affordable: int = 2_000_000_000
     beam: int = 10
     triples: Literal["auto", "beam", "all"] = "auto"
-    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("by", tuple(_UNITS)), ("pairs", ("auto", "all")), ("triples", ("auto", "beam", "all"))):
@@ -97,15 +95,13 @@ class Interactions(CountRanker):
         for name in ("top", "beam", "affordable"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"interactions.{name}: must be at least 1, got {getattr(self, name)}")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"interactions.threads: must be at least 1, got {self.threads}")
 
     def cost(self, counts: TableCounts) -> Cost:
         """Estimate what counting all pairs on all training rows takes."""
         names, _ = _usable(counts)
         sizes = [len(counts.fields[n].train.totals) for n in names]
         rows = next((c.train.rows for c in counts.fields.values()), 0)
-        return estimate(rows=rows, sizes=sizes, threads=workers(self.threads))
+        return estimate(rows=rows, sizes=sizes, threads=workers(counts.threads))
 
     def score(self, counts: TableCounts) -> Ranking:
         """Rank the pairs; ties stand in the order of `z`, then of their names."""
@@ -125,7 +121,7 @@ class Interactions(CountRanker):
             sizes={n: rows.sizes[n] for n in names},
             shared={n: evenness(counts.fields[n].train.totals) for n in names},
             single={n: excess_information(c.positives, c.totals) for n in names for c in (counts.fields[n].train,)},
-            threads=workers(self.threads),
+            threads=workers(counts.threads),
             seed=counts.seed,
             notes=notes,
         )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -26,7 +28,7 @@ def counted(columns, labels, *, seed=1, refused=None):
     sizes = {name: int(codes.max()) + 1 for name, codes in columns.items()}
     fields = {n: FieldCounts(train=label_counts(c, labels, size=sizes[n])) for n, c in columns.items()}
     rows = CodedRows(columns=columns, sizes=sizes, labels=labels, row=np.arange(len(labels)))
-    return TableCounts(fields=fields, rows=rows, seed=seed, refused=refused or {})
+    return TableCounts(fields=fields, rows=rows, seed=seed, refused=refused or {}, threads=1)
 
 
 def drawn(seed, rows, sizes, *, parity=(), effect=0.8, strong=()):
@@ -86,7 +88,7 @@ def test_many_cells_are_tested_as_the_fitted_model_would():
 def test_an_exclusive_or_is_first_and_strong_pairs_are_not():
     columns, labels = drawn(3, 20_000, (2, 2, 30, 40, 200), parity=("f0", "f1"), strong=("f2", "f3"))
     counts = counted(columns, labels)
-    ranking = Interactions(threads=1).score(counts)
+    ranking = Interactions().score(counts)
     first = ranking.frame.to_dicts()[0]
     assert first["fields"] == ["f0", "f1"]
     assert first["field"] == "f0*f1"
@@ -106,7 +108,7 @@ def test_an_exclusive_or_is_first_and_strong_pairs_are_not():
 def test_exclusive_or_of_two_by_two_in_nats():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 2, (2, 4_000)).astype(np.uint8)
-    (row,) = Interactions(threads=1).score(counted({"a": a, "b": b}, a ^ b)).frame.to_dicts()
+    (row,) = Interactions().score(counted({"a": a, "b": b}, a ^ b)).frame.to_dicts()
     assert max(row["single_scores"]) < 0.01
     assert row["joint_mi"] > 0.6
     assert row["synergy"] > 0.6
@@ -116,7 +118,7 @@ def test_noise_has_a_standard_normal_deviate():
     z, q = [], []
     for seed in range(6):
         columns, labels = drawn(seed, 8_000, (2, 10, 60, 500, 2_000), strong=("f1", "f3"))
-        frame = Interactions(threads=1).score(counted(columns, labels)).frame
+        frame = Interactions().score(counted(columns, labels)).frame
         z += frame["z"].to_list()
         q.append(frame["q"].min())
     assert abs(np.mean(z)) < 4 / np.sqrt(len(z))
@@ -127,14 +129,14 @@ def test_noise_has_a_standard_normal_deviate():
 
 def test_threads_the_order_of_rows_and_the_names_of_values_change_nothing():
     columns, labels = drawn(4, 6_000, (3, 12, 50, 300), parity=("f0", "f1"), strong=("f2",))
-    frame = Interactions(threads=1).score(counted(columns, labels)).frame
-    assert Interactions(threads=3).score(counted(columns, labels)).frame.equals(frame)
+    frame = Interactions().score(counted(columns, labels)).frame
+    assert Interactions().score(replace(counted(columns, labels), threads=3)).frame.equals(frame)
     rng = np.random.default_rng(1)
     order = rng.permutation(len(labels))
     moved = counted({n: c[order] for n, c in columns.items()}, labels[order])
     renamed = {n: rng.permutation(int(c.max()) + 1).astype(c.dtype)[c] for n, c in columns.items()}
     for other in (moved, counted(renamed, labels)):
-        again = Interactions(threads=1).score(other).frame
+        again = Interactions().score(other).frame
         assert again["field"].to_list() == frame["field"].to_list()
         for name in ("synergy", "z", "beyond_additive", "q"):
             # A fit stops within a tolerance, and names decide where it starts.
@@ -146,14 +148,14 @@ def test_three_way_parity_is_found_by_all_triples_only():
     columns, labels = drawn(5, 12_000, (2, 4, 6, 3, 5, 2, 8), parity=("f0", "f1", "f2"))
     counts = counted(columns, labels)
     assert MutualInformation().score(counts).frame["q"].min() > 0.01
-    pairs = Interactions(threads=1).score(counts).frame
+    pairs = Interactions().score(counts).frame
     assert pairs["q"].min() > 0.01
-    ranking = Interactions(threads=1, order=3).score(counts)
+    ranking = Interactions(order=3).score(counts)
     assert ranking.order[0] == "f0*f1*f2"
     assert ranking.frame["q"][0] < 1e-6
     assert ranking.frame["q"][1] > 0.01
     assert any("all 35 triples were tried" in note for note in ranking.notes)
-    beam = Interactions(threads=1, order=3, triples="beam", beam=1).score(counts)
+    beam = Interactions(order=3, triples="beam", beam=1).score(counts)
     assert any("of 35 triples were tried" in note for note in beam.notes)
 
 
@@ -162,21 +164,21 @@ def test_a_beam_finds_a_triple_with_a_telling_pair():
     columns, _ = drawn(6, 20_000, (2, 4, 6, 3, 5))
     a, b, c = (columns[f"f{i}"] & 1 for i in range(3))
     labels = (rng.random(20_000) < 0.2 + 0.1 * (a ^ b) + 0.2 * ((a ^ b) & c)).astype(np.uint8)
-    ranking = Interactions(threads=1, order=3, triples="beam", beam=2).score(counted(columns, labels))
+    ranking = Interactions(order=3, triples="beam", beam=2).score(counted(columns, labels))
     assert set(ranking.order[:2]) == {"f0*f1", "f0*f1*f2"}
     assert ranking.frame["q"][2] > 0.01
 
 
 def test_a_screen_keeps_what_it_promises_to_see():
     columns, labels = drawn(7, 60_000, (2, 6, 10, 20, 4, 8), parity=("f1", "f2"))
-    ranking = Interactions(threads=1, affordable=1000, detectable=0.01).score(counted(columns, labels))
+    ranking = Interactions(affordable=1000, detectable=0.01).score(counted(columns, labels))
     assert ranking.order[0] == "f1*f2"
     assert ranking.frame.height < 15
     assert any(note.startswith("screened 15 pairs on as many rows as see 0.01 nats") for note in ranking.notes)
-    exact = Interactions(threads=1).score(counted(columns, labels)).frame
+    exact = Interactions().score(counted(columns, labels)).frame
     first = exact.filter(pl.col("field") == "f1*f2").to_dicts()[0]
     assert ranking.frame.to_dicts()[0]["z"] == first["z"]
-    everything = Interactions(threads=1, affordable=1000, pairs="all").score(counted(columns, labels)).frame
+    everything = Interactions(affordable=1000, pairs="all").score(counted(columns, labels)).frame
     assert everything["z"].to_list() == exact["z"].to_list()
 
 
@@ -202,7 +204,7 @@ def test_evenness():
 def test_refuses_fields_that_cannot_take_part():
     columns, labels = drawn(8, 500, (3, 4))
     columns |= {"constant": np.full(500, 3, np.uint8), "id": np.arange(500, dtype=np.uint32)}
-    ranking = Interactions(threads=1).score(counted(columns, labels, refused={"tags": "a list"}))
+    ranking = Interactions().score(counted(columns, labels, refused={"tags": "a list"}))
     assert set(ranking.refused) == {"constant", "id", "tags"}
     assert "one value" in ranking.refused["constant"]
     assert "no two rows share a cell" in ranking.refused["id"]
@@ -211,22 +213,22 @@ def test_refuses_fields_that_cannot_take_part():
 
 def test_lists_a_top_and_says_so():
     columns, labels = drawn(9, 1_000, (3, 4, 5, 2))
-    ranking = Interactions(threads=1, top=2).score(counted(columns, labels))
+    ranking = Interactions(top=2).score(counted(columns, labels))
     assert ranking.frame.height == 2
     assert "lists 2 of 6 candidates; all of them count in q" in ranking.notes
-    alone = Interactions(threads=1).score(counted({"f0": columns["f0"]}, labels))
+    alone = Interactions().score(counted({"f0": columns["f0"]}, labels))
     assert alone.frame.height == 0
 
 
 def test_takes_a_table_and_leaves_its_test_rows_alone():
     table = tiny_table(rows=2000)
-    (ranking,) = rank(table, [Interactions(threads=1, by="z")], seed=1, threads=1)
+    (ranking,) = rank(table, [Interactions(by="z")], seed=1, threads=1)
     assert ranking.unit == "sd"
     assert "id" in ranking.refused
     counts = count(table, threads=1)
     rows = counts.need_rows("test")
     before = dict(rows.reads)
-    Interactions(threads=1).score(counts)
+    Interactions().score(counts)
     assert {n: rows.reads[n] - before.get(n, 0) for n in rows.reads} == {
         n: 1 for n in rows.names if n not in ranking.refused
     }
@@ -251,7 +253,6 @@ def test_needs_rows_and_both_classes():
         ({"power": 1.0}, "power: must be at least"),
         ({"detectable": 0.0}, "detectable: must be above 0"),
         ({"top": 0}, "top: must be at least 1"),
-        ({"threads": 0}, "threads: must be at least 1"),
     ],
 )
 def test_refuses_parameters(wrong, message):
@@ -266,4 +267,4 @@ def test_estimate_grows_with_rows_and_pairs():
     assert large.bytes > small.bytes
     assert estimate(rows=10**6, sizes=[10] * 40, threads=2).seconds == pytest.approx(small.seconds / 2)
     columns, labels = drawn(1, 100, (3, 4))
-    assert Interactions(threads=1).cost(counted(columns, labels)).pairs == 1
+    assert Interactions().cost(counted(columns, labels)).pairs == 1
