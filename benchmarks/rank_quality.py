@@ -16,7 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -107,12 +107,13 @@ CASES = {
 def orders(table: Table, work: Path, trees: Learner, until: float) -> Iterator[tuple[str, tuple[str, ...], float]]:
     """Yield every ranking's order of all fields, with the seconds it took; a saved ranking is not made again.
 
-    A ranker that trains does so with the judge's parameters.
+    A ranker that trains once does so with the judge's parameters; those that train often have smaller trees of their own.
     """
     known = table.without("test")
     for name in sorted(CATALOG.names(), key=lambda n: n != DEFAULT):
-        kind = CATALOG.load(name)
-        ranker = kind(learner=trees) if "learner" in {f.name for f in fields(kind)} else kind()
+        ranker = CATALOG.load(name)()
+        if "learner" in {f.name for f in fields(ranker)} and not getattr(ranker, "fits", 0):
+            ranker = replace(ranker, learner=trees)
         place = work / f"{table.digest}_{name}"
         seconds = place.with_suffix(".seconds")
         if (place / "manifest.json").is_file() and Ranking.load(place).params == describe(ranker):
