@@ -96,7 +96,7 @@ def agree(table: Table, frame: pl.DataFrame) -> None:
         assert [int(c[0]) for c in one.columns.values()] == [int(c[i]) for c in table.columns.values()]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     train=st.lists(ROW, min_size=1, max_size=14),
     new=st.lists(ROW, max_size=8),
@@ -122,7 +122,7 @@ def test_codes_of_rows_are_codes_of_raw_rows(train, new, min_count, form, any_fe
             agree(table.narrow(any_features(table.encoder, form["narrow"])), raw(rows))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(train=st.lists(ROW, min_size=2, max_size=20), narrow=st.integers(0, 99), min_count=st.integers(1, 3))
 def test_a_merged_table_can_be_crossed(train, narrow, min_count, any_features):
     table = table_of(train, train=len(train))
@@ -140,7 +140,7 @@ def _remaps(encoder: Encoder, features: FeatureSet) -> dict[str, np.ndarray]:
     return made
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(rows=st.lists(ROW, min_size=1, max_size=25), min_count=st.integers(1, 3))
 def test_counts_and_codes_by_hand(rows, min_count):
     table = table_of(rows, train=len(rows))
