@@ -4,10 +4,11 @@
 
 Tables: census (ships with the package); criteo and frappe are read from `--data` where they are, and left out with a word
 where not. First all rankers of the catalogue that rank fields, with LightGBM, one seed and five sizes; then the default
-ranker, plain information, OutRank's score, random orders and the two rankings that were best on validation, with five
-seeds, LightGBM (on eight tenths of the rows, drawn by the seed) and a net. A field that a ranker refuses stands last. Rankings and early stopping see training and
-validation rows; test is read once a cell. Cells (judge, seed, set of fields) are kept in a file: a run that was stopped goes
-on, and equal sets are trained once. What the budget does not allow is printed as "not run".
+ranker, plain information, OutRank's score, random orders and the two rankings that were best on validation, with five seeds,
+LightGBM (on eight tenths of the rows, drawn by the seed) and a net. A field that a ranker refuses stands last. Rankings and
+early stopping see training and validation rows; test is read once a cell. Cells (judge, seed, set of fields) are kept in a
+file: a run that was stopped goes on, and equal sets are trained once. What the budget does not allow is printed as "not
+run".
 """
 
 from __future__ import annotations
