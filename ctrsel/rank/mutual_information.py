@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MutualInformation"]
 
+_BALANCED = -6.0  # z below which a field's rates are too much alike for chance
+
 _UNITS = {"effect": "nats", "z": "sd", "ami": "share", "held_out_gain": "nats"}
 
 
@@ -124,7 +126,7 @@ class MutualInformation(CountRanker):
             null=null.text,
             frame=pl.DataFrame(rows, schema=schema),
             refused=counts.refused,
-            notes=null.notes,
+            notes=null.notes + _balanced(names, z),
             table=counts.table,
         )
 
@@ -167,3 +169,14 @@ class MutualInformation(CountRanker):
             "held_out_gain": gain_of(counts, prior=self.prior),
             **shape_of(counts),
         }
+
+
+def _balanced(names: Sequence[str], z: npt.NDArray[np.float64]) -> tuple[str, ...]:
+    """Note fields whose rates are more alike than chance allows: their rows were drawn so, and they may matter in pairs."""
+    told = [f"{name} (z {value:.0f})" for name, value in zip(names, z, strict=True) if value < _BALANCED]
+    if not told:
+        return ()
+    return (
+        f"the label's rate is more even over the values than shuffled labels make it: {', '.join(told)}; where negative rows "
+        "were drawn per value, such a field tells nothing alone and may tell much beside another one (see `interactions`)",
+    )

@@ -211,3 +211,15 @@ def test_refuses_wrong_parameters():
         MutualInformation(alpha=5)
     with pytest.raises(ConfigError, match="prior: must be above 0 rows, got 0"):
         MutualInformation(prior=0)
+
+
+def test_rates_that_are_more_even_than_chance_are_noted():
+    # Of every user's 30 rows exactly 10 are positive, as where negatives were drawn for each positive row.
+    user = np.repeat(np.arange(300), 30)
+    labels = np.tile([1] * 10 + [0] * 20, 300)
+    noise = generator(1, "even").integers(0, 300, len(user))
+    ranking = MutualInformation().score(_counts({"user": user, "noise": noise}, labels))
+    assert ranking.score("user") == 0
+    (note,) = ranking.notes
+    assert "user (z -" in note
+    assert "noise" not in note
