@@ -1,6 +1,6 @@
 """Which ranking of fields makes the best small models? Judges are retrained on the best k fields of every ranking.
 
-    python benchmarks/rank_quality.py --data ../shared/data [--only census] [--budget 3600] [--write docs/benchmarks]
+    python benchmarks/rank_quality.py --data ../shared/data [--only census] [--budget 3600] [--write docs/measured]
 
 Tables: census (ships with the package); criteo and frappe are read from `--data` where they are, and left out with a word
 where not. First all rankers of the catalogue that rank fields, with LightGBM, one seed and five sizes; then the default
@@ -246,15 +246,21 @@ def study(
             for ranker in chosen:
                 order = shuffled(table, seed) if ranker == RANDOM else all_orders[ranker]
                 second.setdefault(ranker, []).append(judging.curve(order, learner, seed=seed))
-        text += [f"### {judge}, up to {len(SEEDS)} seeds (mean and deviation)", "", *lines(judging, second, took), ""]
+        text += [f"### {judge}, up to {len(SEEDS)} seeds (mean and deviation)", ""]
+        if any(c is not None for curves in second.values() for curve in curves for c in curve):
+            text += [*lines(judging, second, took), ""]
         everything = judging.cell(table.schema.names, learner, seed=1)
         text += [
             f"No selection, seed 1: test AUC {everything.test_auc:.4f}." if everything else "No selection: not run.",
             "",
         ]
+        # Until the seeds have been run, LightGBM is drawn as the first stage has it.
+        drawn = {
+            r: curves if judge == "net" or judging.area(curves, "test") else first[r] for r, curves in second.items()
+        }
         plot[judge] = {
             r: [[c.test_auc if c is not None else None for c in curve] for curve in curves]
-            for r, curves in second.items()
+            for r, curves in drawn.items()
         }
     return text, {"sizes": case.sizes, "curves": plot}
 
@@ -292,7 +298,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", action="append", choices=list(CASES))
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which no new cell starts")
-    parser.add_argument("--cells", type=Path, default=Path("docs/benchmarks/rank_quality"), help="folder of the cells")
+    parser.add_argument("--cells", type=Path, default=Path("docs/measured/rank_quality"), help="folder of the cells")
     parser.add_argument("--rankings", type=Path, default=Path("runs/rank_quality"), help="folder of finished rankings")
     parser.add_argument("--write", type=Path, help="folder for rank_quality.md and rank_quality.svg")
     arguments = parser.parse_args()
