@@ -1,6 +1,6 @@
 """Which ranking of fields makes the best small models? Judges are retrained on the best k fields of every ranking.
 
-    python benchmarks/rank_quality.py --data ../shared/data [--only census] [--budget 3600] [--write docs/measured]
+    python benchmarks/rank_quality.py [--data FOLDER] [--only census] [--budget 3600] [--write docs/measured]
 
 Tables: census (ships with the package); criteo and frappe are read from `--data` where they are, and left out with a word
 where not. First all rankers of the catalogue that rank fields, with LightGBM, one seed and five sizes; then the default
@@ -273,21 +273,25 @@ def draw(plots: Mapping[str, dict[str, object]], path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "ctrsel"
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, len(plots), figsize=(4.2 * len(plots), 7), squeeze=False)
-    for column, (name, plot) in enumerate(plots.items()):
-        for row, (judge, curves) in enumerate(plot["curves"].items()):
-            axis = axes[row][column]
-            for ranker, runs in curves.items():
-                full = [run for run in runs if None not in run]
-                if not full:
-                    continue
-                mean = [fmean(values) for values in zip(*full, strict=True)]
-                axis.plot(plot["sizes"], mean, marker="o", markersize=3, label=ranker, linewidth=1.2)
-            axis.set_title(f"{name}, {judge}")
-            axis.set_xlabel("fields kept")
-            axis.set_ylabel("test AUC")
-            if axis.lines:
-                axis.legend(fontsize=7)
+    panels = {
+        (judge, name): (
+            plot["sizes"],
+            {r: full for r, runs in curves.items() if (full := [c for c in runs if None not in c])},
+        )
+        for name, plot in plots.items()
+        for judge, curves in plot["curves"].items()
+    }
+    panels = {place: panel for place, panel in panels.items() if panel[1]}
+    judges = list(dict.fromkeys(judge for judge, _ in panels))
+    colours = {r: f"C{i}" for i, r in enumerate(dict.fromkeys(r for _, curves in panels.values() for r in curves))}
+    figure, axes = plt.subplots(len(judges), len(plots), figsize=(4.2 * len(plots), 3.5 * len(judges)), squeeze=False)
+    for (judge, name), (sizes, curves) in panels.items():
+        axis = axes[judges.index(judge)][list(plots).index(name)]
+        for ranker, full in curves.items():
+            mean = [fmean(values) for values in zip(*full, strict=True)]
+            axis.plot(sizes, mean, marker="o", markersize=3, label=ranker, linewidth=1.2, color=colours[ranker])
+        axis.set(title=f"{name}, {judge}", xlabel="fields kept", ylabel="test AUC")
+        axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 
@@ -295,7 +299,9 @@ def draw(plots: Mapping[str, dict[str, object]], path: Path) -> None:
 def main() -> None:
     """Run what the budget allows and write what there is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="holds criteo_137k and frappe, three files each"
+    )
     parser.add_argument("--only", action="append", choices=list(CASES))
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which no new cell starts")
     parser.add_argument("--cells", type=Path, default=Path("docs/measured/rank_quality"), help="folder of the cells")
