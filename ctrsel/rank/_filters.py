@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from ctrsel.rank._contract import CountRanker
     from ctrsel.rank.counts import TableCounts
 
-__all__ = ["BLIND", "OneHot", "Sample", "at_least", "between", "one_hot", "ranked", "sample", "untold", "varying"]
+__all__ = [
+    "BLIND",
+    "FrequentColumns",
+    "Sample",
+    "at_least",
+    "between",
+    "frequent_columns",
+    "ranked",
+    "sample",
+    "untold",
+    "varying",
+]
 
 BLIND = (
     "blind to the label: ranks fields by structure and redundancy, not by what they tell about the label, "
@@ -50,7 +61,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OneHot:
+class FrequentColumns:
     """Columns of values, with mean 0 and variance 1; `field` and `column` say which values are whose.
 
     Attributes:
@@ -137,7 +148,7 @@ def sample(ranker: str, counts: TableCounts, names: Sequence[str], rows: int, *,
     return Sample(names=tuple(kept), codes=np.ascontiguousarray(codes), labels=labels, refused=refused, note=note)
 
 
-def one_hot(drawn: Sample, *, values: int, least: int) -> OneHot:
+def frequent_columns(drawn: Sample, *, values: int, least: int) -> FrequentColumns:
     """Return columns for the frequent values of each field.
 
     A field has at most `values` columns, of its most frequent values; where these are all, the rarest has none, as it
@@ -168,7 +179,7 @@ def one_hot(drawn: Sample, *, values: int, least: int) -> OneHot:
                 columns.append((numbers - numbers.mean()) / numbers.std())
             field.append(f)
             column_of.append(known[key])
-    return OneHot(
+    return FrequentColumns(
         columns=np.stack(columns, axis=1) if columns else np.zeros((len(drawn.codes), 0)),
         field=np.array(field, dtype=np.int64),
         column=np.array(column_of, dtype=np.int64),

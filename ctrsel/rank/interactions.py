@@ -99,7 +99,7 @@ class Interactions(CountRanker):
     def cost(self, counts: TableCounts) -> Cost:
         """Estimate what counting all pairs on all training rows takes."""
         names, _ = _usable(counts)
-        sizes = [len(counts.fields[n].train.totals) for n in names]
+        sizes = [counts.fields[n].train.size for n in names]
         rows = next((c.train.rows for c in counts.fields.values()), 0)
         return estimate(rows=rows, sizes=sizes, threads=workers(counts.threads))
 

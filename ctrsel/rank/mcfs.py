@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import BLIND, OneHot, at_least, one_hot, ranked, sample, varying
+from ctrsel.rank._filters import BLIND, FrequentColumns, at_least, frequent_columns, ranked, sample, varying
 from ctrsel.stats.local_structure import graph_coordinates
 from ctrsel.stats.neighbours import neighbour_graph
 
@@ -58,7 +58,7 @@ class MCFS(CountRanker):
         drawn = sample("mcfs", counts, names, self.rows)
         scores = {}
         if len(drawn.codes) > self.clusters + 1:
-            hot = one_hot(drawn, values=self.values, least=self.min_rows)
+            hot = frequent_columns(drawn, values=self.values, least=self.min_rows)
             refused.update(hot.refused)
             if hot.columns.size:
                 weights = self._weights(drawn.codes, hot)
@@ -76,7 +76,7 @@ class MCFS(CountRanker):
             notes=[BLIND, drawn.note],
         )
 
-    def _weights(self, codes: np.ndarray, hot: OneHot) -> np.ndarray:
+    def _weights(self, codes: np.ndarray, hot: FrequentColumns) -> np.ndarray:
         import warnings
 
         from sklearn.exceptions import ConvergenceWarning

@@ -105,7 +105,7 @@ class MutualInformation(CountRanker):
         else:
             score = np.array([row[self.by] for row in found], dtype=np.float64)
         names = list(counts.fields)
-        order = np.lexsort((np.array(names, dtype=str), -z, -self._usable(found, score), -score))
+        order = np.lexsort((np.array(names, dtype=str), -z, -self._tie_order(found, score), -score))
         numbers = ("mi", "expected_mi", "mi_minus_expected", "low", "high", "ami", "z", "p", "q", "held_out_gain")
         schema = {
             "field": pl.String,
@@ -130,7 +130,7 @@ class MutualInformation(CountRanker):
             table=counts.table,
         )
 
-    def _usable(
+    def _tie_order(
         self, found: Sequence[Mapping[str, float | None]], score: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         """Order of the fields that score 0: by what they save on validation rows, those that can tell nothing last.

@@ -13,7 +13,7 @@ import numpy as np
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
-from ctrsel.rank._filters import BLIND, at_least, one_hot, ranked, sample, varying
+from ctrsel.rank._filters import BLIND, at_least, frequent_columns, ranked, sample, varying
 from ctrsel.stats.local_structure import discriminative_weights
 from ctrsel.stats.neighbours import nearest_rows
 
@@ -63,7 +63,7 @@ class UDFS(CountRanker):
         names, refused = varying(counts)
         drawn = sample("udfs", counts, names, self.rows)
         scores = {}
-        hot = one_hot(drawn, values=self.values, least=self.min_rows)
+        hot = frequent_columns(drawn, values=self.values, least=self.min_rows)
         refused.update(hot.refused)
         if hot.columns.size:
             length = discriminative_weights(

@@ -13,6 +13,7 @@ from ctrsel.data.table import Table
 from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.select._wishes import Ranked, Wishes
+from ctrsel.select.whole_fields import whole_fields
 from ctrsel.train import Learner
 
 __all__ = ["Problem", "exclude"]
@@ -33,11 +34,7 @@ def exclude(table: Table, never_use: tuple[str, ...]) -> Table:
         raise ConfigError("select.never_use: excludes every field")
     if len(fields) == len(known):
         return table
-    keep = {name: np.ones(v.size, dtype=bool) for name, v in table.encoder.vocabularies.items()}
-    every = FeatureSet.from_keep(
-        keep, fields=fields, method="exclude", params={"never_use": list(never_use)}, encoder=table.encoder.digest
-    )
-    return table.narrow(every)
+    return table.narrow(whole_fields(table.encoder, fields))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,11 +51,7 @@ def held_out_gain(
         raise ValueError(f"prior must be above 0 rows, got {prior}")
     contingency(train_positives, train_totals)
     contingency(valid_positives, valid_totals)
-    if np.size(train_totals) != np.size(valid_totals):
-        raise DataError(
-            f"training and held-out counts must speak of the same values, "
-            f"got {np.size(train_totals)} and {np.size(valid_totals)}"
-        )
+    _check_values("counts", train_totals, valid_totals)
     return _gain(train_positives, train_totals, valid_positives, valid_totals, prior)
 
 
@@ -80,11 +76,7 @@ def weighted_held_out_gain(
         raise ValueError(f"prior must be above 0, got {prior}")
     weighted_contingency(train_positives, train_totals)
     weighted_contingency(valid_positives, valid_totals)
-    if np.size(train_totals) != np.size(valid_totals):
-        raise DataError(
-            f"training and held-out sums must speak of the same values, "
-            f"got {np.size(train_totals)} and {np.size(valid_totals)}"
-        )
+    _check_values("sums", train_totals, valid_totals)
     return _gain(train_positives, train_totals, valid_positives, valid_totals, prior)
 
 
@@ -114,6 +106,13 @@ def log_loss_saved(positives: Array, totals: Array, *, prior: float) -> tuple[Fl
         return np.zeros_like(seen), np.zeros_like(seen)
     rate = (yes + prior * base) / (seen + prior)
     return np.log((1.0 - rate) / (1.0 - base)), np.log(rate / base)
+
+
+def _check_values(what: str, train: Array, valid: Array) -> None:
+    if np.size(train) != np.size(valid):
+        raise DataError(
+            f"training and held-out {what} must speak of the same values, got {np.size(train)} and {np.size(valid)}"
+        )
 
 
 def _gain(

@@ -11,7 +11,7 @@ from sklearn.feature_selection import f_classif
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.seeds import generator
 from ctrsel.rank import CATALOG, CodedRows, FieldCounts, TableCounts
-from ctrsel.rank._filters import one_hot, sample
+from ctrsel.rank._filters import frequent_columns, sample
 from ctrsel.rank.cfs import CFS
 from ctrsel.rank.distance_correlation import DistanceCorrelation
 from ctrsel.rank.fisher import Fisher
@@ -363,7 +363,7 @@ def test_copies_share_a_column_and_a_score() -> None:
     twice["half"] = (twice["c0"] == 1).astype(np.uint32)
     table = counted(twice, counts.rows.labels)
     drawn = sample("mcfs", table, list(table.fields), 600)
-    hot = one_hot(drawn, values=10, least=5)
+    hot = frequent_columns(drawn, values=10, least=5)
     assert hot.columns.shape[1] < len(hot.column)
     assert len(np.unique(hot.columns.round(9), axis=1).T) == hot.columns.shape[1]
     assert hot.columns.mean(axis=0) == pytest.approx(np.zeros(hot.columns.shape[1]), abs=1e-12)
