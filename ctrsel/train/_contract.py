@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,7 @@ class Learner(ABC):
         *,
         gate: Gate | None = None,
         start: Model | None = None,
+        work: Path | None = None,
         seed: int,
     ) -> Fit:
         """Fit on the splits "train" and "valid" of a table, narrowed to `features` first.
@@ -67,5 +69,7 @@ class Learner(ABC):
             features: What to narrow the table to.
             gate: Search with this gate.
             start: A model of the (narrowed) table's Encoder whose weights are the starting point.
+            work: A folder from which a fit that was killed goes on, with the same outcome; None keeps nothing. A learner
+                that cannot go on starts again.
             seed: Of everything drawn.
         """

@@ -23,6 +23,8 @@ from ctrsel.train.boosted_memory import check_boosted_memory
 from ctrsel.train.validation import validate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import lightgbm
 
     from ctrsel.data.table import Table
@@ -86,6 +88,7 @@ class BoostedLearner(Learner):
         *,
         gate: Gate | None = None,
         start: Model | None = None,
+        work: Path | None = None,
         seed: int,
     ) -> Fit:
         """Grow trees until the validation metric stops to improve.
@@ -95,6 +98,7 @@ class BoostedLearner(Learner):
             features: What to narrow the table to first.
             gate: Refused: trees have no gates.
             start: Refused: trees are grown from nothing.
+            work: Not used: trees are grown again.
             seed: Of the row and column shares.
 
         Raises:

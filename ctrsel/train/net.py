@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -30,6 +31,9 @@ from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
 from ctrsel.train.net_memory import rows_beside_a_net
 from ctrsel.train.net_run import NetRun
+from ctrsel.train.optimisers import CATALOG as OPTIMISERS
+from ctrsel.train.optimisers import Optimiser
+from ctrsel.train.optimisers.dense_adam import DenseAdam
 from ctrsel.train.steps import CATALOG as STEPS
 from ctrsel.train.steps import Step
 from ctrsel.train.steps.bce import BCE
@@ -60,6 +64,7 @@ class NetLearner(Learner):
         rows: Where the training rows are drawn from: "memory", "blocks" on disk, or "auto": memory if they fit there
             beside the net. Both shuffle; their orders differ.
         step: How a batch is used.
+        optimiser: How gradients become steps.
     """
 
     backbone: Backbone = field(default_factory=DeepFM, metadata={"catalog": BACKBONES})
@@ -75,6 +80,7 @@ class NetLearner(Learner):
     threads: int = 1
     rows: RowsIn = "auto"
     step: Step = field(default_factory=BCE, metadata={"catalog": STEPS})
+    optimiser: Optimiser = field(default_factory=DenseAdam, metadata={"catalog": OPTIMISERS})
 
     def __post_init__(self) -> None:
         for name in ("width", "batch_size", "max_epochs", "patience", "threads"):
@@ -99,6 +105,7 @@ class NetLearner(Learner):
         *,
         gate: Gate | None = None,
         start: Model | None = None,
+        work: Path | None = None,
         seed: int,
     ) -> Fit:
         """Train until validation AUC stops to rise, or search with a gate for exactly its epochs.
@@ -108,6 +115,7 @@ class NetLearner(Learner):
             features: What to narrow the table to first.
             gate: Search with it: weights and gates are trained together on the training split.
             start: A net model of the narrowed table's Encoder; its weights are the starting point.
+            work: A folder from which a fit that was killed goes on; None keeps nothing.
             seed: Of weights, row order and dropout.
 
         Raises:

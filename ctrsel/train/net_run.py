@@ -23,7 +23,6 @@ from ctrsel.models.network import Net
 from ctrsel.train._contract import Fit
 from ctrsel.train.hardening import folded
 from ctrsel.train.intercept import log_odds
-from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.settling import centre, settle
 from ctrsel.train.validation import validate
 
@@ -129,7 +128,7 @@ class NetRun:
 
     def _begin(self) -> None:
         learner = self.learner
-        self.optimiser = Optimiser(
+        self.optimiser = learner.optimiser.build(
             self.net, learning_rate=learner.learning_rate, embedding_l2=learner.embedding_l2, clip=learner.clip
         )
         torch.manual_seed(derive(self.seed, "net", "noise"))

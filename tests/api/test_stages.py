@@ -32,7 +32,7 @@ class SpyLearner(Learner):
 
     inner: Learner
 
-    def fit(self, table, features=None, *, gate=None, start=None, seed):
+    def fit(self, table, features=None, *, gate=None, start=None, work=None, seed):
         note("learner", table)
         return self.inner.fit(table, features, gate=gate, start=start, seed=seed)
 

@@ -24,7 +24,7 @@ from ctrsel.train.net import NetLearner
 class Untouched(Learner):
     """A learner that must not be asked."""
 
-    def fit(self, table, features=None, *, gate=None, start=None, seed):
+    def fit(self, table, features=None, *, gate=None, start=None, work=None, seed):
         raise AssertionError("this selector was not to train anything")
 
 

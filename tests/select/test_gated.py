@@ -90,7 +90,7 @@ class Searched(Learner):
 
     found: Fit
 
-    def fit(self, table, features=None, *, gate=None, start=None, seed):
+    def fit(self, table, features=None, *, gate=None, start=None, work=None, seed):
         assert gate is not None
         return self.found
 

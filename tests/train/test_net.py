@@ -20,7 +20,7 @@ from ctrsel.stats.auc import auc
 from ctrsel.stats.losses import log_loss
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.net import NetLearner
-from ctrsel.train.optimisers import Optimiser
+from ctrsel.train.optimisers.dense_adam import DenseAdam
 from ctrsel.train.steps.bce import BCE
 
 QUICK = NetLearner(
@@ -94,7 +94,9 @@ def test_l2_is_that_of_the_whole_table_in_the_loss(table):
     batch = next(iter(batches(table, "train", size=32, seed=1)))
     inputs, labels = to_inputs(batch), torch.from_numpy(batch.labels)
     ours, theirs = nets
-    Optimiser(ours, learning_rate=1e-2, embedding_l2=0.3, clip=0.5).step(BCE().objective(ours, inputs, labels, None))
+    DenseAdam().build(ours, learning_rate=1e-2, embedding_l2=0.3, clip=0.5).step(
+        BCE().objective(ours, inputs, labels, None)
+    )
     loss = torch.nn.functional.binary_cross_entropy_with_logits(theirs(inputs).logits, labels)
     loss = loss + 0.15 * sum((p**2).sum() for p in theirs.embedding.parameters())
     adam = torch.optim.Adam(theirs.parameters(), lr=1e-2)
