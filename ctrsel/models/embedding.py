@@ -32,12 +32,15 @@ class Inputs(NamedTuple):
     lists: Mapping[str, tuple[Tensor, Tensor]]
 
 
-def to_inputs(batch: Batch) -> Inputs:
-    """Turn a batch into tensors."""
+def to_inputs(batch: Batch, device: torch.device | None = None) -> Inputs:
+    """Turn a batch into tensors on a device, None for the processor."""
     return Inputs(
-        torch.from_numpy(batch.codes).long(),
-        torch.from_numpy(batch.floats),
-        {k: (torch.from_numpy(o), torch.from_numpy(c).long()) for k, (o, c) in batch.lists.items()},
+        torch.from_numpy(batch.codes).to(device).long(),
+        torch.from_numpy(batch.floats).to(device),
+        {
+            k: (torch.from_numpy(o).to(device), torch.from_numpy(c).to(device).long())
+            for k, (o, c) in batch.lists.items()
+        },
     )
 
 
@@ -132,7 +135,7 @@ def _take(table: Tensor, codes: Tensor) -> Tensor:
 def _filled(offsets: Tensor, codes: Tensor, *, missing: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the codes of all lists, whose row each belongs to, and the lengths; an empty list holds `missing`."""
     lengths = offsets.diff()
-    owner = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
     empty = torch.nonzero(lengths == 0).flatten()
     if len(empty):
         codes = torch.cat([codes, codes.new_full((len(empty),), missing)])
@@ -144,7 +147,7 @@ def _padded(offsets: Tensor, codes: Tensor, *, hidden: int) -> tuple[Tensor, Ten
     """Return lists as `[B, L]` with `hidden` behind their end, and which entries are real."""
     lengths = offsets.diff()
     longest = int(lengths.max()) if len(lengths) else 0
-    mask = torch.arange(max(longest, 1))[None] < lengths[:, None]
+    mask = torch.arange(max(longest, 1), device=lengths.device)[None] < lengths[:, None]
     out = codes.new_full(mask.shape, hidden)
     out[mask] = codes
     return out, mask

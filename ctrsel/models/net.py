@@ -75,8 +75,8 @@ class NetPredictor(Predictor):
         self.net.eval()
         with torch.inference_mode():
             for batch in batches(table, None, size=_BATCH):
-                scored = self.net(to_inputs(batch)).logits
-                out[done : done + len(scored)] = scored.numpy()
+                scored = self.net(to_inputs(batch, self.net.device)).logits
+                out[done : done + len(scored)] = scored.cpu().numpy()
                 done += len(scored)
         return out
 

@@ -55,6 +55,11 @@ class Net(nn.Module):
         out: Output = self.backbone(embedded)
         return replace(out, logits=out.logits + self.prior)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.prior.device
+
     def roles(self) -> Mapping[Role, list[nn.Parameter]]:
         """Return the parameters by role."""
         return {

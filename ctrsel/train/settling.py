@@ -27,7 +27,7 @@ def settle(net: Net, rows: Rows, *, seed: int) -> None:
     if len(rows) < 2:
         return
     some = rows.sample(_SETTLE_ROWS, size=_SETTLE_ROWS // 4, seed=seed)
-    settle_norms(net, (to_inputs(batch) for batch in some if len(batch.rows) > 1))
+    settle_norms(net, (to_inputs(batch, net.device) for batch in some if len(batch.rows) > 1))
 
 
 def centre(net: Net, rows: Rows, *, seed: int) -> None:
@@ -37,10 +37,10 @@ def centre(net: Net, rows: Rows, *, seed: int) -> None:
     with torch.inference_mode():
         for batch in rows.sample(_CENTRE_ROWS, size=_BATCH, seed=seed):
             assert batch.labels is not None
-            logits.append(net(to_inputs(batch)).logits.numpy())
+            logits.append(net(to_inputs(batch, net.device)).logits.cpu().numpy())
             labels.append(batch.labels)
             weights.append(batch.weight)
     z, y = np.concatenate(logits), np.concatenate(labels)
     w = None if any(part is None for part in weights) else np.concatenate([p for p in weights if p is not None])
     shifts = [intercept_shift(y[:, t], z[:, t], weight=w) for t in range(y.shape[1])]
-    net.prior.add_(torch.tensor(shifts, dtype=net.prior.dtype))
+    net.prior.add_(torch.tensor(shifts, dtype=net.prior.dtype, device=net.device))
