@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["Between", "OneOf", "Range", "choose", "ranges", "search"]
+__all__ = ["Between", "Every", "OneOf", "Range", "choose", "every", "ranges", "search"]
 
 _KEY = "search"
 
@@ -50,7 +50,12 @@ class OneOf:
             raise ValueError("a choice needs at least one option")
 
 
-Range = Between | OneOf
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Each component of the field's catalogue, with the ranges that it declares itself."""
+
+
+Range = Between | OneOf | Every
 
 
 def search(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
@@ -74,6 +79,16 @@ def choose(*options: Any) -> dict[str, Any]:
         OneOf(options=((64,), (64, 32)))
     """
     return {_KEY: OneOf(options)}
+
+
+def every() -> dict[str, Any]:
+    """Return the metadata of a field that takes any component of its catalogue.
+
+    Examples:
+        >>> every()["search"]
+        Every()
+    """
+    return {_KEY: Every()}
 
 
 def ranges(component: object) -> Mapping[str, Range]:

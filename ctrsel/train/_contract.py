@@ -73,3 +73,7 @@ class Learner(ABC):
                 that cannot go on starts again.
             seed: Of everything drawn.
         """
+
+    def memory(self, table: Table) -> int | None:
+        """Estimate the bytes that a fit on a table takes beside the table itself; None = it cannot be said."""
+        return None

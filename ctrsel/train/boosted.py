@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event, progress
+from ctrsel.core.ranges import choose, search
 from ctrsel.core.seeds import derive
 from ctrsel.models.boosted import BoostedPredictor
 from ctrsel.models.model import Model
 from ctrsel.models.tree_columns import TreeColumns
 from ctrsel.train._contract import Fit, Learner
-from ctrsel.train.boosted_memory import check_boosted_memory
+from ctrsel.train.boosted_memory import boosted_bytes, check_boosted_memory
 from ctrsel.train.validation import validate
+from ctrsel.train.watch import report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from ctrsel.records.feature_set import FeatureSet
 
 __all__ = ["BoostedLearner"]
+
+_REPORTED = 10  # every so many trees whoever watches is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +60,14 @@ class BoostedLearner(Learner):
     rounds: int = 2000
     patience: int = 30
     monitor: Literal["auc", "log_loss"] = "auc"
-    learning_rate: float = 0.1
-    leaves: int = 63
-    min_rows: int = 20
-    l2: float = 0.0
-    category_smoothing: float = 50.0
-    max_category_split: int = 32
-    feature_share: float = 1.0
-    row_share: float = 1.0
+    learning_rate: float = field(default=0.1, metadata=search(0.02, 0.3, log=True))
+    leaves: int = field(default=63, metadata=search(15, 255, log=True))
+    min_rows: int = field(default=20, metadata=search(5, 200, log=True))
+    l2: float = field(default=0.0, metadata=choose(0.0, 0.1, 1.0, 10.0))
+    category_smoothing: float = field(default=50.0, metadata=search(1.0, 200.0, log=True))
+    max_category_split: int = field(default=32, metadata=search(8, 128, log=True))
+    feature_share: float = field(default=1.0, metadata=search(0.4, 1.0))
+    row_share: float = field(default=1.0, metadata=search(0.5, 1.0))
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -130,6 +134,10 @@ class BoostedLearner(Learner):
         event("boosted", rounds=len(history), seconds=seconds, **{f"valid_{k}": v for k, v in scores.items()})
         return Fit(model=model, epochs=None, seconds=seconds, history=tuple(history), valid=scores)
 
+    def memory(self, table: Table) -> int:
+        """Estimate the bytes of the matrices and of LightGBM's own."""
+        return boosted_bytes(table, TreeColumns(table.encoder), leaves=self.leaves)
+
     def _grow(
         self,
         columns: TreeColumns,
@@ -170,8 +178,12 @@ class BoostedLearner(Learner):
         found: dict[str, dict[str, list[float]]] = {}
         with progress("train", self.rounds, unit="trees at most") as bar:
 
-            def report(state: Any) -> None:
-                bar.advance(1, auc=next(value for _, name, value, *_ in state.evaluation_result_list if name == "auc"))
+            def told(state: Any) -> None:
+                now = {name: float(value) for _, name, value, *_ in state.evaluation_result_list}
+                bar.advance(1, auc=now["auc"])
+                trees = state.iteration + 1
+                if label == 0 and trees % _REPORTED == 0:
+                    report(trees, auc=now["auc"], log_loss=now["binary_logloss"])
 
             booster = lightgbm.train(
                 params,
@@ -180,7 +192,7 @@ class BoostedLearner(Learner):
                 valid_sets=[second],
                 valid_names=["valid"],
                 callbacks=[
-                    report,
+                    told,
                     lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
                     lightgbm.record_evaluation(found),
                 ],

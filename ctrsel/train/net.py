@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.ranges import choose, every, search
 from ctrsel.core.seeds import derive
 from ctrsel.data.open_rows import RowsIn
 from ctrsel.data.table import Table
@@ -29,7 +30,7 @@ from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
-from ctrsel.train.net_memory import rows_beside_a_net
+from ctrsel.train.net_memory import net_bytes, rows_beside_a_net
 from ctrsel.train.net_run import NetRun
 from ctrsel.train.optimisers import CATALOG as OPTIMISERS
 from ctrsel.train.optimisers import Optimiser
@@ -67,11 +68,11 @@ class NetLearner(Learner):
         optimiser: How gradients become steps.
     """
 
-    backbone: Backbone = field(default_factory=DeepFM, metadata={"catalog": BACKBONES})
-    width: int = 16
-    batch_size: int | None = None
-    learning_rate: float = 1e-3
-    embedding_l2: float = 0.05
+    backbone: Backbone = field(default_factory=DeepFM, metadata={"catalog": BACKBONES, **every()})
+    width: int = field(default=16, metadata=choose(8, 16, 32))
+    batch_size: int | None = field(default=None, metadata=choose(None, 512, 2048, 8192))
+    learning_rate: float = field(default=1e-3, metadata=search(2e-4, 5e-3, log=True))
+    embedding_l2: float = field(default=0.05, metadata=search(1e-5, 0.5, log=True))
     max_epochs: int = 30
     patience: int = 2
     lr_drop: float = 0.1
@@ -137,6 +138,11 @@ class NetLearner(Learner):
         with opened as rows, _threads(self.threads), torch.random.fork_rng(devices=[]):
             run = NetRun(self, table, rows, layout, gate=gate, start=start, seed=seed)
             return run.search(began) if gate is not None else run.train(began)
+
+    def memory(self, table: Table) -> int:
+        """Estimate the bytes of the tables, their gradient and moments."""
+        layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
+        return net_bytes(layout, width=self.width)
 
     def rows_per_step(self, rows: int) -> int:
         """Return the batch size for a number of training rows.

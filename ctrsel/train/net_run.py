@@ -25,6 +25,7 @@ from ctrsel.train.hardening import folded
 from ctrsel.train.intercept import log_odds
 from ctrsel.train.settling import centre, settle
 from ctrsel.train.validation import validate
+from ctrsel.train.watch import report
 
 if TYPE_CHECKING:
     from ctrsel.data.rows import Rows
@@ -174,6 +175,7 @@ class NetRun:
         }
         self.history.append(facts)
         event("epoch", **facts)
+        report(len(self.history), auc=valid["auc"], log_loss=valid["log_loss"])
         return facts
 
     def _fit(

@@ -7,11 +7,12 @@ the form (no bias in the first order, batch normalisation) is FuxiCTR's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ctrsel.core.ranges import choose, search
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.backbones._mlp import mlp
 from ctrsel.models.embedded import Embedded, InputShape, Output
@@ -29,9 +30,9 @@ class DeepFM(Backbone):
         dropout: Share of the hidden units dropped in training.
     """
 
-    hidden: tuple[int, ...] = (400, 400, 400)
+    hidden: tuple[int, ...] = field(default=(400, 400, 400), metadata=choose((400, 400, 400), (256, 128), (64,)))
     batch_norm: bool = True
-    dropout: float = 0.2
+    dropout: float = field(default=0.2, metadata=search(0.0, 0.5))
 
     lookups: ClassVar[tuple[str, ...]] = ("main", "first_order")
     exact_drop: ClassVar[bool] = True
