@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.core.ranges import choose, search
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.backbones._mlp import Dropout, linear, mlp
 from ctrsel.models.embedded import Embedded, InputShape, Output
@@ -40,16 +41,16 @@ class AutoIntPlus(Backbone):
         dropout: Share of the hidden units dropped in training.
     """
 
-    layers: int = 3
-    attention_width: int = 128
-    heads: int = 4
+    layers: int = field(default=3, metadata=search(1, 4))
+    attention_width: int = field(default=128, metadata=choose(32, 64, 128))
+    heads: int = field(default=4, metadata=choose(1, 2, 4))
     residual: bool = True
     layer_norm: bool = True
     scale: bool = True
     attention_dropout: float = 0.0
-    hidden: tuple[int, ...] = (400, 400, 400)
+    hidden: tuple[int, ...] = field(default=(400, 400, 400), metadata=choose((400, 400, 400), (256, 128), (64,)))
     batch_norm: bool = True
-    dropout: float = 0.1
+    dropout: float = field(default=0.1, metadata=search(0.0, 0.5))
 
     # A slot that is zero still takes a share of the softmax: removing it changes the other slots' mixture.
     exact_drop: ClassVar[bool] = False
