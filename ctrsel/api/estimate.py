@@ -291,11 +291,12 @@ def _net(learner: Learner, encoder: _Grown, *, rows: int) -> NetShape | None:
         return None
     settings: Any = learner
     layout = Layout.of(encoder.sample, history="history" in backbone.lookups)
+    width = backbone.row_width(settings.width, labels=1)
     return NetShape(
         slots=len(layout.slots),
-        width=settings.width,
+        width=width,
         rows=encoder.total,
-        backbone=backbone_cost(backbone, layout.shape(width=settings.width, labels=1)),
+        backbone=backbone_cost(backbone, layout.shape(width=width, labels=1)),
         batch=settings.rows_per_step(rows),
         threads=settings.threads,
     )

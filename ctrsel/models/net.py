@@ -24,6 +24,7 @@ from ctrsel.models.backbones import CATALOG, Backbone
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.layout import Layout
 from ctrsel.models.network import Net
+from ctrsel.models.slots import picked
 from ctrsel.records.feature_set import HIDDEN, OTHER, FeatureSet
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class NetPredictor(Predictor):
         return self.of(new, weights, backbone=self.backbone, width=self.width, labels=self.labels)
 
     def _drop_slots(self, weights: dict[str, Tensor], before: Layout, after: Layout) -> None:
-        columns = self.backbone.slot_columns(before.shape(width=self.width, labels=self.labels))
+        shape = before.shape(width=self.net.embedding.width, labels=self.labels)
+        columns = self.backbone.slot_columns(shape)
         if columns is None or len(before.histories) != len(after.histories):
             name = describe(self.backbone)["use"]
             raise ConfigError(
@@ -114,9 +116,10 @@ class NetPredictor(Predictor):
                 "from trained weights; train the smaller net from new ones"
             )
         slots = [before.slots.index(name) for name in after.slots]
-        for key, block in columns.items():
-            full = weights[f"backbone.{key}"]  # [out, F * block]
-            weights[f"backbone.{key}"] = full.view(len(full), len(before.slots), block)[:, slots].flatten(1)
+        for axis, parts in ((-1, columns), (0, self.backbone.slot_rows(shape))):
+            for key, part in parts.items():
+                kept = torch.from_numpy(picked(part, slots, fields=len(before.slots)))
+                weights[f"backbone.{key}"] = weights[f"backbone.{key}"].index_select(axis, kept)
 
     def save(self, folder: Path) -> None:
         """Write `net.json` and `weights.safetensors`."""

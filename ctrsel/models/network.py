@@ -41,6 +41,7 @@ class Net(nn.Module):
         if width < 1:
             raise ConfigError(f"net.width: must be at least 1, got {width}")
         self.layout = layout
+        width = backbone.row_width(width, labels=labels)
         self.embedding = Embedding(layout, width=width, first_order="first_order" in backbone.lookups)
         self.backbone = backbone.build(layout.shape(width=width, labels=labels))
         self.register_buffer("prior", torch.zeros(labels))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from ctrsel.models.embedded import InputShape
+from ctrsel.models.slots import Columns
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +32,17 @@ class Backbone(ABC):
     def build(self, shape: InputShape) -> nn.Module:
         """Return a module whose `forward(Embedded)` is an `Output`; it is initialised by `torch`'s current seed."""
 
-    def slot_columns(self, shape: InputShape) -> Mapping[str, int] | None:
-        """Return, per parameter with F equal blocks of input columns in slot order, a block's width; None = unknown."""
+    def slot_columns(self, shape: InputShape) -> Mapping[str, Columns] | None:
+        """Return, per parameter whose input columns (last axis) belong to slots, what stands there; None = unknown.
+
+        A number n is short for F blocks of n columns in slot order; see `ctrsel.models.slots` for pairs and mixtures.
+        """
         return None
+
+    def slot_rows(self, shape: InputShape) -> Mapping[str, Columns]:
+        """Return the same for the first axis, of weights whose outputs belong to slots and of biases."""
+        return {}
+
+    def row_width(self, width: int, *, labels: int) -> int:
+        """Return how many numbers a row of the embedding table has where `width` was asked for."""
+        return width
