@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ctrsel.data.batches import Batch
 from ctrsel.models.embedded import Embedded
@@ -54,22 +55,30 @@ class Embedding(nn.Module):
         layout: Which field stands where.
         width: D.
         first_order: Whether there is a table of width 1 as well.
+        sparse: Whether the gradients of the tables with a row per code are torch's sparse ones, uncoalesced: the codes
+            of a batch as they come and a row for each. Whoever uses them leaves out `hidden`.
+
+    Attributes:
+        hidden: Rows of `HIDDEN`, int64: they are zero and stay zero.
     """
 
-    def __init__(self, layout: Layout, *, width: int, first_order: bool) -> None:
+    hidden: Tensor
+
+    def __init__(self, layout: Layout, *, width: int, first_order: bool, sparse: bool = False) -> None:
         super().__init__()
         self.layout = layout
         self.width = width
+        self.sparse = sparse
         floats = len(layout.floats)
         self.main = nn.Parameter(torch.empty(layout.total_codes, width).normal_(std=INIT_STD))
         self.first = nn.Parameter(torch.empty(layout.total_codes).normal_(std=INIT_STD)) if first_order else None
         self.float_main = nn.Parameter(torch.empty(floats, width).normal_(std=INIT_STD))
         self.float_first = nn.Parameter(torch.empty(floats).normal_(std=INIT_STD)) if first_order else None
-        hidden = torch.from_numpy(layout.rows(HIDDEN))
+        self.register_buffer("hidden", torch.from_numpy(layout.rows(HIDDEN)), persistent=False)
         with torch.no_grad():
-            self.zero_rows(hidden)
-        for table in self.tables():
-            table.register_post_accumulate_grad_hook(_without(hidden))  # type: ignore[no-untyped-call]  # torch does not annotate it
+            self.zero_rows(self.hidden)
+        for table in [] if sparse else self.tables():
+            table.register_post_accumulate_grad_hook(_without(self.hidden))  # type: ignore[no-untyped-call]  # torch does not annotate it
 
     def tables(self) -> list[nn.Parameter]:
         """The tables with a row per code."""
@@ -96,7 +105,7 @@ class Embedding(nn.Module):
         history, masks = {}, {}
         for name, hidden in self.layout.histories:
             codes, masks[name] = _padded(*inputs.lists[name], hidden=hidden)
-            rows = _take(self.main, codes.reshape(-1)).view(*codes.shape, self.width)
+            rows = self._take(self.main, codes.reshape(-1)).view(*codes.shape, self.width)
             history[name] = rows if scale is None else scale(rows, codes)
         return Embedded(main=main, first_order=first, floats=inputs.floats, history=history, history_mask=masks)
 
@@ -110,12 +119,12 @@ class Embedding(nn.Module):
     ) -> Tensor:
         """Look one table up: `[B, F, D]`, D = 1 for the first order."""
         codes = inputs.codes
-        rows = _take(table, codes.reshape(-1))
+        rows = self._take(table, codes.reshape(-1))
         parts = [rows.view(*codes.shape, rows.shape[1])]
         if scale is not None:
             parts[0] = scale(parts[0], codes)
         for values, owner, lengths in pooled:
-            rows = _take(table, values)
+            rows = self._take(table, values)
             if scale is not None:
                 rows = scale(rows, values)
             total = rows.new_zeros(len(lengths), rows.shape[1]).index_add(0, owner, rows)
@@ -125,11 +134,14 @@ class Embedding(nn.Module):
             parts.append(inputs.floats[:, :, None] * v)
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
-
-def _take(table: Tensor, codes: Tensor) -> Tensor:
-    """Look up rows of a table `[V, D]`, or numbers of a table `[V]` as rows of width 1."""
-    # The gradients of these two take a quarter (a tenth for numbers) of the time of nn.Embedding's on one thread.
-    return table.index_select(0, codes) if table.dim() == 2 else table.gather(0, codes)[:, None]
+    def _take(self, table: Tensor, codes: Tensor) -> Tensor:
+        """Look up rows of a table `[V, D]`, or numbers of a table `[V]` as rows of width 1."""
+        if table.dim() == 1:
+            return table.gather(0, codes, sparse_grad=self.sparse)[:, None]
+        if self.sparse:
+            return functional.embedding(codes, table, sparse=True)
+        # The dense gradients of select and gather take a quarter (a tenth) of the time of nn.Embedding's on one thread.
+        return table.index_select(0, codes)
 
 
 def _filled(offsets: Tensor, codes: Tensor, *, missing: int) -> tuple[Tensor, Tensor, Tensor]:

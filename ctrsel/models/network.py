@@ -32,17 +32,19 @@ class Net(nn.Module):
         layout: Which field stands where.
         width: D.
         labels: T.
+        sparse: Whether the gradients of tables with a row per code hold the batch's rows only; see `Embedding`.
     """
 
     prior: Tensor
 
-    def __init__(self, backbone: Backbone, layout: Layout, *, width: int, labels: int) -> None:
+    def __init__(self, backbone: Backbone, layout: Layout, *, width: int, labels: int, sparse: bool = False) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"net.width: must be at least 1, got {width}")
         self.layout = layout
         width = backbone.row_width(width, labels=labels)
-        self.embedding = Embedding(layout, width=width, first_order="first_order" in backbone.lookups)
+        first_order = "first_order" in backbone.lookups
+        self.embedding = Embedding(layout, width=width, first_order=first_order, sparse=sparse)
         self.backbone = backbone.build(layout.shape(width=width, labels=labels))
         self.register_buffer("prior", torch.zeros(labels))
         self.gate: GateModule | None = None
