@@ -237,7 +237,7 @@ def peak() -> Iterator[dict[str, int]]:
 
 def anonymous() -> int:
     """Return this process's memory that no file holds, bytes."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with Path("/proc/self/status").open(encoding="ascii", errors="replace") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon"))
 
 
