@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from ctrsel.core.ranges import choose, search
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.backbones._mlp import mlp
+from ctrsel.models.backbones._pairs import pair_sum
 from ctrsel.models.embedded import Embedded, InputShape, Output
 
 __all__ = ["DeepFM"]
@@ -59,12 +60,6 @@ class _DeepFM(nn.Module):
 
     def forward(self, x: Embedded) -> Output:
         assert x.first_order is not None
-        shared = x.first_order.sum((1, 2)) + _fm(x.main)  # [B]
+        shared = x.first_order.sum((1, 2)) + pair_sum(x.main)  # [B]
         deep = self.mlp(x.main.flatten(1))  # [B, F, D] -> [B, F * D] -> [B, T]
         return Output(logits=deep + shared[:, None])
-
-
-def _fm(e: Tensor) -> Tensor:
-    """Sum of inner products over all pairs of slots, `[B, F, D]` -> `[B]` (Rendle, 2010, lemma 3.1)."""
-    total = e.sum(1)
-    return ((total * total).sum(1) - (e * e).sum((1, 2))) * 0.5

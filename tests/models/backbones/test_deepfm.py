@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.models.backbones.deepfm import DeepFM, _fm
+from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.embedded import Embedded, InputShape
 
 
@@ -19,19 +15,6 @@ def shape(fields=10, width=10):
 def test_parameters_of_the_published_frappe_net():
     module = DeepFM(hidden=(400, 400, 400), batch_norm=True).build(shape())
     assert sum(p.numel() for p in module.parameters()) + 5389 * (10 + 1) == 423_280
-
-
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 10_000), fields=st.integers(1, 6), width=st.integers(1, 5))
-def test_gated_fm_weighs_each_pair_by_both_gates(seed, fields, width):
-    torch.manual_seed(seed)
-    e = torch.randn(3, fields, width, dtype=torch.float64)
-    g = torch.rand(3, fields, dtype=torch.float64)
-    pairs = sum(
-        (g[:, i] * g[:, j] * (e[:, i] * e[:, j]).sum(1) for i, j in itertools.combinations(range(fields), 2)),
-        torch.zeros(3, dtype=torch.float64),
-    )
-    torch.testing.assert_close(_fm(e * g[..., None]), pairs)
 
 
 def test_logit_is_first_order_plus_pairs_plus_perceptron():

@@ -1,0 +1,48 @@
+"""Sums and inner products over all pairs of slots, without a loop over pairs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["InnerProducts", "bi_interaction", "pair_sum", "pairs"]
+
+
+def pairs(fields: int) -> int:
+    """Return how many pairs F slots have."""
+    return fields * (fields - 1) // 2
+
+
+def pair_sum(e: Tensor) -> Tensor:
+    """Return the sum of inner products over all pairs of slots, `[B, F, D]` -> `[B]` (Rendle, 2010, lemma 3.1)."""
+    total = e.sum(1)
+    return ((total * total).sum(1) - (e * e).sum((1, 2))) * 0.5
+
+
+def bi_interaction(e: Tensor) -> Tensor:
+    """Return the sum of entry-wise products over all pairs of slots, `[B, F, D]` -> `[B, D]`."""
+    total = e.sum(1)
+    return (total * total - (e * e).sum(1)) * 0.5
+
+
+class InnerProducts(nn.Module):
+    """Inner products of all pairs of slots.
+
+    Shape:
+        `[B, F, D]` -> `[B, F (F - 1) / 2]`, pairs in the order (0, 1), (0, 2), ..., (F - 2, F - 1).
+
+    Args:
+        fields: F.
+    """
+
+    entries: Tensor
+
+    def __init__(self, fields: int) -> None:
+        super().__init__()
+        i, j = torch.triu_indices(fields, fields, 1)
+        self.register_buffer("entries", i * fields + j, persistent=False)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """Multiply all slots with all, then take the upper triangle."""
+        # Both halves of the products cost less than picking the slots of each pair: a quarter to a twentieth.
+        return (e @ e.transpose(1, 2)).flatten(1).index_select(1, self.entries)
