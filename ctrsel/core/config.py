@@ -274,7 +274,8 @@ def _index(items: list[Any], part: str, key: str, place: str) -> int:
 def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
     """Build a frozen dataclass from plain values; unknown keys and wrong types are refused with their place.
 
-    A field whose metadata holds a `catalog` takes `{use: name, ...}` and becomes that catalogue's component.
+    A field whose metadata holds a `catalog` takes `{use: name, ...}` and becomes that catalogue's component, or takes a
+    list of them where it is a tuple.
 
     Raises:
         ConfigError: Naming the key, the rule and the value.
@@ -295,8 +296,7 @@ def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
         catalog = known[key].metadata.get("catalog")
         here = f"{place}.{key}"
         if catalog is not None:
-            ready = isinstance(value, catalog.base) or (value is None and type(None) in typing.get_args(hints[key]))
-            values[key] = value if ready else catalog.create(value, place=here)
+            values[key] = _component(catalog, hints[key], value, here)
         else:
             values[key] = _convert(hints[key], value, here)
     missing = [
@@ -310,6 +310,16 @@ def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
         return cls(**values)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{place}: {error}") from error
+
+
+def _component(catalog: Any, hint: Any, value: Any, place: str) -> Any:
+    """Make components of what stands in a field with a catalogue."""
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{place}: expected a list of {catalog.kind}s, got {_shown(value)}")
+        return tuple(_component(catalog, catalog.base, item, f"{place}[{i}]") for i, item in enumerate(value))
+    ready = isinstance(value, catalog.base) or (value is None and type(None) in typing.get_args(hint))
+    return value if ready else catalog.create(value, place=place)
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:

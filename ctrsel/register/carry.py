@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.models._contract import Predictor
 from ctrsel.models.model import Model
 
 __all__ = ["Carried", "carried", "pinned"]
@@ -91,15 +92,15 @@ def pinned(names: set[str]) -> tuple[str, ...]:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yield a predictor and the components that it holds, to any depth."""
+    """Yield a predictor and the predictors and components that it holds, by itself or in a tuple, to any depth."""
     yield value
     held = (
         [getattr(value, f.name) for f in dataclasses.fields(value)]
         if dataclasses.is_dataclass(value)
         else list(vars(value).values())
     )
-    for part in held:
-        if dataclasses.is_dataclass(part) and not isinstance(part, type):
+    for part in [p for h in held for p in (h if isinstance(h, tuple) else (h,))]:
+        if isinstance(part, Predictor) or (dataclasses.is_dataclass(part) and not isinstance(part, type)):
             yield from _parts(part)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy import optimize, special
 
+from ctrsel.core.errors import DataError
 from ctrsel.stats._checks import Array, Bools, Floats, Ints, binary, finite, row_weight
 from ctrsel.stats.folds import cross_fitted
 from ctrsel.stats.log_odds_maps import Beta, Isotonic, LogOddsMap, Platt, Unchanged
@@ -63,7 +64,7 @@ def recalibrate(method: str, labels: Array, logits: Array, *, weight: Array | No
 
 def cross_fitted_losses(
     labels: Array, logits: Array, folds: Ints, *, weight: Array | None = None
-) -> Mapping[str, float | None]:
+) -> Mapping[str, float]:
     """Log-loss of every method, nats per row, each row by the map that the other folds gave.
 
     Shape:
@@ -74,6 +75,9 @@ def cross_fitted_losses(
         logits: Log-odds of the positive class.
         folds: Fold of each row (see `folds_of`).
         weight: Row weights.
+
+    Raises:
+        DataError: As `recalibrate`; no row has weight.
     """
     v = np.ones(len(labels)) if weight is None else np.asarray(weight, dtype=np.float64)
     found = {}
@@ -82,7 +86,10 @@ def cross_fitted_losses(
         def fit(rows: Bools, method: str = method) -> LogOddsMap:
             return recalibrate(method, labels[rows], logits[rows], weight=v[rows])
 
-        found[method] = log_loss(labels, cross_fitted(fit, np.asarray(logits), folds), weight=weight)
+        loss = log_loss(labels, cross_fitted(fit, np.asarray(logits), folds), weight=weight)
+        if loss is None:
+            raise DataError(f"calibration needs rows with weight, got {len(labels)} rows")
+        found[method] = loss
     return found
 
 

@@ -31,11 +31,15 @@ class Fit:
         seconds: Wall-clock time of the fit.
         history: Per epoch (per round for trees) numbers by name: epoch, lr, loss, valid_auc, valid_log_loss, and in a
             search those of the gate and `kept`, the share of values still open.
-        valid: auc and log_loss of `model` on the validation split, as sampled (the model's offset is not applied).
+        valid: auc and log_loss of `model` on the validation split, as sampled (the model's offset is not applied); those of
+            `unseen` where there are some.
         snapshot: After a search the model at the rewind point with the scale of open gates folded into its rows:
             `snapshot.narrow(features)` is where a retraining starts.
         kept: After a search bool `[V]` per vocabulary.
         scores: After a search the gates' parameters `[V]` per vocabulary.
+        notes: What a reader should know of this training, a sentence each.
+        unseen: Log-odds `[N, T]` of the validation rows, where parts of the model were fitted on them: each row's by a fit
+            on other rows. What is fitted on top of the model goes by these. None where `model` gives them itself.
     """
 
     model: Model
@@ -46,6 +50,8 @@ class Fit:
     snapshot: Model | None = None
     kept: Mapping[str, np.ndarray] | None = None
     scores: Mapping[str, np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
+    unseen: np.ndarray | None = None
 
 
 class Learner(ABC):
@@ -77,3 +83,7 @@ class Learner(ABC):
     def memory(self, table: Table) -> int | None:
         """Estimate the bytes that a fit on a table takes beside the table itself; None = it cannot be said."""
         return None
+
+    def parts(self) -> tuple[Learner, ...]:
+        """Return the learners that a fit trains one after the other: this one, unless it is made of others."""
+        return (self,)
