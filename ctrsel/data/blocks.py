@@ -104,7 +104,7 @@ class Blocks(Rows):
         ends = np.cumsum(self.sizes[order])
         held: dict[int, _Block] = {}
         for start, stop in places:
-            first, last = np.searchsorted(ends, [start, stop - 1], side="right").tolist()
+            first, last = np.searchsorted(ends, [start, max(stop - 1, start)], side="right").tolist()
             parts = []
             for i in range(first, last + 1):
                 if i not in held:

@@ -14,6 +14,7 @@ from ctrsel.train.norms import settle_norms
 
 if TYPE_CHECKING:
     from ctrsel.data.rows import Rows
+    from ctrsel.train.parallel import Processes
 
 __all__ = ["centre", "settle"]
 
@@ -22,12 +23,13 @@ _CENTRE_ROWS = 200_000  # training rows that the intercept is set on
 _BATCH = 8192  # rows scored at once
 
 
-def settle(net: Net, rows: Rows, *, seed: int) -> None:
+def settle(net: Net, rows: Rows, *, seed: int, processes: Processes | None = None) -> None:
     """Settle the batch norms on a few training rows, the same for a seed; a batch of one row has no variance."""
     if len(rows) < 2:
         return
     some = rows.sample(_SETTLE_ROWS, size=_SETTLE_ROWS // 4, seed=seed)
-    settle_norms(net, (to_inputs(batch, net.device) for batch in some if len(batch.rows) > 1))
+    parts = (batch if processes is None else processes.rows_of(batch) for batch in some if len(batch.rows) > 1)
+    settle_norms(net, (to_inputs(part, net.device) for part in parts))
 
 
 def centre(net: Net, rows: Rows, *, seed: int) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.batches import batches
+from ctrsel.data.blocks import Blocks
 from ctrsel.data.rows import RowMatrix
 from ctrsel.data.table import Ragged
 from ctrsel.records.feature_set import OTHER
@@ -51,6 +52,24 @@ def test_shards_partition_the_batches(of: int, size: int, seed: int | None) -> N
     full = list(batches(table, "train", size=size, seed=seed, other_share=0.1))
     for i, batch in enumerate(full):  # what is hidden does not depend on the shards either
         assert np.array_equal(shards[i % of][i // of].codes, batch.codes)
+
+
+@settings(max_examples=20, deadline=None)
+@given(of=st.integers(1, 5), size=st.integers(1, 60), seed=st.none() | st.integers(0, 5), on_disk=st.booleans())
+def test_parts_behind_each_other_are_the_batch(of: int, size: int, seed: int | None, on_disk: bool) -> None:
+    table = TABLES["sequence"]
+    with Blocks(table, "train", seed=1, block_rows=64) if on_disk else RowMatrix(table, "train") as rows:
+        given = {"size": size, "seed": seed, "other_share": 0.1, "rows": rows, "start": 1}
+        full = list(batches(table, "train", **given))
+        parts = [list(batches(table, "train", **given, part=(i, of))) for i in range(of)]
+    for i, batch in enumerate(full):
+        own = [p[i] for p in parts]
+        assert max(len(p.rows) for p in own) - min(len(p.rows) for p in own) <= 1
+        for name in ("rows", "codes", "floats", "labels"):
+            np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in own]), getattr(batch, name))
+        for name, (offsets, codes) in batch.lists.items():
+            np.testing.assert_array_equal(np.concatenate([p.lists[name][1] for p in own]), codes)
+            np.testing.assert_array_equal(np.concatenate([np.diff(p.lists[name][0]) for p in own]), np.diff(offsets))
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -13,20 +13,49 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.models.backbones._joint_norm import Across, joint_moments, joint_norm
 
 __all__ = ["BatchNorm", "Dropout", "linear", "mlp"]
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that uses its running moments for a training batch with fewer than 2 rows."""
+    """Batch normalisation that uses its running moments for a training batch with fewer than 2 rows.
+
+    Attributes:
+        across: The processes among which a training batch is divided; None for one process.
+    """
+
+    across: Across | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `[B, D]`."""
+        if self.training and self.across is not None:
+            return self._joint(input, self.across)
         if self.training and input.shape[0] < 2:
-            return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-            )
+            return self._settled(input)
         return super().forward(input)
+
+    def _settled(self, input: Tensor) -> Tensor:
+        return functional.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+        )
+
+    def _joint(self, input: Tensor, across: Across) -> Tensor:
+        """Normalise by the moments of all processes' rows; the running ones follow as torch's do."""
+        self._check_input_dim(input)
+        x = (input if input.dim() == 2 else input.transpose(1, 2).flatten(0, 1)).float()  # [rows, D]
+        n, mean, var = joint_moments(x, across)
+        if n < 2:
+            return self._settled(input)
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(var * (n / (n - 1)), share)
+        weight = torch.ones_like(mean) if self.weight is None else self.weight
+        bias = torch.zeros_like(mean) if self.bias is None else self.bias
+        out = joint_norm(x, weight, bias, n=n, mean=mean, var=var, eps=self.eps, across=across).to(input.dtype)
+        return out if input.dim() == 2 else out.view(input.shape[0], -1, input.shape[1]).transpose(1, 2)
 
 
 class _Drop(torch.autograd.Function):
