@@ -28,6 +28,7 @@ _HOMES = {
     "select_features": "ctrsel.api.functions",
     "train_model": "ctrsel.api.functions",
 }
+    "tune_learners": "ctrsel.api.tuning",
 
 __all__ = [
     "FieldSelector",
@@ -47,6 +48,7 @@ __all__ = [
     "train_model",
 ]
 
+    "tune_learners",
 if TYPE_CHECKING:
     from ctrsel.api.evaluate import evaluate
     from ctrsel.api.functions import (
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from ctrsel.api.run import run
     from ctrsel.core.config import load_config
     from ctrsel.estimators import FieldSelector
+    from ctrsel.api.tuning import tune_learners
     from ctrsel.rank.comparison import compare_rankings
 
 

@@ -93,16 +93,18 @@ class StageCache:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
     """Hold a run's folder alone, without what a killed run left half-written there.
 
     The lock ends with the process, however it ends.
 
+    Args:
+        folder: The run's.
+        wait: Seconds for which another process may still hold it.
+
     Raises:
         ConfigError: If another process holds it, or the folder cannot be written.
     """
-    import fcntl
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -110,7 +112,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise ConfigError(f"out: the folder {folder} cannot be written: {error.strerror}") from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle, until=time.monotonic() + wait)
         except BlockingIOError as error:
             raise ConfigError(
                 f"out: another run is at work in {folder}; wait for it, or choose another folder"
@@ -121,6 +123,20 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, *, until: float) -> None:
+    import fcntl
+
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _sweep(folder: Path) -> None:

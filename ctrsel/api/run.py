@@ -122,7 +122,7 @@ def _run(made: Plan) -> RunResult:
     explanations = _explain(stages, usable, fits, chosen=chosen, outcome=outcome)
     record = Run(
         name=made.config.name,
-        config=asdict(made.config),
+        config={k: v for k, v in asdict(made.config).items() if k != "tune"},  # which a run does not read
         seed=stages.seed,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=_versions(),

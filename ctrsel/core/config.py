@@ -27,6 +27,7 @@ __all__ = [
     "SchemaConfig",
     "SelectConfig",
     "SplitConfig",
+    "TuneConfig",
     "build",
     "load_config",
     "override",
@@ -183,6 +184,20 @@ class RegisterConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TuneConfig:
+    """What `ctrsel tune` tries, and by which score it prefers; a run itself does not read it."""
+
+    learners: tuple[str, ...] = ()  # of the config, or of the catalogue; none named = all of the config
+    objective: Literal["auc", "log_loss"] = "auc"  # on the validation rows
+    fixed: Spec = field(default_factory=dict)  # not tried: "net.width: 10"
+    ranges: Spec = field(default_factory=dict)  # in place of declared ones: a list, or {low, high, log}
+    top: int = 3  # the best so many, and the best as given, are trained with other seeds too
+    seeds: int = 2  # how many other seeds
+    prune: Literal["median", "none"] = "median"  # end a trial that is worse than half of its learner's were by then
+    log: int = 5  # the best so many are logged to MLflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """One run, from the raw table to the registered model."""
 
@@ -200,6 +215,7 @@ class RunConfig:
     select: SelectConfig = field(default_factory=SelectConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     register: RegisterConfig = field(default_factory=RegisterConfig)
+    tune: TuneConfig = field(default_factory=TuneConfig)
 
 
 def load_config(path: str | Path, *, overrides: Mapping[str, Any] | None = None) -> RunConfig:

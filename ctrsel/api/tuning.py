@@ -1,0 +1,374 @@
+"""Tuning a config: its table once, then trials against the clock, and the preferred learners as a file for a run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import math
+import re
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctrsel.api.cache import StageCache, exclusive
+from ctrsel.api.plan import plan
+from ctrsel.api.stages import Stages
+from ctrsel.core.artifact import atomic_text, digest_json
+from ctrsel.core.config import RunConfig, load_config
+from ctrsel.core.errors import ConfigError, DataError, unknown_name
+from ctrsel.core.log import event, progress
+from ctrsel.records.leaderboard import Leaderboard, Trial
+from ctrsel.train import CATALOG as LEARNERS
+
+if TYPE_CHECKING:
+    from ctrsel.tune.job import Job
+    from ctrsel.tune.space import Space
+
+__all__ = ["Recomputed", "Tuned", "read_budget", "score_again", "tune_learners", "tuned_config"]
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+BEST = "best.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What tuning came to.
+
+    Attributes:
+        leaderboard: Everything that was tried.
+        folder: Where it is saved: `leaderboard/` and `best.yaml`.
+        known: Trials that earlier commands on the same study had begun.
+    """
+
+    leaderboard: Leaderboard
+    folder: Path
+    known: int
+
+    @property
+    def best(self) -> Trial | None:
+        """The preferred trial."""
+        number = self.leaderboard.best
+        return None if number is None else self.leaderboard.trial(number)
+
+    @property
+    def start(self) -> Trial | None:
+        """The best of the learners as given."""
+        number = self.leaderboard.start
+        return None if number is None else self.leaderboard.trial(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputed:
+    """A score that was computed again: the seed, what the leaderboard says, and what came out now."""
+
+    number: int
+    seed: int
+    told: float
+    found: float
+
+
+def read_budget(text: str | float) -> float:
+    """Return seconds of a budget such as "10m", "90s" or "1h30m".
+
+    Raises:
+        ConfigError: If it is none, or not above 0.
+
+    Examples:
+        >>> read_budget("1h30m"), read_budget("90"), read_budget(2.5)
+        (5400.0, 90.0, 2.5)
+    """
+    if isinstance(text, int | float):
+        seconds = float(text)
+    else:
+        parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms]?)", text.strip().lower())
+        whole = "".join(f"{n}{unit}" for n, unit in parts) == re.sub(r"\s", "", text.lower())
+        seconds = sum(float(n) * _UNITS[unit] for n, unit in parts) if parts and whole else math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"--budget: expected a time such as 10m, 90s or 1h30m, got {text!r}")
+    return seconds
+
+
+def tune_learners(
+    config: RunConfig | str | Path,
+    *,
+    budget: str | float = "10m",
+    workers: int = 1,
+    trials: int | None = None,
+    learners: Sequence[str] = (),
+    storage: str | None = None,
+    command: str = "ctrsel tune CONFIG",
+    began: float | None = None,
+) -> Tuned:
+    """Try learners and their parameters for a time; test rows are not read.
+
+    What was tried before in the same folder or storage, by this command or another that is at work now, counts too.
+
+    Args:
+        config: What the data are and where tuning starts.
+        budget: Wall-clock time; when it is over, processes of trials are ended.
+        workers: Trials at once.
+        trials: Begin at most so many; None = as many as the time allows.
+        learners: Names of the config or the catalogue, in place of the config's `tune.learners`.
+        storage: A database's URL for a study over several machines; None = a journal in the run's folder.
+        command: What `--score NUMBER` is put behind in the leaderboard's commands.
+        began: Monotonic time from which the budget counts; None = now.
+
+    Raises:
+        ConfigError: If the config is wrong, the storage cannot be used, or nothing could be trained.
+        DataError, LeakError: As in a run.
+    """
+    began = time.monotonic() if began is None else began
+    seconds = read_budget(budget)
+    deadline = began + seconds
+    for name, number in (("workers", workers), ("trials", trials)):
+        if number is not None and number < 1:
+            raise ConfigError(f"--{name}: must be at least 1, got {number}")
+    from ctrsel.tune.search import Search
+    from ctrsel.tune.study import Study
+
+    made = _named(load_config(config) if isinstance(config, str | Path) else config, learners)
+    space = _space(made)
+    with _ready(made, space, wait=seconds) as (folder, job):
+        study = Study(
+            _study_name(made, folder),
+            journal=folder / "study.journal",
+            storage=storage,
+            objective=made.tune.objective,
+            seed=made.seed,
+            prune=made.tune.prune,
+        )
+        known = study.begin(space)
+        study.adopt()
+    event("tune", study=str(folder), known=known, parameters=len(space.parameters()), workers=workers)
+    seeds = tuple(made.seed + 1 + i for i in range(made.tune.seeds))
+    search = Search(
+        study=study,
+        space=space,
+        job=job,
+        workers=workers,
+        began=began,
+        deadline=deadline,
+        logs=folder / "logs",
+        seeds=seeds,
+        top=made.tune.top,
+    )
+
+    def written() -> Leaderboard:
+        lines = study.trials(command=lambda number: f"{command} --score {number}", seeds=seeds)
+        board = _board(made, job, seeds, lines)
+        board.save(folder / "leaderboard")
+        if board.best is not None:
+            for path in (folder / BEST, folder.parent / BEST):
+                atomic_text(path, _best_yaml(board, command))
+        return board
+
+    try:
+        with progress("tune", round(seconds), unit="s") as bar:
+            search.trials(at_most=trials, bar=bar)
+            search.other_seeds(bar=bar)
+    except KeyboardInterrupt:
+        written()
+        raise
+    board = written()
+    if board.best is None:
+        reason = next((t.reason for t in board.trials if t.reason), "no trial was begun")
+        raise ConfigError(f"tune: no trial has a score after {seconds:.0f} s ({reason}); raise --budget")
+    return Tuned(leaderboard=board, folder=folder, known=known)
+
+
+def score_again(
+    config: RunConfig | str | Path, number: int, *, learners: Sequence[str] = (), seeds: bool = False
+) -> tuple[Recomputed, ...]:
+    """Compute a leaderboard line's score again, and those with other seeds on request.
+
+    Args:
+        config: The config that was tuned.
+        number: The trial.
+        learners: As they were given when it was tuned.
+        seeds: Whether the other seeds' scores are computed too.
+
+    Raises:
+        ConfigError: If there is no such line.
+        DataError: If a score comes out differently.
+    """
+    from ctrsel.tune.job import score
+
+    made = _named(load_config(config) if isinstance(config, str | Path) else config, learners)
+    with _ready(made, _space(made), wait=0.0) as (folder, job):
+        if not (folder / "leaderboard").is_dir():
+            raise ConfigError(f"{folder}: nothing was tuned with this config and these data; do that first")
+        board = Leaderboard.load(folder / "leaderboard")
+    trial = board.trial(number)
+    if trial is None or trial.score is None:
+        known = [str(t.number) for t in board.trials if t.score is not None]
+        raise unknown_name("trial", str(number), known, place=f"--score {number}")
+    ended = None if trial.outcome == "done" else trial.steps
+    jobs = [(made.seed, trial.score, ended)]
+    if seeds:
+        jobs += [(seed, told, None) for seed, told in zip(board.seeds, trial.again, strict=False)]
+    found = []
+    for seed, told, steps in jobs:
+        now = score(replace(job, learner=trial.spec, seed=seed, steps=steps)).score
+        found.append(Recomputed(number=number, seed=seed, told=told, found=now))
+        if now != told:
+            raise DataError(f"trial {number}, seed {seed}: the leaderboard says {told!r}, computed again it is {now!r}")
+    return tuple(found)
+
+
+def tuned_config(config: RunConfig, place: Path) -> RunConfig:
+    """Return a config with learners that tuning preferred, by their names.
+
+    The preferred one becomes `select.learner`, unless a selector needs gates, which trees have not.
+
+    Args:
+        config: Of a run.
+        place: A folder that tuning wrote, or its `best.yaml`.
+
+    Raises:
+        ConfigError: If there is nothing to read.
+    """
+    import yaml
+
+    place = Path(place)
+    folders = (place, place / "tune") if place.is_dir() else ()
+    file = next((f / BEST for f in folders if (f / BEST).is_file()), place)
+    try:
+        given = yaml.safe_load(file.read_text(encoding="utf-8"))
+        learners, preferred = dict(given["learners"]), str(given["select"]["learner"])
+    except (OSError, yaml.YAMLError, TypeError, KeyError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--tuned {place}: expected a folder or a file that 'ctrsel tune' wrote: {error}") from error
+    kept = config.select.learner
+    specs = config.select.selectors or ({"use": "gated"},)
+    gates = any("gate" in s or s.get("use") == "gated" for s in specs)
+    if not gates or hasattr(LEARNERS.create(learners[preferred], place=f"{file}: learners"), "backbone"):
+        kept = preferred
+    event("tuned", learners=", ".join(learners), preferred=preferred, selected_with=kept)
+    return replace(config, learners={**config.learners, **learners}, select=replace(config.select, learner=kept))
+
+
+def _named(config: RunConfig, learners: Sequence[str]) -> RunConfig:
+    """Return the config with exactly the learners that are to be tuned."""
+    names = tuple(learners) or config.tune.learners or tuple(config.learners)
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if name in config.learners:
+            chosen[name] = dict(config.learners[name])
+        elif name in LEARNERS.names() or ":" in name:
+            chosen[name] = {"use": name}
+        else:
+            known = {*config.learners, *LEARNERS.names()}
+            raise unknown_name("learner", name, known, place="--learner" if learners else "tune.learners")
+    selected = config.select.learner
+    select = config.select if selected in chosen else replace(config.select, learner=next(iter(chosen)))
+    return replace(config, learners=chosen, select=select)
+
+
+def _space(config: RunConfig) -> Space:
+    from ctrsel.tune.space import Space, read_range
+
+    wished = {k: read_range(v, place=f"tune.ranges.{k}") for k, v in config.tune.ranges.items()}
+    return Space(learners=config.learners, fixed=config.tune.fixed, wished=wished)
+
+
+@contextlib.contextmanager
+def _ready(config: RunConfig, space: Space, *, wait: float) -> Iterator[tuple[Path, Job]]:
+    """Hold the run's folder with its table ingested and audited; yield the study's folder and what trials share."""
+    from ctrsel.tune.job import Job
+
+    made = plan(config)
+    with exclusive(made.out, wait=wait):
+        cache = StageCache(folder=made.out / "stages", version=importlib.metadata.version("ctrsel"))
+        cache.sweep()
+        stages = Stages(plan=made, cache=cache)
+        plain = stages.ingest()
+        stages.audit(plain)
+        crossed = stages.cross(plain)
+        unused = tuple(n for n in config.select.never_use if n in crossed.table.schema.names)
+        taken = [list(c) for c in crossed.choices.taken] if crossed.choices else []
+        basis = {"table": plain.digest, "crosses": taken, "unused": sorted(unused)}
+        if crossed.table is plain:
+            where = Path(str(getattr(plain.row, "filename", ""))).parent
+        else:
+            where = made.out / "tune" / f"table-{digest_json(basis)}"
+            if not where.is_dir():
+                crossed.table.save(where)
+        settings = {"objective": config.tune.objective, "seed": config.seed, "space": space.describe()}
+        folder = made.out / "tune" / f"study-{digest_json([basis, settings])[:8]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        yield (
+            folder,
+            Job(table=str(where), never_use=unused, learner={}, seed=config.seed, objective=config.tune.objective),
+        )
+
+
+def _study_name(config: RunConfig, folder: Path) -> str:
+    return f"{config.name}/{folder.name}"
+
+
+def _board(config: RunConfig, job: Job, seeds: tuple[int, ...], lines: tuple[Trial, ...]) -> Leaderboard:
+    """Choose: by other seeds where they are known, since the best of many scores flatters itself."""
+    from ctrsel.tune.job import better
+    from ctrsel.tune.search import candidates
+
+    objective, notes = config.tune.objective, []
+    given = next((t for t in lines if t.score is not None and t.origin.endswith("as given")), None)
+    best = next((t for t in lines if t.outcome == "done"), None)
+    if best is None:
+        best = next((t for t in lines if t.score is not None), None)
+        if best is not None:
+            notes.append("no trial came to its end: the preferred one was ended early, and a run trains it to the end")
+    else:
+        tested = [t for t in candidates(lines, top=config.tune.top) if len(t.again) == len(seeds) > 0]
+        for trial in tested:
+            fresh, held = trial.fresh, best.fresh if best in tested else None
+            assert fresh is not None
+            if held is None or better(fresh, held, objective=objective):
+                best = trial
+        if seeds and not tested:
+            notes.append(
+                "there was no time for other seeds: the best of several scores is too good by some of their noise"
+            )
+        elif best.fresh is not None:
+            notes.append(
+                f"the preferred one is the best by the mean of {len(seeds)} other seeds of {len(tested)} trials"
+            )
+    return Leaderboard(
+        name=config.name,
+        objective=objective,
+        table=job.table,
+        never_use=job.never_use,
+        seed=config.seed,
+        seeds=seeds,
+        trials=lines,
+        best=None if best is None else best.number,
+        start=None if given is None else given.number,
+        notes=tuple(notes),
+    )
+
+
+def _best_yaml(board: Leaderboard, command: str) -> str:
+    """Write the preferred learner, and the best of each other one, as a part of a config."""
+    import yaml
+
+    best = next(t for t in board.trials if t.number == board.best)
+    chosen: dict[str, Trial] = {best.learner: best}
+    for trial in board.trials:
+        if trial.outcome == "done":
+            chosen.setdefault(trial.learner, trial)
+    lines = [f"# The learners that '{shlex.join(shlex.split(command))}' prefers; paste them into a config, or:"]
+    lines.append("#   ctrsel run CONFIG --tuned THIS_FILE")
+    for name, trial in chosen.items():
+        lines.append(f"# {name}: trial {trial.number}, validation {board.objective} {trial.score:.5f}, {trial.origin}")
+    specs: Mapping[str, Any] = {"learners": {name: _ordered(t.spec) for name, t in chosen.items()}}
+    text = yaml.safe_dump({**specs, "select": {"learner": best.learner}}, sort_keys=False, allow_unicode=True)
+    return "\n".join(lines) + "\n" + text
+
+
+def _ordered(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "use": spec["use"],
+        **{k: _ordered(v) if isinstance(v, Mapping) else v for k, v in spec.items() if k != "use"},
+    }
