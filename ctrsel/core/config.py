@@ -113,7 +113,7 @@ class DataConfig:
 class SplitConfig:
     """How rows become train, valid and test where the files do not say."""
 
-    use: Literal["files", "hash", "stratified", "time", "group"] = "stratified"
+    use: Literal["files", "hash", "stratified", "time", "group", "none"] = "stratified"  # none: all rows train
     valid: float = 0.1
     test: float = 0.1  # ignored where a test file is given
 

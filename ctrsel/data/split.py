@@ -13,7 +13,7 @@ from ctrsel.core.seeds import uniform_hash
 
 __all__ = ["assign", "check_labels"]
 
-_RULES = ("files", "hash", "stratified", "time", "group")
+_RULES = ("files", "hash", "stratified", "time", "group", "none")
 _PIECE = 1 << 20  # rows looked at together
 
 
@@ -34,7 +34,8 @@ def assign(
 
     Rows of a file that was given for valid or test stay there. What no file gives is carved out of the training rows
     by `config.use`: a seeded hash of the row number, the same within each label (stratified), the last rows in time,
-    or a seeded hash of the group, so that no group stands on two sides.
+    or a seeded hash of the group, so that no group stands on two sides. By "none" all rows of the training files train,
+    for a table that is divided later, such as day by day.
 
     Args:
         origin: Rows of the given files ("train" always; "valid" and "test" where given).
@@ -64,12 +65,14 @@ def assign(
     if config.use not in _RULES:
         raise unknown_name("rule", config.use, _RULES, place="split.use")
     for name, share in (("valid", config.valid), ("test", config.test)):
-        if not 0 < share < 1 and name not in origin:
+        if not 0 < share < 1 and name not in origin and config.use != "none":
             raise ConfigError(
                 f"split.{name}: must be a share between 0 and 1 where no {name} file is given, got {share}"
             )
     parts = {name: _between(span, usable) for name, span in origin.items()}
     carve = [name for name in ("test", "valid") if (name not in parts if carve is None else name in carve)]
+    if config.use == "none":
+        carve = []
     empty = np.zeros(0, dtype=np.int64)
     parts = {name: parts.get(name, empty) for name in ("train", "valid", "test")}
     if carve and config.use == "files":
@@ -102,7 +105,7 @@ def assign(
 
 
 def check_labels(rows: Mapping[str, np.ndarray], positive: np.ndarray, *, use: str, after: str = "") -> None:
-    """Refuse splits without rows of both labels.
+    """Refuse splits without rows of both labels; by the rule "none" only training rows need be there.
 
     Args:
         rows: Of each split.
@@ -114,6 +117,8 @@ def check_labels(rows: Mapping[str, np.ndarray], positive: np.ndarray, *, use: s
         DataError: Naming the split and the rule.
     """
     for name, found in rows.items():
+        if use == "none" and not len(found) and name != "train":
+            continue
         labels = positive[found]
         if not len(found) or labels.all() or not labels.any():
             what = "no rows" if not len(found) else f"{len(found)} rows of one label only"

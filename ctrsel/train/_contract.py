@@ -57,6 +57,11 @@ class Fit:
 class Learner(ABC):
     """A frozen dataclass of parameters."""
 
+    @property
+    def starts_from(self) -> tuple[str, ...]:
+        """Kinds of predictors whose weights a fit can start from."""
+        return ()
+
     @abstractmethod
     def fit(
         self,

@@ -63,6 +63,12 @@ class CalibratedLearner(Learner):
         if self.folds < 2:
             raise ConfigError(f"calibrated.folds: must be at least 2, got {self.folds}")
 
+    @property
+    def starts_from(self) -> tuple[str, ...]:
+        """What the learner starts from, calibrated or not."""
+        kinds = self.learner.starts_from
+        return (*kinds, CalibratedPredictor.kind) if kinds else ()
+
     def fit(
         self,
         table: Table,
