@@ -26,9 +26,10 @@ _HOMES = {
     "rank_fields": "ctrsel.api.functions",
     "run": "ctrsel.api.run",
     "select_features": "ctrsel.api.functions",
+    "together": "ctrsel.train.together",
     "train_model": "ctrsel.api.functions",
-}
     "tune_learners": "ctrsel.api.tuning",
+}
 
 __all__ = [
     "FieldSelector",
@@ -45,10 +46,11 @@ __all__ = [
     "rank_fields",
     "run",
     "select_features",
+    "together",
     "train_model",
+    "tune_learners",
 ]
 
-    "tune_learners",
 if TYPE_CHECKING:
     from ctrsel.api.evaluate import evaluate
     from ctrsel.api.functions import (
@@ -64,10 +66,11 @@ if TYPE_CHECKING:
         train_model,
     )
     from ctrsel.api.run import run
+    from ctrsel.api.tuning import tune_learners
     from ctrsel.core.config import load_config
     from ctrsel.estimators import FieldSelector
-    from ctrsel.api.tuning import tune_learners
     from ctrsel.rank.comparison import compare_rankings
+    from ctrsel.train.together import together
 
 
 def __getattr__(name: str) -> Any:

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ctrsel.cli import files, learned, steps, whole
+from ctrsel.cli import files, learned, steps, tuning, whole
 from ctrsel.cli.failure import Terminated
 from ctrsel.cli.speak import fail
 from ctrsel.core.errors import ConfigError
+from ctrsel.core.launch import Launch
 
 __all__ = ["app", "main"]
 
@@ -40,7 +41,7 @@ def _flowing(command: Callable[..., None]) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in (inspect.getdoc(command) or "").split("\n\n"))
 
 
-for module in (whole, steps, learned, files):
+for module in (whole, tuning, steps, learned, files):
     for name, command, epilog, panel in module.COMMANDS:
         app.command(
             name,
@@ -67,9 +68,19 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code.
 
+    Of several processes that a launcher such as `torchrun` started, the first one runs it; see `ctrsel.together`.
+
     Args:
         argv: The arguments; None for the process's own.
     """
+    if Launch.of() is None:
+        return _main(argv)
+    from ctrsel.train.together import together
+
+    return together(lambda: _main(argv)) or 0
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     json_to = sys.stdout if "--json" in args else None
     with _interruptible():

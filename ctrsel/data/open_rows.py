@@ -27,6 +27,7 @@ def open_rows(
     seed: int,
     where: RowsIn = "auto",
     beside: int = 0,
+    sharers: int = 1,
     scratch: Path | None = None,
 ) -> Rows:
     """Open a split's rows for shuffled reading; close what is returned (it is a context manager).
@@ -40,13 +41,14 @@ def open_rows(
         seed: Of the assignment to blocks.
         where: "memory" and "blocks" force it.
         beside: Bytes that the caller is about to fill with something else, a net for example.
+        sharers: Processes on this machine that are about to take as much.
         scratch: Folder for blocks; None for the folder for temporary files (TMPDIR).
 
     Raises:
         ConfigError: If the forced kind does not fit, or blocks are needed and the scratch folder is kept in memory.
         DataError: If the disk has no space for the blocks.
     """
-    left = available_memory() - beside
+    left = available_memory() // sharers - beside
     needed = RowMatrix.estimate(table, split)
     if where == "memory" or (where == "auto" and needed + beside <= _MARGIN * (left + beside)):
         if needed > left:

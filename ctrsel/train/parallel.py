@@ -59,10 +59,12 @@ class Processes:
         """Give every process the weights of rank 0, and the net's batch norms the rows of all processes.
 
         Raises:
-            ConfigError: If the net has a batch norm that cannot take moments over processes.
+            ConfigError: If the net is compiled, or has a batch norm that cannot take moments over processes.
         """
         if self.size == 1:
             return
+        if net.backbone._compiled_call_impl is not None:
+            raise ConfigError("net.compiled: a compiled net cannot be trained by several processes; leave it out")
         for module in net.modules():
             if isinstance(module, BatchNorm):
                 module.across = self
@@ -177,7 +179,7 @@ class Processes:
         head = torch.cat([torch.tensor(have), facts]).to(some.device)
         flat = torch.cat([head, *(_grad(p).reshape(-1).float() for p in small)])
         dist.all_reduce(flat)
-        head = flat[: len(head)].cpu()
+        head = flat[: len(head)].to("cpu", copy=True)
         who, facts = head[: len(have)].tolist(), head[len(have) :]
         n = max(round(float(facts[0])), 1)
         flat.div_(n)

@@ -13,6 +13,7 @@ import itertools
 import json
 import logging
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from ctrsel.train.sending import sent
 __all__ = ["everywhere", "together"]
 
 T = TypeVar("T")
+_Job = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 _JOINED = "CTRSEL_TOGETHER"  # the process that has joined, and its Launch; a child inherits it under another process id
 _PATIENCE = datetime.timedelta(days=30)  # of a process that waits for another: rank 0 may write for hours in between
@@ -77,12 +79,13 @@ def together(main: Callable[[], T]) -> T | None:
         return None
 
 
-def everywhere(function: Callable[..., T], *args: Any) -> T:
-    """Call a function in all processes with these arguments, `Processes` behind them, and return this one's result.
+def everywhere(function: Callable[..., T], *args: Any, **named: Any) -> T:
+    """Call a function in all processes with these arguments and `processes`, and return this one's result.
 
     Args:
         function: Of a module; what it does with other processes, all must do in the same order.
         args: Plain values, arrays and what is made of them.
+        named: The same.
 
     Raises:
         ConfigError: If several processes were started that have not joined (see `together`).
@@ -95,10 +98,11 @@ def everywhere(function: Callable[..., T], *args: Any) -> T:
                 "several processes were started, but the program runs in each of them: give it to ctrsel.together, "
                 "as in ctrsel.together(main), or start it alone"
             )
-        return function(*args, Processes())
+        return function(*args, **named, processes=Processes())
     store = _store(launch)
     event("processes", of=launch.size)
-    return _take_part(store, launch, _announce(store, "fit"), (function, args))
+    result: T = _take_part(store, launch, _announce(store, "fit"), (function, args, named))
+    return result
 
 
 def _serve(store: Store, launch: Launch) -> None:
@@ -119,11 +123,11 @@ def _announce(store: Store, job: str) -> int:
     return number
 
 
-def _take_part(store: Store, launch: Launch, number: int, job: tuple[Callable[..., T], tuple[Any, ...]] | None) -> T:
+def _take_part(store: Store, launch: Launch, number: int, job: _Job | None) -> Any:
     import torch.distributed as dist
 
     c10d: Any = dist  # torch does not say that its stores are public
-    failure = f"failure/{number}"
+    failure, hook = f"failure/{number}", sys.excepthook
     try:
         dist.init_process_group(
             _backend(launch),
@@ -132,8 +136,9 @@ def _take_part(store: Store, launch: Launch, number: int, job: tuple[Callable[..
             world_size=launch.size,
             timeout=_PATIENCE,
         )
-        function, args = sent(job, rank=launch.rank)
-        result: T = function(*args, Processes(rank=launch.rank, size=launch.size, sharers=launch.local_size))
+        function, args, named = sent(job, rank=launch.rank)
+        processes = Processes(rank=launch.rank, size=launch.size, sharers=launch.local_size)
+        result = function(*args, **named, processes=processes)
         dist.barrier()
     except BaseException as error:
         raise _cause(error, store, failure, launch) from error
@@ -142,6 +147,7 @@ def _take_part(store: Store, launch: Launch, number: int, job: tuple[Callable[..
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+        sys.excepthook = hook  # a group puts its rank before every line of a traceback, each group once more
 
 
 def _cause(error: BaseException, store: Store, failure: str, launch: Launch) -> BaseException:
