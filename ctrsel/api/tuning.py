@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ctrsel.api.cache import StageCache, exclusive
@@ -19,8 +20,9 @@ from ctrsel.api.stages import Stages
 from ctrsel.core.artifact import atomic_text, digest_json
 from ctrsel.core.config import RunConfig, load_config
 from ctrsel.core.errors import ConfigError, DataError, unknown_name
-from ctrsel.core.log import event, progress
+from ctrsel.core.log import event, logger, progress
 from ctrsel.records.leaderboard import Leaderboard, Trial
+from ctrsel.register.trials import TrialLogger
 from ctrsel.train import CATALOG as LEARNERS
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ __all__ = ["Recomputed", "Tuned", "read_budget", "score_again", "tune_learners",
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 BEST = "best.yaml"
+_CLOSING = 5.0  # seconds before the end of the time that are kept for MLflow
+_LATE = 10.0  # seconds after it, after which MLflow is waited for no longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,6 @@ def tune_learners(
     """
     began = time.monotonic() if began is None else began
     seconds = read_budget(budget)
-    deadline = began + seconds
     for name, number in (("workers", workers), ("trials", trials)):
         if number is not None and number < 1:
             raise ConfigError(f"--{name}: must be at least 1, got {number}")
@@ -130,7 +133,8 @@ def tune_learners(
     from ctrsel.tune.study import Study
 
     made = _named(load_config(config) if isinstance(config, str | Path) else config, learners)
-    space = _space(made)
+    space, logs = _space(made), made.register.enabled and made.tune.log > 0
+    deadline = began + seconds - (min(_CLOSING, 0.05 * seconds) if logs else 0.0)
     with _ready(made, space, wait=seconds) as (folder, job):
         study = Study(
             _study_name(made, folder),
@@ -165,17 +169,31 @@ def tune_learners(
                 atomic_text(path, _best_yaml(board, command))
         return board
 
+    mlflow = None
+    if logs:
+        words = folder / "logs" / "mlflow.txt"
+        mlflow = TrialLogger(made.name, config=made.register, out=plan(made).out, words=words)
     try:
         with progress("tune", round(seconds), unit="s") as bar:
             search.trials(at_most=trials, bar=bar)
             search.other_seeds(bar=bar)
-    except KeyboardInterrupt:
-        written()
+    except BaseException as error:
+        if mlflow is not None:
+            mlflow.close()
+        if isinstance(error, KeyboardInterrupt):
+            written()
         raise
     board = written()
     if board.best is None:
         reason = next((t.reason for t in board.trials if t.reason), "no trial was begun")
         raise ConfigError(f"tune: no trial has a score after {seconds:.0f} s ({reason}); raise --budget")
+    if mlflow is not None:
+        reason = mlflow.log(folder, top=made.tune.log, seconds=began + seconds + _LATE - time.monotonic())
+        if reason is None:
+            event("logged", study=folder.name, trials=made.tune.log)
+        else:
+            facts = {"reason": reason}
+            logger().warning("the best trials may not be in MLflow; the same command logs them", extra={"facts": facts})
     return Tuned(leaderboard=board, folder=folder, known=known)
 
 
@@ -321,19 +339,15 @@ def _board(config: RunConfig, job: Job, seeds: tuple[int, ...], lines: tuple[Tri
         if best is not None:
             notes.append("no trial came to its end: the preferred one was ended early, and a run trains it to the end")
     else:
-        tested = [t for t in candidates(lines, top=config.tune.top) if len(t.again) == len(seeds) > 0]
-        for trial in tested:
-            fresh, held = trial.fresh, best.fresh if best in tested else None
-            assert fresh is not None
-            if held is None or better(fresh, held, objective=objective):
+        tested, n = _tested(candidates(lines, top=config.tune.top))
+        for i, trial in enumerate(tested):
+            if i == 0 or better(fmean(trial.again[:n]), fmean(best.again[:n]), objective=objective):
                 best = trial
-        if seeds and not tested:
+        if len(tested) > 1:
+            notes.append(f"the preferred one is the best of {len(tested)} trials by the mean of {n} other seeds")
+        elif seeds:
             notes.append(
                 "there was no time for other seeds: the best of several scores is too good by some of their noise"
-            )
-        elif best.fresh is not None:
-            notes.append(
-                f"the preferred one is the best by the mean of {len(seeds)} other seeds of {len(tested)} trials"
             )
     return Leaderboard(
         name=config.name,
@@ -347,6 +361,13 @@ def _board(config: RunConfig, job: Job, seeds: tuple[int, ...], lines: tuple[Tri
         start=None if given is None else given.number,
         notes=tuple(notes),
     )
+
+
+def _tested(trials: tuple[Trial, ...]) -> tuple[list[Trial], int]:
+    """Return those that can be compared by as many other seeds as at least two of them have, and how many that are."""
+    known = sorted((len(t.again) for t in trials), reverse=True)
+    n = known[min(1, len(known) - 1)] if known else 0
+    return ([t for t in trials if len(t.again) >= n], n) if n else ([], 0)
 
 
 def _best_yaml(board: Leaderboard, command: str) -> str:

@@ -85,6 +85,12 @@ def run(
     seed: Annotated[
         int | None, typer.Option(help="Of everything drawn, else the config's.", show_default=False)
     ] = None,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take the learners that 'ctrsel tune' preferred, from its folder or file.", show_default=False
+        ),
+    ] = None,
     say: Say,
 ) -> None:
     """Do the whole way: ingest, audit, rank, train, select, retrain, evaluate, explain, report, register.
@@ -102,6 +108,10 @@ def run(
         overrides = {**{k: v for k, v in given.items() if v is not None}, **settings(assignments or [])}
         made = load_config(config or config_option or "", overrides=overrides)
         speaker.place = made.out or f"runs/{made.name}"
+        if tuned is not None:
+            from ctrsel.api.tuning import tuned_config
+
+            made = tuned_config(made, tuned)
         if dry_run:
             from ctrsel.api.estimate import estimate
             from ctrsel.cli.estimated import estimate_text
