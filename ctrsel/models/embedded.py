@@ -44,6 +44,7 @@ class Embedded:
         history: Per history `[B, L, D]`, zero where padded; empty unless the backbone asks for it.
         history_mask: Per history bool `[B, L]`, False where padded.
         floats: `[B, M]`, standardised, 0 where missing.
+        prior: `[T]`, what the net adds to the logits, for losses that need the whole log-odds; None = zeros.
     """
 
     main: Tensor
@@ -51,6 +52,7 @@ class Embedded:
     floats: Tensor
     history: Mapping[str, Tensor] = field(default_factory=dict)
     history_mask: Mapping[str, Tensor] = field(default_factory=dict)
+    prior: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

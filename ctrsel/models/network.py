@@ -55,7 +55,7 @@ class Net(nn.Module):
 
     def score(self, embedded: Embedded) -> Output:
         """Score looked-up rows, such as points between a row and a baseline."""
-        out: Output = self.backbone(embedded)
+        out: Output = self.backbone(replace(embedded, prior=self.prior))
         return replace(out, logits=out.logits + self.prior)
 
     @property
