@@ -102,6 +102,8 @@ class Protocol:
                 "test": order[stop : int(periods.starts[day + 1])],
             }
             shown = past_table(table, parts, fit=order[0 if self.warm else begin : cut])
+            # Numbers of rows in a source depend on how many came later; places in time do not.
+            shown = replace(shown, row=np.arange(begin, begin + shown.n_rows, dtype=np.int64))
             result, start = self._day(periods.names[day], shown, learner, start if self.warm else None, cache=cache)
             results.append(result)
             trained = cut

@@ -103,7 +103,7 @@ def moment_text(moment: int, *, temporal: bool) -> str:
     """
     if not temporal:
         return str(moment)
-    text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).replace(tzinfo=None).isoformat()
+    text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(moment))).replace(tzinfo=None).isoformat()
     return text.removesuffix("T00:00:00")
 
 
