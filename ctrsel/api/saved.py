@@ -22,6 +22,7 @@ def save_fit(fit: Fit, path: Path) -> None:
         "seconds": fit.seconds,
         "history": [dict(h) for h in fit.history],
         "valid": dict(fit.valid),
+        "notes": list(fit.notes),
     }
     with atomic_folder(path, manifest=manifest) as folder:
         fit.model.save(folder / "model")
@@ -36,6 +37,7 @@ def load_fit(path: Path) -> Fit:
         seconds=m["seconds"],
         history=tuple(m["history"]),
         valid=m["valid"],
+        notes=tuple(m.get("notes", ())),
     )
 
 

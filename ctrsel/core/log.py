@@ -82,7 +82,8 @@ class Progress(Protocol):
 
 @contextlib.contextmanager
 def progress(name: str, total: int, *, unit: str = "") -> Iterator[Progress]:
-    """Show progress of `total` units: a bar on a terminal, else a log line at most every ten seconds.
+    """Show progress of `total` units, their speed and the time left: a bar on a terminal, else a log line at most every
+    ten seconds.
 
     Examples:
         >>> with progress("train", 3, unit="epochs") as bar:
@@ -90,36 +91,49 @@ def progress(name: str, total: int, *, unit: str = "") -> Iterator[Progress]:
     """
     if sys.stderr.isatty() and logger().isEnabledFor(logging.INFO) and logger().handlers:
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total} " + unit),
+            TextColumn("{task.completed:,}/{task.total:,} " + unit),
+            TextColumn("{task.fields[speed]}"),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[facts]}"),
         )
         with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(name, total=total, facts="")
+            task = bar.add_task(name, total=total, facts="", speed="")
 
             class _Bar:
                 def advance(self, amount: int = 1, **facts: Any) -> None:
-                    bar.update(task, advance=amount, facts=" ".join(f"{k}={_short(v)}" for k, v in facts.items()))
+                    said = " ".join(f"{k}={_short(v)}" for k, v in facts.items())
+                    speed = bar.tasks[0].speed
+                    bar.update(task, advance=amount, facts=said, speed="" if speed is None else f"{speed:,.0f}/s")
 
             yield _Bar()
         return
 
     class _Lines:
         def __init__(self) -> None:
-            self.done = 0
-            self.last = time.monotonic()
+            self.done = self.counted = 0
+            self.began = self.last = time.monotonic()
 
         def advance(self, amount: int = 1, **facts: Any) -> None:
             self.done += amount
             now = time.monotonic()
+            # What stands at the very beginning was done before: by a fit that was killed, say.
+            if self.done == amount and now - self.began < 0.01:
+                self.counted = self.done
             if now - self.last >= 10:
                 self.last = now
-                event(name, **{**facts, "done": self.done, "of": total, "unit": unit})
+                speed = (self.done - self.counted) / (now - self.began)
+                left = {"left": f"{(total - self.done) / speed:.0f} s"} if speed > 0 else {}
+                event(
+                    name,
+                    **{**facts, "done": self.done, "of": total, "unit": unit, "per_second": round(speed, 1), **left},
+                )
 
     yield _Lines()

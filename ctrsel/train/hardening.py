@@ -34,7 +34,7 @@ def folded(weights: dict[str, Tensor], gate: GateModule, encoder: Encoder, *, ha
     owner = torch.empty(encoder.total_codes, dtype=torch.int64)
     for name, start in encoder.offsets.items():
         owner[start : start + encoder.vocabularies[name].size] = start + OTHER
-    dropped = ~gate.kept()
+    dropped = ~gate.kept().cpu()
     out = dict(weights)
     for key in ("embedding.main", "embedding.first"):
         if key in weights:

@@ -6,17 +6,17 @@ epoch, learning rate times 0.1 where it does not rise, stop after two such epoch
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from ctrsel.core.artifact import digest_json
+from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.ranges import choose, every, search
 from ctrsel.core.seeds import derive
@@ -30,14 +30,18 @@ from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
+from ctrsel.train.checkpoint import Checkpoint
+from ctrsel.train.hardware import DeviceName, Precision, torch_threads
 from ctrsel.train.net_memory import net_bytes, rows_beside_a_net
 from ctrsel.train.net_run import NetRun
 from ctrsel.train.optimisers import CATALOG as OPTIMISERS
 from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.optimisers.dense_adam import DenseAdam
+from ctrsel.train.parallel import Processes
 from ctrsel.train.steps import CATALOG as STEPS
 from ctrsel.train.steps import Step
 from ctrsel.train.steps.bce import BCE
+from ctrsel.train.together import everywhere
 
 __all__ = ["NetLearner"]
 
@@ -55,13 +59,19 @@ class NetLearner(Learner):
         learning_rate: Adam's, at the start.
         embedding_l2: r of (r / 2) * ||E||^2 over the whole tables, nats per row; published settings range from 1e-5
             (tens of millions of rows) to 0.1; the default suits tables of 10,000 to a million rows.
-        max_epochs: At most so many.
+        max_epochs: At most so many; 1 is one pass, at one learning rate, as over new days from a `start`.
         patience: Stop after so many epochs in a row without a higher validation AUC.
         lr_drop: Factor of the learning rate after an epoch without a higher validation AUC.
         clip: Largest gradient norm.
         other_share: Share of the value occurrences that train row `OTHER` in fields where no training row has it, so that
             a value that is new when serving meets a trained row; 0 leaves that row zero.
-        threads: Of torch, while this learner runs.
+        threads: Of torch, while this learner runs; "auto" measures at the start what the machine has to give, and then
+            the last digits of a result depend on it.
+        device: "cpu", "cuda", or "auto": a GPU where torch finds one.
+        precision: Of the products of a training step: "float32", "bfloat16", or "auto": bfloat16 where the device has
+            instructions for it. Weights, losses and all scoring stay float32.
+        compiled: Whether the backbone is compiled by `torch.compile` (on a processor this needs a C++ compiler).
+        checkpoint_minutes: How often a fit with a `work` folder saves where it stands.
         rows: Where the training rows are drawn from: "memory", "blocks" on disk, or "auto": memory if they fit there
             beside the net. Both shuffle; their orders differ.
         step: How a batch is used.
@@ -78,14 +88,18 @@ class NetLearner(Learner):
     lr_drop: float = 0.1
     clip: float = 10.0
     other_share: float = 0.002
-    threads: int = 1
+    threads: int | Literal["auto"] = 1
+    device: DeviceName = "auto"
+    precision: Precision = "float32"
+    compiled: bool = False
+    checkpoint_minutes: float = 10.0
     rows: RowsIn = "auto"
     step: Step = field(default_factory=BCE, metadata={"catalog": STEPS})
     optimiser: Optimiser = field(default_factory=DenseAdam, metadata={"catalog": OPTIMISERS})
 
     def __post_init__(self) -> None:
         for name in ("width", "batch_size", "max_epochs", "patience", "threads"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
+            if getattr(self, name) not in (None, "auto") and getattr(self, name) < 1:
                 raise ConfigError(f"net.{name}: must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):
             if getattr(self, name) <= 0:
@@ -96,8 +110,18 @@ class NetLearner(Learner):
                 f"{self.embedding_l2}, {self.lr_drop}, {self.other_share}"
             )
 
-        if self.rows not in get_args(RowsIn):
-            raise ConfigError(f"net.rows: must be one of {', '.join(get_args(RowsIn))}, got {self.rows!r}")
+        if self.checkpoint_minutes < 0:
+            raise ConfigError(f"net.checkpoint_minutes: must be at least 0, got {self.checkpoint_minutes}")
+        for name, known in (("rows", RowsIn), ("device", DeviceName), ("precision", Precision)):
+            if getattr(self, name) not in get_args(known):
+                raise ConfigError(
+                    f"net.{name}: must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}"
+                )
+
+    @property
+    def starts_from(self) -> tuple[str, ...]:
+        """Nets; those of another Encoder are brought to the table's (see `ctrsel.models.transfer`)."""
+        return ("net",)
 
     def fit(
         self,
@@ -115,7 +139,8 @@ class NetLearner(Learner):
             table: With the splits "train" and "valid".
             features: What to narrow the table to first.
             gate: Search with it: weights and gates are trained together on the training split.
-            start: A net model of the narrowed table's Encoder; its weights are the starting point.
+            start: A net model whose weights are the starting point; of another Encoder by value text (see
+                `ctrsel.models.transfer`).
             work: A folder from which a fit that was killed goes on; None keeps nothing.
             seed: Of weights, row order and dropout.
 
@@ -123,6 +148,21 @@ class NetLearner(Learner):
             ConfigError: If the gate's site is not offered, `start` does not fit, or the net would not fit in memory.
             DataError: If a split lacks rows, labels or a class, or the loss stops being a number.
         """
+        given = {"features": features, "gate": gate, "start": start, "work": work, "seed": seed}
+        return everywhere(NetLearner._fit, self, table, **given)
+
+    def _fit(
+        self,
+        table: Table,
+        *,
+        features: FeatureSet | None,
+        gate: Gate | None,
+        start: Model | None,
+        work: Path | None,
+        seed: int,
+        processes: Processes,
+    ) -> Fit:
+        """Do one process's part of a fit, which is all of it where there is one."""
         began = time.perf_counter()
         if features is not None:
             table = table.narrow(features)
@@ -133,16 +173,52 @@ class NetLearner(Learner):
         span = table.span("train")
         if span.stop - span.start < 1 or table.labels is None:
             raise DataError(f"net: the training split needs rows and labels, got {span.stop - span.start} rows")
+        checkpoint = None
+        if work is not None and processes.rank == 0:
+            checkpoint = self._checkpoint(work, table, gate=gate, start=start, seed=seed)
+        saved = processes.agreed(None if checkpoint is None else checkpoint.load())
+        # Rows in memory and in blocks are drawn in different orders: a fit that goes on must go on with its own.
+        where: RowsIn = self.rows if saved is None else saved.facts["rows"]
         layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
-        opened = rows_beside_a_net(table, layout, width=self.width, where=self.rows, seed=derive(seed, "net", "blocks"))
-        with opened as rows, _threads(self.threads), torch.random.fork_rng(devices=[]):
-            run = NetRun(self, table, rows, layout, gate=gate, start=start, seed=seed)
-            return run.search(began) if gate is not None else run.train(began)
+        opened = rows_beside_a_net(
+            table,
+            layout,
+            width=self.width,
+            optimiser=self.optimiser,
+            where=where,
+            processes=processes,
+            seed=derive(seed, "net", "blocks"),
+        )
+        with opened as rows, torch_threads(self.threads), torch.random.fork_rng(devices=[]):
+            run = NetRun(
+                self,
+                table,
+                rows,
+                layout,
+                gate=gate,
+                start=start,
+                checkpoint=checkpoint,
+                processes=processes,
+                seed=seed,
+            )
+            return run.search(began, saved) if gate is not None else run.train(began, saved)
+
+    def _checkpoint(self, work: Path, table: Table, *, gate: Gate | None, start: Model | None, seed: int) -> Checkpoint:
+        """Return where a fit of just these arguments keeps its state."""
+        arguments = [
+            describe(self),
+            table.digest,
+            None if gate is None else describe(gate),
+            None if start is None else start.digest,
+            seed,
+            torch.__version__,
+        ]
+        return Checkpoint(folder=work / "net", key=digest_json(arguments), minutes=self.checkpoint_minutes)
 
     def memory(self, table: Table) -> int:
         """Estimate the bytes of the tables, their gradient and moments."""
         layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
-        return net_bytes(layout, width=self.width)
+        return net_bytes(layout, width=self.width, optimiser=self.optimiser)
 
     def rows_per_step(self, rows: int) -> int:
         """Return the batch size for a number of training rows.
@@ -154,13 +230,3 @@ class NetLearner(Learner):
         if self.batch_size is not None:
             return self.batch_size
         return int(2 ** np.clip(math.floor(math.log2(max(rows / _BATCHES, 1))), 5, 12))
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

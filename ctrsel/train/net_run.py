@@ -1,29 +1,35 @@
-"""NetRun: one fit of a net, epoch by epoch, with early stopping or with a gate."""
+"""NetRun: one fit of a net, epoch by epoch, with early stopping or with a gate; a fit that was killed goes on."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ctrsel.core.errors import ConfigError, DataError
-from ctrsel.core.log import event, progress
+from ctrsel.core.errors import DataError
+from ctrsel.core.log import Progress, event, logger, progress
 from ctrsel.core.seeds import derive
-from ctrsel.data.batches import batches
+from ctrsel.data.batches import Batch, batches
+from ctrsel.data.rows import RowMatrix
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.gates._contract import Gate, SearchPlan
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
 from ctrsel.models.network import Net
 from ctrsel.train._contract import Fit
+from ctrsel.train.best import Best
+from ctrsel.train.checkpoint import Checkpoint, Saved
 from ctrsel.train.hardening import folded
+from ctrsel.train.hardware import autocast, device_of
 from ctrsel.train.intercept import log_odds
+from ctrsel.train.overfitting import one_epoch_overfitting
 from ctrsel.train.settling import centre, settle
+from ctrsel.train.starting import begin_from
 from ctrsel.train.validation import validate
 from ctrsel.train.watch import report
 
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from ctrsel.data.table import Table
     from ctrsel.models.layout import Layout
     from ctrsel.train.net import NetLearner
+    from ctrsel.train.parallel import Processes
 
 __all__ = ["NetRun"]
 
@@ -48,97 +55,119 @@ class NetRun:
         *,
         gate: Gate | None,
         start: Model | None,
+        checkpoint: Checkpoint | None,
+        processes: Processes,
         seed: int,
     ) -> None:
         self.learner, self.table, self.rows, self.seed, self.gate = learner, table, rows, seed, gate
+        self.checkpoint, self.processes = checkpoint, processes
+        self.device = device_of(learner.device)
         self.labels = len(table.schema.labels)
         span = table.span("train")
         assert table.labels is not None
-        self.n = span.stop - span.start
+        self.n = int(span.stop - span.start)
         self.batch_size = learner.rows_per_step(self.n)
         self.weight_mean = 1.0 if table.weight is None else float(np.mean(table.weight[span]))
         if not self.weight_mean > 0:
             raise DataError(f"net: the training rows' weights must have a mean above 0, got {self.weight_mean}")
         torch.manual_seed(derive(seed, "net", "weights"))
-        self.net = Net(learner.backbone, layout, width=learner.width, labels=self.labels)
+        sparse = learner.optimiser.sparse
+        self.net = Net(learner.backbone, layout, width=learner.width, labels=self.labels, sparse=sparse)
+        untrained = layout.untrained(table.encoder, other_share=learner.other_share)
+        self.net.embedding.zero_rows(torch.from_numpy(untrained))
+        self.notes: tuple[str, ...] = ()
         if start is None:
-            untrained = layout.untrained(table.encoder, other_share=learner.other_share)
-            self.net.embedding.zero_rows(torch.from_numpy(untrained))
             weight = None if table.weight is None else table.weight[span]
             self.net.prior.copy_(torch.from_numpy(log_odds(table.labels[span], weight=weight)))
         else:
-            self.net.set_weights(self._checked(start))
+            self.notes = begin_from(start, self.net, learner=learner, table=table, rows=rows, seed=seed)
+        self.net.to(self.device)
+        if learner.compiled:
+            self.net.backbone.compile()  # in place: names of weights stay
         self.valid = table.part("valid")
         self.history: list[dict[str, float]] = []
         self.steps = 0  # done so far
+        self.total = 0.0  # of the present epoch: the loss summed over its rows
+        self.best, self.failed, self.best_weights = -math.inf, 0, Best()
+        self.snapshot: dict[str, Tensor] = {}  # weights at a gate's rewind point
+        self.earlier = 0.0  # seconds that were spent before a kill
 
-    def train(self, began: float) -> Fit:
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return -(-self.n // self.batch_size)
+
+    def train(self, began: float, saved: Saved | None = None) -> Fit:
         """Train with early stopping."""
         learner, net = self.learner, self.net
-        self._begin()
-        best, best_weights, failed = -math.inf, self._copy(), 0
-        with progress("train", learner.max_epochs, unit="epochs") as bar:
-            for epoch in range(learner.max_epochs):
-                facts = self._epoch(epoch)
-                bar.advance(1, auc=facts["valid_auc"])
-                if facts["valid_auc"] > best + 1e-6:
-                    best, best_weights, failed = facts["valid_auc"], self._copy(), 0
-                    continue
-                failed += 1
-                self.optimiser.lower(learner.lr_drop, floor=1e-6)
-                if failed >= learner.patience:
-                    break
-        net.set_weights(best_weights)
+        self._begin(saved)
+        with progress("train", learner.max_epochs * self.n, unit="rows at most") as bar:
+            bar.advance(min(self.steps * self.batch_size, learner.max_epochs * self.n))
+            while len(self.history) < learner.max_epochs and self.failed < learner.patience:
+                facts = self._epoch(bar, began)
+                if facts["valid_auc"] > self.best + 1e-6:
+                    self.best, self.failed = facts["valid_auc"], 0
+                    self.best_weights.keep(net.weights())
+                else:
+                    self.failed += 1
+                    self.optimiser.lower(learner.lr_drop, floor=1e-6)
+        del self.optimiser  # its moments are as large as the tables
+        self.best_weights.into(net.weights())
         centre(net, self.rows, seed=derive(self.seed, "net", "centre"))
-        return self._fit(began, model=self._model(self._copy()))
+        warning = one_epoch_overfitting(self.history)
+        if warning:
+            logger().warning(warning)
+        return self._fit(began, model=self._model(net.weights()), notes=(*self.notes, *((warning,) if warning else ())))
 
-    def search(self, began: float) -> Fit:
+    def search(self, began: float, saved: Saved | None = None) -> Fit:
         """Train weights and gates together."""
         gate = self.gate
         assert gate is not None
-        per_epoch = -(-self.n // self.batch_size)
         layout = self.net.layout
         plan = SearchPlan(
             total_codes=layout.total_codes,
             reserved=layout.reserved,
             train_rows=self.n,
-            steps=per_epoch * gate.epochs,
+            steps=self.per_epoch * gate.epochs,
             learning_rate=self.learner.learning_rate,
         )
-        module = self.net.gate = gate.build(plan)
-        self._begin()
-        snapshot: Model | None = None
+        module = self.net.gate = gate.build(plan).to(self.device)
+        self._begin(saved)
         free = np.ones(layout.total_codes, dtype=bool)
         free[layout.reserved] = False
-        with progress("search", gate.epochs, unit="epochs") as bar:
-            for epoch in range(gate.epochs):
-                if epoch == gate.rewind:
-                    snapshot = self._model(folded(self._copy(), module, self.table.encoder, hard=False))
-                facts = self._epoch(epoch, plan=plan)
-                kept = module.kept().numpy()
+        with progress("search", gate.epochs * self.n, unit="rows") as bar:
+            bar.advance(min(self.steps * self.batch_size, gate.epochs * self.n))
+            while len(self.history) < gate.epochs:
+                if len(self.history) == gate.rewind and not self.snapshot:
+                    self.snapshot = folded(self._copy(), module, self.table.encoder, hard=False)
+                facts = self._epoch(bar, began, plan=plan)
+                kept = module.kept().cpu().numpy()
                 facts |= {**module.facts(), "kept": float(kept[free].mean()) if free.any() else 1.0}
-                bar.advance(1, auc=facts["valid_auc"], kept=facts["kept"])
         model = self._model(folded(self._copy(), module, self.table.encoder, hard=True))
         return self._fit(
             began,
             model=model,
-            snapshot=snapshot,
-            kept=self._by_vocabulary(module.kept().numpy()),
-            scores=self._by_vocabulary(module.scores().numpy().astype(np.float64)),
+            snapshot=self._model(self.snapshot) if self.snapshot else None,
+            kept=self._by_vocabulary(module.kept().cpu().numpy()),
+            scores=self._by_vocabulary(module.scores().cpu().numpy().astype(np.float64)),
         )
 
-    def _begin(self) -> None:
+    def _begin(self, saved: Saved | None) -> None:
         learner = self.learner
+        self.processes.begin(self.net)
         self.optimiser = learner.optimiser.build(
             self.net, learning_rate=learner.learning_rate, embedding_l2=learner.embedding_l2, clip=learner.clip
         )
         torch.manual_seed(derive(self.seed, "net", "noise"))
+        if saved is not None:
+            self._restore(saved)
 
-    def _epoch(self, epoch: int, *, plan: SearchPlan | None = None) -> dict[str, float]:
-        learner, net, began = self.learner, self.net, time.perf_counter()
-        rate = self.optimiser.learning_rate
+    def _epoch(self, bar: Progress, began: float, *, plan: SearchPlan | None = None) -> dict[str, float]:
+        """Go through the training rows once, or through what is left of them, and validate."""
+        learner, net, started = self.learner, self.net, time.perf_counter()
+        epoch, rate = len(self.history), self.optimiser.learning_rate
+        first = self.steps - epoch * self.per_epoch
         net.train()
-        total = 0.0
         stream = batches(
             self.table,
             "train",
@@ -147,36 +176,94 @@ class NetRun:
             epoch=epoch,
             other_share=learner.other_share,
             rows=self.rows,
+            start=first,
+            part=self.processes.part,
         )
         for batch in stream:
-            assert batch.labels is not None
-            labels = torch.from_numpy(batch.labels)
-            weight = None if batch.weight is None else torch.from_numpy(batch.weight).div_(self.weight_mean)
-            gate = net.gate
-            if gate is not None and plan is not None:
-                gate.advance(self.steps / max(plan.steps - 1, 1))
-            loss = learner.step.objective(net, to_inputs(batch), labels, weight)
-            total += float(loss.detach()) * len(labels)
-            self.optimiser.step(loss if gate is None else loss + gate.strength * gate.penalty())
-            self.steps += 1
-        if not math.isfinite(total):
+            self._step(batch, plan)
+            bar.advance(len(batch.rows), epoch=epoch + 1, **({"auc": self.history[-1]["valid_auc"]} if epoch else {}))
+            if self.checkpoint is not None and self.checkpoint.due:
+                self.checkpoint.save(self._state(began))
+        if not math.isfinite(self.total):
             raise DataError(f"net: the loss is no number after epoch {epoch + 1}; lower learning_rate {rate:.3g}")
         trained = time.perf_counter()
-        settle(net, self.rows, seed=derive(self.seed, "net", "settle"))
-        logits = NetPredictor(backbone=learner.backbone, width=learner.width, labels=self.labels, net=net)
-        valid = validate(self.valid, logits.logits(self.valid))
+        settle(net, self.rows, seed=derive(self.seed, "net", "settle"), processes=self.processes)
+        predictor = NetPredictor(backbone=learner.backbone, width=learner.width, labels=self.labels, net=net)
+        valid = validate(self.valid, self.processes.logits(predictor, self.valid))
         facts = {
             "epoch": float(epoch + 1),
             "lr": rate,
-            "loss": total / self.n,
+            "loss": self.total / self.n,
             "valid_auc": valid["auc"],
             "valid_log_loss": valid["log_loss"],
-            "rows_per_second": self.n / max(trained - began, 1e-9),
+            "rows_per_second": max(self.n - first * self.batch_size, 0) / max(trained - started, 1e-9),
         }
+        facts = self.processes.agreed(facts)
+        self.total = 0.0
         self.history.append(facts)
         event("epoch", **facts)
         report(len(self.history), auc=valid["auc"], log_loss=valid["log_loss"])
         return facts
+
+    def _step(self, batch: Batch, plan: SearchPlan | None) -> None:
+        """Use one batch."""
+        net = self.net
+        assert batch.labels is not None
+        labels = torch.from_numpy(batch.labels).to(self.device)
+        weight = None if batch.weight is None else torch.from_numpy(batch.weight).to(self.device) / self.weight_mean
+        self.processes.noise(self.seed, self.steps)
+        gate = net.gate
+        if gate is not None and plan is not None:
+            gate.advance(self.steps / max(plan.steps - 1, 1))
+        with autocast(self.device, self.learner.precision):
+            loss = self.learner.step.objective(net, to_inputs(batch, self.device), labels, weight)
+        objective = loss if gate is None else loss + gate.strength * gate.penalty()
+        self.optimiser.step(self.processes.joined(objective, loss=loss, rows=len(labels), net=net))
+        self.total += self.processes.told
+        self.steps += 1
+
+    def _state(self, began: float) -> Saved:
+        """Return all that the rest of the fit depends on; the tensors are the fit's own."""
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "net": self.net.state_dict(),
+            "best": self.best_weights.weights(),
+            "snapshot": self.snapshot,
+            "optimiser": self.optimiser.state(),
+            "noise": {"cpu": torch.get_rng_state()},
+        }
+        if self.device.type == "cuda":
+            parts["noise"] = {**parts["noise"], "cuda": torch.cuda.get_rng_state(self.device)}
+        facts: dict[str, Any] = {
+            "history": self.history,
+            "steps": self.steps,
+            "total": self.total,
+            "best": self.best if math.isfinite(self.best) else None,
+            "failed": self.failed,
+            "rows": "memory" if isinstance(self.rows, RowMatrix) else "blocks",
+            "seconds": self.earlier + time.perf_counter() - began,
+        }
+        return Saved(facts=facts, tensors={f"{p}/{k}": t for p, named in parts.items() for k, t in named.items()})
+
+    def _restore(self, saved: Saved) -> None:
+        """Go back to a state."""
+        parts: dict[str, dict[str, Tensor]] = {"best": {}, "snapshot": {}, "optimiser": {}}
+        for name, tensor in saved.tensors.items():
+            part, _, key = name.partition("/")
+            parts.setdefault(part, {})[key] = tensor
+        self.net.load_state_dict(parts["net"])
+        self.optimiser.restore(parts["optimiser"])
+        self.snapshot = parts["snapshot"]
+        if parts["best"]:
+            self.best_weights.keep(parts["best"])
+        facts = saved.facts
+        self.history = [dict(h) for h in facts["history"]]
+        self.steps, self.total, self.failed = facts["steps"], facts["total"], facts["failed"]
+        self.best = -math.inf if facts["best"] is None else facts["best"]
+        self.earlier = facts["seconds"]
+        torch.set_rng_state(parts["noise"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["noise"]["cuda"], self.device)
+        event("train goes on", epoch=len(self.history) + 1, steps=self.steps)
 
     def _fit(
         self,
@@ -186,17 +273,24 @@ class NetRun:
         snapshot: Model | None = None,
         kept: Mapping[str, np.ndarray] | None = None,
         scores: Mapping[str, np.ndarray] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Fit:
         return Fit(
             model=model,
             epochs=len(self.history),
-            seconds=time.perf_counter() - began,
+            seconds=self.earlier + time.perf_counter() - began,
             history=tuple(self.history),
-            valid=validate(self.valid, model.predictor.logits(self.valid)),
+            valid=self._valid(model),
             snapshot=snapshot,
             kept=kept,
             scores=scores,
+            notes=notes,
         )
+
+    def _valid(self, model: Model) -> dict[str, float]:
+        """Measure the model that is handed back; all processes have the same one, and each scores its part."""
+        assert isinstance(model.predictor, NetPredictor)
+        return validate(self.valid, self.processes.logits(model.predictor, self.valid))
 
     def _model(self, weights: Mapping[str, Tensor]) -> Model:
         learner = self.learner
@@ -206,22 +300,8 @@ class NetRun:
         return Model(encoder=self.table.encoder, predictor=predictor, offset=math.log(self.table.schema.sampling_rate))
 
     def _copy(self) -> dict[str, Tensor]:
-        return {k: v.detach().clone() for k, v in self.net.weights().items()}
+        return {k: v.detach().to("cpu", copy=True) for k, v in self.net.weights().items()}
 
     def _by_vocabulary(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         encoder = self.table.encoder
         return {k: rows[s : s + encoder.vocabularies[k].size].copy() for k, s in encoder.offsets.items()}
-
-    def _checked(self, start: Model) -> Mapping[str, Tensor]:
-        learner, predictor = self.learner, start.predictor
-        if not isinstance(predictor, NetPredictor):
-            raise ConfigError(f"net: start must be a net model, got kind {predictor.kind!r}")
-        if start.encoder.digest != self.table.encoder.digest:
-            raise ConfigError(
-                f"net: start must be of the table's encoder {self.table.encoder.digest}, got {start.encoder.digest}"
-            )
-        if predictor.backbone != learner.backbone or predictor.width != learner.width:
-            raise ConfigError(
-                f"net: start must have the learner's backbone and width, got {predictor.backbone}, {predictor.width}"
-            )
-        return predictor.net.weights()
