@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from ctrsel.api.costs import ASSUMED, COSTS, MEMORY, NetShape, tree_rounds, tree_seconds
-from ctrsel.api.plan import Plan, component_key, plan, selection_name
+from ctrsel.api.plan import Plan, component_key, plan
 from ctrsel.api.sample import Sample, is_untyped, sample_source
 from ctrsel.api.stages import stored_table
+from ctrsel.api.training_cost import TrainingCost
 from ctrsel.core.config import DataConfig, RunConfig
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.encoder_fit import fit_encoder
@@ -51,13 +52,17 @@ class StageEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetEstimate:
-    """A net on all values, in bytes: its embedding, its other weights, and what its optimiser holds."""
+    """A learner's nets on all values, one or more, in bytes: embeddings, other weights, what one optimiser holds.
+
+    `multiply_adds` are those of their matrix products for one row, forward.
+    """
 
     learner: str
     embedding_rows: int
     embedding_bytes: int
     network_bytes: int
     optimiser_bytes: int
+    multiply_adds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +122,12 @@ def estimate(config: RunConfig) -> Estimate:
 
     made = plan(config)
     size, seen = _stored_size(stored_table(config)) if config.data.store is not None else _sampled_size(config)
-    nets = {
-        n: shape
-        for n, learner in made.learners.items()
-        if (shape := _net(learner, size.encoder, rows=size.rows["train"])) is not None
-    }
-    stages = tuple(_stages(made, size, nets))
+
+    def shape(learner: Learner) -> NetShape | None:
+        return _net(learner, size.encoder, rows=size.rows["train"])
+
+    costs = {name: TrainingCost.of(learner, shape) for name, learner in made.learners.items()}
+    stages = tuple(_stages(made, size, costs))
     free = int(psutil.virtual_memory().available)
     warnings = []
     if not seen.told:
@@ -131,6 +136,7 @@ def estimate(config: RunConfig) -> Estimate:
         )
     if config.crosses is not None:
         warnings.append("crosses are chosen in the run: their values and columns are not in these figures")
+    warnings += [f"how long {n} takes is not known; it is left out of the times" for n, c in costs.items() if c.unknown]
     peak = max(stages, key=lambda s: s.memory)
     if peak.memory > _MARGIN * free:
         warnings.append(
@@ -149,12 +155,14 @@ def estimate(config: RunConfig) -> Estimate:
         nets=tuple(
             NetEstimate(
                 learner=name,
-                embedding_rows=net.rows,
-                embedding_bytes=net.embedding_bytes,
-                network_bytes=net.backbone.parameters * 4,
-                optimiser_bytes=net.optimiser_bytes,
+                embedding_rows=cost.embedding_rows,
+                embedding_bytes=cost.embedding_bytes,
+                network_bytes=cost.network_bytes,
+                optimiser_bytes=cost.optimiser_bytes,
+                multiply_adds=cost.multiply_adds,
             )
-            for name, net in nets.items()
+            for name, cost in costs.items()
+            if cost.nets
         ),
         stages=stages,
         free_memory=free,
@@ -302,7 +310,7 @@ def _net(learner: Learner, encoder: _Grown, *, rows: int) -> NetShape | None:
     )
 
 
-def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[StageEstimate]:
+def _stages(made: Plan, size: _Size, costs: Mapping[str, TrainingCost]) -> list[StageEstimate]:
     """List the stages of a run in order."""
     config, train = made.config, size.rows["train"]
     fields, total = len(size.encoder.sample.fields), sum(size.rows.values())
@@ -324,25 +332,22 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
             add(f"rank/{component_key(made.cross_ranker)}", pairs.seconds, pairs.bytes)
         add("cross", COSTS.count_cell * total * (len(crosses.use) + crosses.top))
 
-    def trees(learner: Any) -> float:
-        return tree_seconds(learner, train + size.rows["valid"])
-
+    valid = size.rows["valid"]
     matrix = train * fields * 4
     bins = MEMORY.tree_bin * train * fields
-    grown = {n: learner for n, learner in made.learners.items() if n not in nets}
-    for name, learner in grown.items():
-        add(f"train/{name}", trees(learner), bins)
-    for name, net in nets.items():
-        add(f"train/{name}", net.epoch(train) * _epochs(made.learners[name], ASSUMED.epochs), net.memory + matrix)
+    for name in sorted(costs, key=lambda n: bool(costs[n].nets)):  # trees first, since a ranker may explain them
+        cost = costs[name]
+        add(f"train/{name}", cost.seconds(train=train, valid=valid), cost.memory(matrix=matrix, bins=bins))
     plain = crosses is not None and crosses.compare
     if plain:
         again = next(s for s in found if s.name == f"train/{config.select.learner}")
         found.append(replace(again, name=f"{again.name}, without crosses"))
+    grown = [learner for learner in made.learners.values() if component_key(learner) == "boosted"]
     for ranker in made.rankers:
         own: Any = getattr(ranker, "learner", None)
-        seconds = 0.0 if grown or own is None else trees(own)
+        seconds = 0.0 if grown or own is None else tree_seconds(own, train + valid)
         if isinstance(ranker, ModelRanker):
-            rounds = tree_rounds(next(iter(grown.values()), own))
+            rounds = tree_rounds(grown[0] if grown else own)
             sample = getattr(ranker, "rows", 2000)
             seconds += COSTS.tree_explained * sample * fields * rounds
             seconds += ranker.fits * tree_seconds(own, min(sample, train)) if ranker.fits else 0.0
@@ -352,37 +357,29 @@ def _stages(made: Plan, size: _Size, nets: Mapping[str, NetShape]) -> list[Stage
                 seconds += pair_cost(rows=train, sizes=list(size.encoder.sizes.values())).seconds
         add(f"rank/{component_key(ranker)}", seconds, bins if isinstance(ranker, ModelRanker) else 0)
 
-    searcher = nets.get(config.select.learner)
+    chosen = costs[config.select.learner]
+    memory = chosen.memory(matrix=matrix, bins=bins)
+    retrained = chosen.seconds(train=train, valid=valid, epochs=ASSUMED.retrain_epochs, kept=config.select.size)
     for selector in (*made.selectors, *CONTROLS):
         gate = getattr(selector, "gate", None)
-        learner = made.learner
-        if gate is not None and searcher is not None:
-            # Gates are one more column of the table, and of the optimiser's state.
-            seconds = searcher.epoch(train) * gate.epochs * (1 + COSTS.gate_share)
-            add(f"select/{component_key(selector)}", seconds, searcher.memory * 1.1 + matrix)
-        retrained = (
-            trees(learner)
-            if searcher is None
-            else searcher.epoch(train, kept=config.select.size) * _epochs(learner, ASSUMED.retrain_epochs)
-        )
-        add(f"retrain/{component_key(selector)}", retrained, (searcher.memory + matrix) if searcher else bins)
+        if gate is not None:
+            for searcher, _ in chosen.nets[:1]:
+                # Gates are one more column of the table, and of the optimiser's state.
+                seconds = searcher.epoch(train) * gate.epochs * (1 + COSTS.gate_share)
+                add(f"select/{component_key(selector)}", seconds, searcher.memory * 1.1 + matrix)
+        add(f"retrain/{component_key(selector)}", retrained, memory)
 
     test = size.rows["test"]
-    scored = [f"{name}, all values" for name in made.learners]
-    scored += [f"{config.select.learner}, without crosses"] if plain else []
-    scored += [selection_name(config.select.learner, s) for s in (*made.selectors, *CONTROLS)]
-    per_row = sum(COSTS.tree_row if name.split(",")[0] in grown else COSTS.test_row for name in scored)
-    add("evaluate", per_row * test + COSTS.latency * len(scored))
-    seconds = sum(COSTS.tree_explained * config.explain.max_rows * fields * tree_rounds(t) for t in grown.values())
-    if searcher is not None:
-        states = config.explain.net_rows * config.explain.background * 2 * fields
-        seconds += COSTS.states * states * searcher.state()
+    scored = [*costs, *[config.select.learner] * (plain + len(made.selectors) + len(CONTROLS))]
+    add("evaluate", sum(costs[n].test_row for n in scored) * test + COSTS.latency * len(scored))
+    rounds = sum(tree_rounds(learner) for learner in grown)
+    if made.learner not in grown:  # whose chosen form is explained as well
+        rounds += chosen.rounds
+    seconds = COSTS.tree_explained * config.explain.max_rows * fields * rounds
+    states = config.explain.net_rows * config.explain.background * 2 * fields
+    seconds += COSTS.states * states * chosen.state
     add("explain", seconds)
     add("report", COSTS.report)
     if config.register.enabled:
         add("register", COSTS.register, 150 << 20)
     return found
-
-
-def _epochs(learner: Any, assumed: int) -> int:
-    return min(assumed, int(learner.max_epochs))

@@ -22,6 +22,7 @@ from ctrsel.data.intake import source_digests
 from ctrsel.data.paths import expand
 from ctrsel.data.table import Table
 from ctrsel.explain import explain, explainer_for
+from ctrsel.explain.by_parts import ByParts
 from ctrsel.explain.permutation_shap import PermutationShap
 from ctrsel.explain.pred_contrib import PredContrib
 from ctrsel.models.model import Model
@@ -268,7 +269,8 @@ class Stages:
         settings, known = self.plan.config.explain, table.without("test")
         trees = PredContrib(rows=settings.max_rows)
         nets = PermutationShap(rows=min(settings.net_rows, settings.max_rows), background=settings.background)
-        explainer = explainer_for(model, trees, nets)
+        parts = ByParts(rows=nets.rows, explainers=(trees, nets))
+        explainer = explainer_for(model, trees, parts, nets)
         return self.cache.get(
             f"explain/{_file_name(name)}",
             version=2,

@@ -24,9 +24,14 @@ def estimate_text(found: Estimate) -> str:
         "",
     ]
     if found.nets:
-        header = ["net", "embedding_rows", "embedding", "other weights", "optimiser"]
+        header = ["net", "embedding_rows", "embedding", "other weights", "optimiser", "multiply-adds"]
         parts = [
-            [n.learner, n.embedding_rows, size(n.embedding_bytes), size(n.network_bytes), size(n.optimiser_bytes)]
+            [
+                n.learner,
+                n.embedding_rows,
+                *map(size, (n.embedding_bytes, n.network_bytes, n.optimiser_bytes)),
+                n.multiply_adds,
+            ]
             for n in found.nets
         ]
         lines += [aligned(header, parts), ""]

@@ -188,3 +188,30 @@ def test_crosses_cost_a_scan_of_pairs_and_one_more_net(clicks):
     assert any("crosses are chosen in the run" in w for w in asked.warnings)
     named = estimate(config(clicks, extra="crosses: {use: [[site, ad]], compare: false}\n"))
     assert [s.name for s in named.stages if s.name not in {x.name for x in plain.stages}] == ["cross"]
+
+
+def test_mixes_cost_what_their_parts_cost_one_after_the_other(clicks):
+    net = {"use": "net", "width": 5, "backbone": {"use": "deepfm", "hidden": [8]}}
+    trees = {"use": "boosted", "rounds": 50}
+    mix = {"use": "ensemble", "members": [net, trees], "seeds": 3}
+    learners = {"net": net, "boosted": trees, "mix": mix, "sure": {"use": "calibrated", "learner": mix}}
+    found = estimate(config(clicks, learners=learners, **{"select.learner": "sure", "select.selectors": ["ranking"]}))
+    stages = {s.name: s for s in found.stages}
+    once = stages["train/net"].seconds + stages["train/boosted"].seconds
+    assert stages["train/mix"].seconds == pytest.approx(3 * once)
+    assert stages["train/sure"].seconds == pytest.approx(3 * once)
+    assert stages["train/mix"].memory == max(stages["train/net"].memory, stages["train/boosted"].memory)
+    assert stages["retrain/ranking"].seconds > stages["train/boosted"].seconds
+    alone, mixed, sure = found.nets
+    assert [n.learner for n in found.nets] == ["net", "mix", "sure"]
+    assert mixed.embedding_bytes == 3 * alone.embedding_bytes
+    assert mixed.multiply_adds == sure.multiply_adds == 3 * alone.multiply_adds == 3 * (30 * 8 + 8)
+    assert mixed.optimiser_bytes == alone.optimiser_bytes
+    assert found.warnings == ()
+
+
+def test_a_learner_of_another_kind_is_told_and_not_guessed(clicks):
+    learners = {"boosted": {"use": "boosted"}, "net": {"use": "net"}, "regression": {"use": "logistic"}}
+    found = estimate(config(clicks, learners=learners))
+    assert "train/regression" in [s.name for s in found.stages]
+    assert any("how long regression takes is not known" in w for w in found.warnings)
