@@ -87,6 +87,16 @@ class StageCache:
         event(name, result="reused, nothing it depends on has changed" if reused else "done", seconds=round(seconds, 2))
         return result
 
+    @contextlib.contextmanager
+    def working(self, name: str) -> Iterator[Path]:
+        """Give a stage a folder for what it would go on from after a kill; it is removed when the stage is done.
+
+        What lies there must say itself what it is of: the folder is the same for all inputs of a stage.
+        """
+        folder = self.folder / f".{name.replace('/', '.')}.working"
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
     def sweep(self) -> None:
         """Remove what a killed run left half-written."""
         _sweep(self.folder)

@@ -82,8 +82,9 @@ class Progress(Protocol):
 
 @contextlib.contextmanager
 def progress(name: str, total: int, *, unit: str = "") -> Iterator[Progress]:
-    """Show progress of `total` units, their speed and the time left: a bar on a terminal, else a log line at most every
-    ten seconds.
+    """Show progress of `total` units: a bar on a terminal, else a log line at most every ten seconds.
+
+    Both say how many units a second there are and how much time is left.
 
     Examples:
         >>> with progress("train", 3, unit="epochs") as bar:

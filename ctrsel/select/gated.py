@@ -37,7 +37,7 @@ class Gated(Selector):
 
     def select(self, problem: Problem, *, size: int, seed: int) -> Selection:
         """Search on the training split; harden to the open gates, at most `size`."""
-        fit = problem.learner.fit(problem.table, gate=self.gate, seed=seed)
+        fit = problem.learner.fit(problem.table, gate=self.gate, work=problem.work, seed=seed)
         if fit.kept is None or fit.scores is None:
             raise ConfigError(
                 f"select.learner: a gated selection needs a learner with gates, such as net; got {describe(problem.learner)['use']!r}"

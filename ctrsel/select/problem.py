@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class Problem:
         rankings: By method.
         always_keep: Fields of which every value is kept.
         groups: Fields that are kept or dropped together.
+        work: A folder from which a fit of the learner that was killed goes on; None keeps nothing.
     """
 
     table: Table
@@ -54,6 +56,7 @@ class Problem:
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     always_keep: tuple[str, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
+    work: Path | None = None
 
     def __post_init__(self) -> None:
         if "test" in self.table.splits:

@@ -24,7 +24,9 @@ class Outcome:
     fit: Fit
 
 
-def retrain(problem: Problem, selection: Selection, *, snapshot: Model | None = None, seed: int) -> Outcome:
+def retrain(
+    problem: Problem, selection: Selection, *, snapshot: Model | None = None, start: Model | None = None, seed: int
+) -> Outcome:
     """Retrain the problem's learner on the physically smaller table.
 
     Args:
@@ -32,9 +34,10 @@ def retrain(problem: Problem, selection: Selection, *, snapshot: Model | None = 
         selection: What is kept.
         snapshot: Weights before the selection was known, from which every contender starts in the same way, so that a
             control differs in its values only; None starts afresh.
+        start: A model of any Encoder to go on from in place of the snapshot, such as the champion of the day before.
         seed: The training's seed.
     """
-    start = None if snapshot is None else snapshot.narrow(selection.features)
-    return Outcome(
-        selection=selection, fit=problem.learner.fit(problem.table, selection.features, start=start, seed=seed)
-    )
+    if start is None and snapshot is not None:
+        start = snapshot.narrow(selection.features)
+    fit = problem.learner.fit(problem.table, selection.features, start=start, work=problem.work, seed=seed)
+    return Outcome(selection=selection, fit=fit)
