@@ -113,3 +113,24 @@ def test_gradient_agrees_with_torch_embedding():
     hidden = torch.from_numpy(e.layout.rows(2))
     other.weight.grad[hidden] = 0
     torch.testing.assert_close(e.main.grad, other.weight.grad)
+
+
+def test_sparse_gradients_are_those_of_dense_ones():
+    table = sequence_table(rows=40)
+    dense, layout = embedding(table, history=True), Layout.of(table.encoder, history=True)
+    sparse = Embedding(layout, width=3, first_order=True, sparse=True)
+    sparse.load_state_dict(dense.state_dict())
+    inputs = to_inputs(one(table))
+    for e in (dense, sparse):
+        x = e(inputs)
+        factor = torch.linspace(0, 1, x.main.numel()).view_as(x.main)
+        loss = (x.main**2 * factor).sum() + (x.first_order**2).sum() + sum((h**2).sum() for h in x.history.values())
+        loss.backward()
+    for a, b in zip(sparse.tables(), dense.tables(), strict=True):
+        assert a.grad.is_sparse
+        assert (
+            a.grad._nnz() <= sum(map(len, (inputs.codes.flatten(), *(c for _, c in inputs.lists.values())))) + 40 * 20
+        )
+        got = a.grad.to_dense()
+        got[sparse.hidden] = 0.0
+        torch.testing.assert_close(got, b.grad)
