@@ -353,8 +353,9 @@ def test_it_learns_an_interaction_that_logistic_regression_cannot(backbone, plan
         batch_size=100,
         learning_rate=0.02,
         embedding_l2=0.0,
-        max_epochs=3 if isinstance(backbone, LR) else 12,
-        patience=12,
+        max_epochs=12,
+        patience=4,
+        lr_drop=1.0,
     )
     found = learner.fit(planted, seed=1).valid["auc"]
     if isinstance(backbone, LR):
