@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ctrsel.api.starts import check_start, open_start
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.append import append
 from ctrsel.data.audit import audit as _audit
@@ -88,7 +89,12 @@ def rank_fields(
 
 
 def train_model(
-    data: Any, *, label: str | None = None, learner: str | Learner | Mapping[str, Any] = "net", seed: int = 1
+    data: Any,
+    *,
+    label: str | None = None,
+    learner: str | Learner | Mapping[str, Any] = "net",
+    start: Model | str | Path | None = None,
+    seed: int = 1,
 ) -> Fit:
     """Train on the training split, stop early on the validation split; test is not read.
 
@@ -96,11 +102,16 @@ def train_model(
         data: A Table, or anything that `ingest` takes.
         label: The label column, if data is not a Table.
         learner: A learner, its name, or `{"use": name, ...parameters}`.
+        start: A model to go on from, of this or of another Encoder: a model, a saved model's or a run's folder, or
+            `models:/<name>@<alias>`; None for fresh weights.
         seed: Of the split and the training.
     """
     table = as_table(data, label=label, seed=seed)
     made = learner if isinstance(learner, Learner) else LEARNERS.create(learner, place="learner")
-    return made.fit(table.without("test") if "test" in table.splits else table, seed=seed)
+    begun = None if start is None else open_start(start)
+    if begun is not None:
+        check_start(begun, {"learner": made})
+    return made.fit(table.without("test") if "test" in table.splits else table, start=begun, seed=seed)
 
 
 def select_features(

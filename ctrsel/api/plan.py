@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.api.crosses import check_crosses
+from ctrsel.api.starts import check_start, open_start
 from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig, SelectConfig
 from ctrsel.core.errors import ConfigError, unknown_name
+from ctrsel.models.model import Model
 from ctrsel.rank import CATALOG as RANKERS
 from ctrsel.rank import Ranker
 from ctrsel.select import CATALOG as SELECTORS
@@ -34,6 +36,7 @@ class Plan:
         rankers: In the order of the config.
         learners: By the name that the config gives them.
         selectors: In the order of the config; the first one's number of kept values is the size of all that follow.
+        start: The model that nets go on from, None for fresh weights.
         cross_ranker: What crosses are chosen by, None if no ranking of them is wanted.
     """
 
@@ -43,6 +46,7 @@ class Plan:
     learners: Mapping[str, Learner]
     selectors: tuple[Selector, ...]
     cross_ranker: Ranker | None = None
+    start: Model | None = None
 
     @property
     def learner(self) -> Learner:
@@ -77,6 +81,10 @@ def plan(config: RunConfig) -> Plan:
         if config.crosses.top:
             cross_ranker = RANKERS.create(config.crosses.ranker, place="crosses.ranker")
     out = Path(config.out or f"runs/{config.name}")
+    start = None
+    if config.start is not None:
+        start = open_start(config.start, register=config.register, out=out)
+        check_start(start, learners)
     return Plan(
         config=config,
         out=out,
@@ -84,6 +92,7 @@ def plan(config: RunConfig) -> Plan:
         learners=learners,
         selectors=selectors,
         cross_ranker=cross_ranker,
+        start=start,
     )
 
 

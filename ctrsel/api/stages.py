@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ctrsel.core.log import event
 from ctrsel.data.audit import audit
 from ctrsel.data.ingest import ingest
 from ctrsel.data.intake import source_digests
+from ctrsel.data.past import recent
 from ctrsel.data.paths import expand
 from ctrsel.data.table import Table
 from ctrsel.explain import explain, explainer_for
@@ -34,7 +35,7 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.select import CONTROLS, Outcome, Problem, Selection, Selector, exclude, retrain
-from ctrsel.train import Fit
+from ctrsel.train import Fit, Learner
 
 __all__ = ["Stages", "stored_table"]
 
@@ -57,13 +58,18 @@ class Stages:
         What a database or another machine holds cannot be known without reading it, so it is read every time; later
         stages are reused if it is what it was.
         """
+        newest = self.plan.config.data.newest
+        table = self._ingested()
+        return table if newest is None else recent(table, newest)
+
+    def _ingested(self) -> Table:
         config = self.plan.config
         if config.data.store is not None:
             return stored_table(config)
         files = source_digests(config.data)
         inputs = {
             "files": files,
-            "data": asdict(config.data),
+            "data": asdict(replace(config.data, newest=None)),
             "schema": asdict(config.schema),
             "split": asdict(config.split),
             "settings": asdict(config.ingest),
@@ -148,15 +154,21 @@ class Stages:
 
     def train_one(self, name: str, known: Table) -> Fit:
         """Train one learner of the config on all values."""
-        learner = self.plan.learners[name]
-        return self.cache.get(
-            f"train/{name}",
-            version=1,
-            inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed},
-            compute=partial(learner.fit, known, seed=self.seed),
-            save=save_fit,
-            load=load_fit,
-        )
+        learner, start = self.plan.learners[name], self._start(self.plan.learners[name])
+        with self.cache.working(f"train/{name}") as work:
+            return self.cache.get(
+                f"train/{name}",
+                version=1,
+                inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed, **_started(start)},
+                compute=partial(learner.fit, known, start=start, work=work, seed=self.seed),
+                save=save_fit,
+                load=load_fit,
+            )
+
+    def _start(self, learner: Learner) -> Model | None:
+        """Return the model that a learner goes on from, if the config names one that it can."""
+        start = self.plan.start
+        return start if start is not None and start.predictor.kind in learner.starts_from else None
 
     def rank(self, table: Table, fits: Mapping[str, Fit]) -> tuple[Ranking, ...]:
         """Rank the fields by every ranker of the config; trees that are trained on these codes are not trained again.
@@ -200,8 +212,15 @@ class Stages:
         """Run each selector and each control, then retrain on each selection.
 
         The first selector's number of values is the size of all that follow, and all are retrained from the snapshot
-        of the first one that has one, so that they differ in their values only.
+        of the first one that has one, so that they differ in their values only. Where the config names a start that the
+        learner can go on from, all are retrained from that, brought to each smaller table by value text.
         """
+        with self.cache.working("select") as work:
+            return self._select(known, rankings, work=work)
+
+    def _select(
+        self, known: Table, rankings: tuple[Ranking, ...], *, work: Path
+    ) -> dict[str, tuple[Selector, Outcome]]:
         config, learner = self.plan.config, self.plan.learner
         problem = Problem(
             table=known,
@@ -209,6 +228,7 @@ class Stages:
             rankings={component_key(k): r for k, r in zip(self.plan.rankers, rankings, strict=True)},
             always_keep=config.select.always_keep,
             groups=config.select.groups,
+            work=work,
         )
         basis = {"table": known.digest, "learner": describe(learner), "seed": self.seed}
         wishes = {
@@ -231,17 +251,18 @@ class Stages:
                 size = selection.features.n_values
             selections.append((selector, selection))
         snapshot = next((s.snapshot for _, s in selections if s.snapshot is not None), None)
+        given = self._start(learner)
         outcomes: dict[str, tuple[Selector, Outcome]] = {}
         for selector, selection in selections:
             start = {"features": selection.features.digest, "snapshot": snapshot.digest if snapshot else None}
 
             def compute(selection: Selection = selection) -> Fit:
-                return retrain(problem, selection, snapshot=snapshot, seed=self.seed).fit
+                return retrain(problem, selection, snapshot=snapshot, start=given, seed=self.seed).fit
 
             fit = self.cache.get(
                 f"retrain/{component_key(selector)}",
                 version=2,
-                inputs={**basis, **start},
+                inputs={**basis, **start, **_started(given)},
                 compute=compute,
                 save=save_fit,
                 load=load_fit,
@@ -288,6 +309,11 @@ class Stages:
 
 def _load(path: Path) -> Table | None:
     return Table.load(path)
+
+
+def _started(start: Model | None) -> dict[str, str]:
+    """Return what a stage's inputs say of a start: nothing without one."""
+    return {} if start is None else {"start": start.digest}
 
 
 def stored_table(config: RunConfig) -> Table:

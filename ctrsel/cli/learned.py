@@ -11,7 +11,7 @@ import typer
 from ctrsel.cli.groups import expand
 from ctrsel.cli.source import Source
 from ctrsel.cli.speak import Say, aligned
-from ctrsel.cli.steps import MINIMAL, SHOWN, STEP, Out, examples, ranking_text
+from ctrsel.cli.steps import MINIMAL, SHOWN, START, STEP, Out, examples, ranking_text
 from ctrsel.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def train(
         list[str] | None,
         typer.Option(help="A learner: of the config, or net or boosted; repeatable. Default: the config's, else net."),
     ] = None,
+    start: Annotated[str | None, typer.Option(help=START, show_default=False)] = None,
     out: Out = None,
     say: Say,
 ) -> None:
@@ -38,6 +39,8 @@ def train(
     """
     with say.session() as speaker:
         extra = {} if source.configured or not learner else _learners(learner)
+        if start is not None:
+            extra["start"] = start
         with source.open(extra, bare=_learners(["net"])) as work:
             speaker.place = str(out or work.plan.out)
             work.audit()

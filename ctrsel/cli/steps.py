@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from ctrsel.records.audit import Finding
     from ctrsel.records.ranking import Ranking
 
-__all__ = ["COMMANDS", "EXITS", "MINIMAL", "SHOWN", "STEP", "Out", "examples", "ranking_text"]
+__all__ = ["COMMANDS", "EXITS", "MINIMAL", "SHOWN", "START", "STEP", "Out", "examples", "ranking_text"]
 
 SHOWN = 40  # lines of a ranking on the terminal
 PAIRS = "interactions"  # the ranker of --pairs
 MINIMAL = [{"use": "mutual_information"}]  # what bare data are ranked by unless something else is asked for
 
 EXITS = "Exit codes: " + " · ".join(f"[bold]{code}[/bold] {what}" for code, what in EXIT_CODES.items())
+
+
+START = "A model that nets go on from: a saved model's or a run's folder, or models:/NAME@champion."
 
 
 def examples(*lines: str) -> str:

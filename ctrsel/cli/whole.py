@@ -11,7 +11,7 @@ import typer
 
 from ctrsel.cli.groups import expand
 from ctrsel.cli.speak import Say, Speaker
-from ctrsel.cli.steps import EXITS, examples
+from ctrsel.cli.steps import EXITS, START, examples
 from ctrsel.core.errors import ConfigError, PromotionRefusedError
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def run(
     seed: Annotated[
         int | None, typer.Option(help="Of everything drawn, else the config's.", show_default=False)
     ] = None,
+    start: Annotated[str | None, typer.Option(help=START, show_default=False)] = None,
     tuned: Annotated[
         Path | None,
         typer.Option(
@@ -104,7 +105,7 @@ def run(
 
         if (config is None) == (config_option is None):
             raise ConfigError(f"name one config (.yaml), got {'none' if config is None else 'two'}")
-        given = {"out": None if out is None else str(out), "seed": seed}
+        given = {"out": None if out is None else str(out), "seed": seed, "start": start}
         overrides = {**{k: v for k, v in given.items() if v is not None}, **settings(assignments or [])}
         made = load_config(config or config_option or "", overrides=overrides)
         speaker.place = made.out or f"runs/{made.name}"

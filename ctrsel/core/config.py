@@ -106,6 +106,7 @@ class DataConfig:
     encoding: str = "utf-8"  # of text files
     connection: str | None = None  # sql: the environment variable that holds the database's URI
     as_of: str | None = None  # rows after this time do not exist yet, for backfills; needs schema.time
+    newest: str | None = None  # train on the newest training rows only, those of the last "1d", or of a number where time is one
     rows: int | None = None  # read at most this many rows for each of train, valid and test, to try things out
 
 
@@ -206,6 +207,7 @@ class RunConfig:
     schema: SchemaConfig
     seed: int = 1
     out: str | None = None  # runs/<name>
+    start: str | None = None  # a model to go on from: models:/<name>@champion, or a saved model's or a run's folder
     split: SplitConfig = field(default_factory=SplitConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
@@ -303,7 +305,7 @@ def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
         Traceback (most recent call last):
         ctrsel.core.errors.ConfigError: split: unknown key 'vaild'; did you mean 'valid'? Known: test, use, valid
     """
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = {f.name: f for f in dataclasses.fields(typing.cast("Any", cls)) if f.init}
     values: dict[str, Any] = {}
     for key, value in given.items():
@@ -326,6 +328,11 @@ def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
         return cls(**values)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{place}: {error}") from error
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _component(catalog: Any, hint: Any, value: Any, place: str) -> Any:

@@ -25,7 +25,7 @@ from ctrsel.data.table import Ragged, Table
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.records.feature_set import HIDDEN, MISSING, OTHER, RESERVED
 
-__all__ = ["Periods", "moment_text", "past_table", "refitted"]
+__all__ = ["Periods", "moment_text", "past_table", "recent", "refitted"]
 
 _PIECE = 1 << 20  # rows gathered at once
 _MANY = 1000  # distinct moments that are periods of their own
@@ -68,13 +68,13 @@ class Periods:
         if table.time is None:
             raise ConfigError("schema.time: name the column of time, which says what is past")
         time = np.asarray(table.time)
-        moments_ = np.unique(time)
-        temporal = bool(len(moments_)) and int(np.abs(moments_).max()) >= _MICROSECONDS
+        distinct = np.unique(time)
+        temporal = _temporal(distinct)
         if by is None:
-            if len(moments_) > _MANY:
+            if len(distinct) > _MANY:
                 raise ConfigError(
                     f"by: name the length of a period ({'1d' if temporal else 'such as 100'}), since {table.schema.time!r} "
-                    f"has {len(moments_):,} distinct moments"
+                    f"has {len(distinct):,} distinct moments"
                 )
             length = 1
         else:
@@ -107,29 +107,62 @@ def moment_text(moment: int, *, temporal: bool) -> str:
     return text.removesuffix("T00:00:00")
 
 
-def past_table(table: Table, parts: Mapping[str, np.ndarray], *, fit: np.ndarray, scratch: Path | None = None) -> Table:
+def recent(table: Table, length: str, *, scratch: Path | None = None) -> Table:
+    """Return a Table with the newest of its training rows only; codes and the other splits stay.
+
+    Args:
+        table: With a time column.
+        length: How far back from the newest training row: "1d", "12h", or a number where time is one.
+        scratch: As in `past_table`.
+
+    Raises:
+        ConfigError: If there is no time column, or the length is none.
+
+    Examples:
+        >>> from ctrsel.testing.tables import tiny_table
+        >>> table = tiny_table()
+        >>> recent(replace(table, time=np.arange(table.n_rows)), "50").splits["train"]
+        (0, 50)
+    """
+    if table.time is None:
+        raise ConfigError("data.newest: needs schema.time, the column that says when a row happened")
+    spans = {name: np.arange(*span) for name, span in table.splits.items()}
+    time = np.asarray(table.time[table.span("train")])
+    last = int(time.max()) - duration(length, Moment(temporal=_temporal(time)), place="data.newest")
+    spans["train"] = spans["train"][time > last]
+    return past_table(table, spans, fit=None, scratch=scratch)
+
+
+def _temporal(time: np.ndarray) -> bool:
+    return bool(len(time)) and max(abs(int(time.max())), abs(int(time.min()))) >= _MICROSECONDS
+
+
+def past_table(
+    table: Table, parts: Mapping[str, np.ndarray], *, fit: np.ndarray | None, scratch: Path | None = None
+) -> Table:
     """Return some rows of a Table as splits, coded by an Encoder that was fitted again on some rows.
 
     Args:
         table: The Table.
         parts: Row places of each split, in the order in which they shall stand.
-        fit: Row places that decide on codes.
+        fit: Row places that decide on codes; None leaves codes as they are.
         scratch: Where columns go that would fill more than a quarter of the memory that is left (see `Table.narrow`).
     """
-    encoder, remaps = refitted(table, fit)
+    encoder, remaps = (table.encoder, {}) if fit is None else refitted(table, fit)
     rows = np.concatenate(list(parts.values()))
     luts = {
         f.name: remaps[f.vocabulary].astype(smallest_uint(encoder.vocabularies[f.vocabulary].size))
         for f in encoder.fields
-        if not f.is_float
+        if not f.is_float and fit is not None
     }
     columns: dict[str, np.ndarray | Ragged] = {}
-    sizes = {n: len(rows) * (4 if n not in luts else luts[n].itemsize) for n in table.columns}
-    on_disk = 4 * sum(sizes.values()) > available_memory()
+    width = sum(0 if isinstance(c, Ragged) else c.dtype.itemsize for c in table.columns.values())
+    on_disk = 4 * len(rows) * width > available_memory()
     for name, column in table.columns.items():
         if isinstance(column, Ragged):
             picked = column.take(rows)
-            columns[name] = Ragged(offsets=picked.offsets, codes=luts[name][picked.codes])
+            codes = luts[name][picked.codes] if name in luts else picked.codes
+            columns[name] = Ragged(offsets=picked.offsets, codes=codes)
             continue
         kind = luts[name].dtype if name in luts else column.dtype
         out = mapped_arrays([(len(rows), kind)], folder=scratch)[0] if on_disk else np.empty(len(rows), dtype=kind)

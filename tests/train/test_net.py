@@ -285,9 +285,6 @@ def test_retraining_starts_from_the_narrowed_snapshot(searched, table):
 
 
 def test_a_start_that_does_not_fit_is_refused(searched, table):
-    features = features_of(searched, table)
-    with pytest.raises(ConfigError, match="of the table's encoder"):
-        QUICK.fit(table, features, start=searched.snapshot, seed=1)
     with pytest.raises(ConfigError, match="backbone and width"):
         replace(QUICK, width=5).fit(table, start=searched.snapshot, seed=1)
     assert isinstance(searched.snapshot.predictor, NetPredictor)
