@@ -188,11 +188,11 @@ def tune_learners(
         reason = next((t.reason for t in board.trials if t.reason), "no trial was begun")
         raise ConfigError(f"tune: no trial has a score after {seconds:.0f} s ({reason}); raise --budget")
     if mlflow is not None:
-        reason = mlflow.log(folder, top=made.tune.log, seconds=began + seconds + _LATE - time.monotonic())
-        if reason is None:
+        why = mlflow.log(folder, top=made.tune.log, seconds=began + seconds + _LATE - time.monotonic())
+        if why is None:
             event("logged", study=folder.name, trials=made.tune.log)
         else:
-            facts = {"reason": reason}
+            facts = {"reason": why}
             logger().warning("the best trials may not be in MLflow; the same command logs them", extra={"facts": facts})
     return Tuned(leaderboard=board, folder=folder, known=known)
 

@@ -305,7 +305,7 @@ def build(cls: type[T], given: Mapping[str, Any], *, place: str) -> T:
         Traceback (most recent call last):
         ctrsel.core.errors.ConfigError: split: unknown key 'vaild'; did you mean 'valid'? Known: test, use, valid
     """
-    hints = _hints(cls)
+    hints = _hints(typing.cast("Any", cls))
     known = {f.name: f for f in dataclasses.fields(typing.cast("Any", cls)) if f.init}
     values: dict[str, Any] = {}
     for key, value in given.items():

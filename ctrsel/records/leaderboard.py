@@ -25,8 +25,9 @@ class Trial:
         spec: `{use: ..., parameters}`, all of them.
         values: Of what was tried, by parameter name.
         origin: Where its values come from: "net as given", "drawn", ...
-        outcome: done; pruned (worse than its kind); slow (took more than its share of the time); cut (the time was
-            over); refused (would not fit in memory, or its values do not go together); failed; running.
+        outcome: done; pruned (worse than its kind); slow (silent for too long, or the time was over: its best report
+            counts); cut (the time was over before a report); refused (would not fit in memory, or its values do not go
+            together); failed; running.
         score: On validation; None if there is none. Of a trial that was ended early, the best until then.
         steps: Reports that came.
         valid: AUC and log-loss on validation, of a trial that is done.

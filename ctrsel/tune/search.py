@@ -26,6 +26,7 @@ _LIBRARIES = 300 << 20  # bytes that a process holds before it has a table
 _HOPELESS = 5  # trials without a score, after which no further one is tried
 _RESERVE = 0.25  # at most this share of the time is kept for other seeds
 _MARGIN = 1.15  # other seeds may take a little longer
+_SHORT = 0.1  # with less than this share of the time left, no trial is started before it is known how long one takes
 _ADOPT = 15.0  # seconds between two looks for trials whose command is gone
 
 
@@ -36,7 +37,7 @@ class _Work:
     process: Running
     number: int
     need: int
-    limit: float  # monotonic time at which it has had its share
+    limit: float  # monotonic time until which it may be silent
     seed: int | None = None  # another seed
     best: float | None = None
     reports: int = 0
@@ -152,10 +153,8 @@ class Search:
             return True
         self._pending = None
         now = time.monotonic()
-        # Half of the time that is left: a trial that hangs leaves room for others.
-        limit = now + (self._until() - now) / 2
         process = Running(job, log=self.logs / f"{asked.number}.txt")
-        self._at_work.append(_Work(process=process, number=asked.number, need=need, limit=limit))
+        self._at_work.append(_Work(process=process, number=asked.number, need=need, limit=self._patience(now)))
         return True
 
     def _listen(self, seconds: float, *, bar: Progress) -> None:
@@ -173,7 +172,7 @@ class Search:
                 if work in self._at_work:
                     self._hear(work, message)
             if work in self._at_work and time.monotonic() > work.limit:
-                self._end(work, "slow", reason=f"not done after {work.process.seconds:.0f} s")
+                self._end(work, "slow", reason=f"hung: silent since its report {work.reports}")
         self.study.breathe()
         if time.monotonic() - self._adopted > _ADOPT:
             self._adopted = time.monotonic()
@@ -186,6 +185,7 @@ class Search:
         if "step" in message:
             score = float(message["score"])
             work.reports += 1
+            work.limit = self._patience(time.monotonic()) if work.seed is None else work.limit
             if work.best is None or better(score, work.best, objective=self.job.objective):
                 work.best = score
             if work.seed is None and self.study.report(work.number, int(message["step"]), score):
@@ -244,10 +244,14 @@ class Search:
         missing = sum((t.seconds or 0.0) for t in chosen for s in self.seeds if (t.number, s) not in known)
         return self.deadline - min(missing * _MARGIN / self.workers, _RESERVE * (self.deadline - self.began))
 
+    def _patience(self, now: float) -> float:
+        """Return how long a trial may be silent: half of the time that is left, so that one that hangs leaves room."""
+        return now + max(self._until() - now, 0.0) / 2
+
     def _worth(self, left: float) -> bool:
         """Whether a trial that is started now can end in time; the first are started in any case."""
         took = [t.seconds for t in self._lines() if t.outcome == "done" and t.seconds is not None]
-        return not took or left > min(took) / 2
+        return left > min(took) / 2 if took else left > _SHORT * (self.deadline - self.began)
 
 
 def candidates(trials: tuple[Trial, ...], *, top: int) -> tuple[Trial, ...]:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from ctrsel.core.artifact import to_json
@@ -55,7 +56,7 @@ class Start:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Space:
     """Learners and what may be changed of them.
 
@@ -72,14 +73,15 @@ class Space:
     def __post_init__(self) -> None:
         if not self.learners:
             raise ConfigError("tune: there is no learner to tune")
-        seen = self._seen()
-        for place, given in (("tune.fixed", self.fixed), ("tune.ranges", self.wished)):
-            for name in given:
-                if name not in seen:
-                    raise unknown_name("parameter", name, seen, place=place)
         both = sorted(set(self.fixed) & set(self.wished))
         if both:
             raise ConfigError(f"tune: {both[0]!r} stands in both fixed and ranges")
+        if self.fixed or self.wished:
+            seen = self._seen()
+            for place, given in (("tune.fixed", self.fixed), ("tune.ranges", self.wished)):
+                for name in given:
+                    if name not in seen:
+                        raise unknown_name("parameter", name, seen, place=place)
 
     def draw(self, ask: Ask) -> tuple[str, Spec]:
         """Return a learner's name and its `{use: ..., parameters}`, asking for each choice.
@@ -87,53 +89,20 @@ class Space:
         Raises:
             ConfigError: If values do not go together; ranges of one component's parameters know nothing of each other.
         """
-        name = self._learner(ask)
-        return name, self._component(LEARNERS, self.learners[name], name, ask)
+        name, spec = self._draw(ask)
+        LEARNERS.create(spec, place=name)
+        return name, spec
 
     def starts(self) -> tuple[Start, ...]:
         """Return what is tried first: each learner as it is given, then with each other part, the rest as it was."""
-        found: list[Start] = []
-        waiting: list[tuple[str, dict[str, Any]]] = [
-            (f"{name} as given", {"learner": name} if len(self.learners) > 1 else {}) for name in self.learners
-        ]
-        for origin, forced in waiting:  # grows as parts are met
-            values: dict[str, Any] = {}
-            asked: list[Parameter] = []
-
-            def ask(
-                parameter: Parameter,
-                forced: dict[str, Any] = forced,
-                values: dict[str, Any] = values,
-                asked: list[Parameter] = asked,
-            ) -> Any:
-                asked.append(parameter)
-                values[parameter.name] = forced.get(parameter.name, parameter.start)
-                return values[parameter.name]
-
-            self.draw(ask)
-            found.append(Start(origin=origin, values=values))
-            for parameter in asked:
-                if parameter.branch and parameter.name not in forced:
-                    learner, _, part = parameter.name.partition(".")
-                    assert isinstance(parameter.range, OneOf)
-                    waiting += [
-                        (f"{learner} with {part} {option}", {**forced, parameter.name: option})
-                        for option in parameter.range.options
-                        if option != parameter.start and part
-                    ]
-        return tuple(found)
+        return tuple(start for start, _ in self._starts)
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return everything that can be asked for."""
         found: dict[str, Parameter] = {}
-
-        def ask(parameter: Parameter) -> Any:
-            found.setdefault(parameter.name, parameter)
-            return now.get(parameter.name, parameter.start)
-
-        for start in self.starts():
-            now = start.values
-            self.draw(ask)
+        for _, asked in self._starts:
+            for parameter in asked:
+                found.setdefault(parameter.name, parameter)
         return tuple(found.values())
 
     def describe(self) -> dict[str, Any]:
@@ -144,33 +113,72 @@ class Space:
             told[p.name] = [span, p.start]
         return {"learners": {k: dict(v) for k, v in self.learners.items()}, "fixed": dict(self.fixed), "tried": told}
 
-    def _learner(self, ask: Ask) -> str:
-        names = tuple(self.learners)
-        if len(names) == 1:
-            return names[0]
-        return str(ask(Parameter(name="learner", range=OneOf(names), start=names[0], branch=True)))
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        return {name: LEARNERS.create(spec, place=f"learners.{name}") for name, spec in self.learners.items()}
 
-    def _component(self, catalog: Catalog[Any], spec: Spec, place: str, ask: Ask) -> Spec:
-        made = catalog.create(spec, place=place)
+    @cached_property
+    def _starts(self) -> tuple[tuple[Start, tuple[Parameter, ...]], ...]:
+        found: list[tuple[Start, tuple[Parameter, ...]]] = []
+        waiting: list[tuple[str, dict[str, Any]]] = [
+            (f"{name} as given", {"learner": name} if len(self.learners) > 1 else {}) for name in self.learners
+        ]
+        for origin, forced in waiting:  # grows as parts are met
+            values, asked = self._asked(forced)
+            found.append((Start(origin=origin, values=values), asked))
+            for parameter in asked:
+                learner, _, part = parameter.name.partition(".")
+                if parameter.branch and part and parameter.name not in forced:
+                    assert isinstance(parameter.range, OneOf)
+                    waiting += [
+                        (f"{learner} with {part} {option}", {**forced, parameter.name: option})
+                        for option in parameter.range.options
+                        if option != parameter.start
+                    ]
+        return tuple(found)
+
+    def _asked(self, forced: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Parameter, ...]]:
+        """Return the values with some of them forced and the rest at their start, and what was asked for."""
+        values: dict[str, Any] = {}
+        asked: list[Parameter] = []
+
+        def ask(parameter: Parameter) -> Any:
+            asked.append(parameter)
+            values[parameter.name] = forced.get(parameter.name, parameter.start)
+            return values[parameter.name]
+
+        self._draw(ask)
+        return values, tuple(asked)
+
+    def _draw(self, ask: Ask) -> tuple[str, Spec]:
+        names = tuple(self.learners)
+        name = names[0]
+        if len(names) > 1:
+            name = str(ask(Parameter(name="learner", range=OneOf(names), start=name, branch=True)))
+        return name, self._component(self._given[name], name, ask)
+
+    def _component(self, made: Any, place: str, ask: Ask) -> Spec:
+        """Return a component's `{use: ..., parameters}` with what was asked for in place of its own."""
         declared = ranges(made)
-        out: Spec = _plain(describe(made))
+        out: Spec = {"use": describe(made)["use"]}
         for f in fields(made):
             if not f.init:
                 continue
-            name, inner = f"{place}.{f.name}", f.metadata.get("catalog")
+            name, inner, value = f"{place}.{f.name}", f.metadata.get("catalog"), getattr(made, f.name)
+            span = self.wished.get(name, declared.get(f.name))
             if name in self.fixed:
                 out[f.name] = _plain(self.fixed[name])
-                continue
-            span = self.wished.get(name, declared.get(f.name))
-            if inner is not None:
-                out[f.name] = self._part(inner, out[f.name], span, name, ask)
-            elif span is not None:
-                out[f.name] = ask(_parameter(name, span, out[f.name]))
-        catalog.create(out, place=place)
+            elif inner is not None and isinstance(value, tuple):  # parts side by side, named by their places
+                out[f.name] = [self._component(part, f"{name}.{i}", ask) for i, part in enumerate(value)]
+            elif inner is not None:
+                out[f.name] = self._part(inner, value, span, name, ask)
+            else:
+                plain = _plain(describe(_One(value))["value"])
+                out[f.name] = plain if span is None else ask(_parameter(name, span, plain))
         return out
 
-    def _part(self, catalog: Catalog[Any], spec: Spec | None, span: Range | None, name: str, ask: Ask) -> Any:
-        current = None if spec is None else spec["use"]
+    def _part(self, catalog: Catalog[Any], value: Any, span: Range | None, name: str, ask: Ask) -> Any:
+        current = None if value is None else describe(value)["use"]
         options: tuple[Any, ...]
         if span is None:
             options = (current,)
@@ -189,33 +197,42 @@ class Space:
             chosen = ask(Parameter(name=name, range=OneOf(wide), start=current, branch=True))
         if chosen is None:
             return None
-        given = spec if spec is not None and chosen == current else {"use": chosen}
-        return self._component(catalog, given, f"{name}.{chosen}", ask)
+        made = value if chosen == current else catalog.create(chosen, place=name)
+        return self._component(made, f"{name}.{chosen}", ask)
 
     def _seen(self) -> set[str]:
         """Return the names of all parameters that can be reached, with and without a range."""
-        open_space = object.__new__(Space)
-        for key, value in (("learners", self.learners), ("fixed", {}), ("wished", _branches(self.wished))):
-            object.__setattr__(open_space, key, value)
+        branches = {k: v for k, v in self.wished.items() if isinstance(v, OneOf) and _names(v)}
+        free = Space(learners=self.learners)
+        object.__setattr__(free, "wished", branches)  # which is not checked again
         seen: set[str] = set()
 
         def note(catalog: Catalog[Any], spec: Any, place: str) -> None:
             for f in fields(catalog.load(spec["use"])):
-                name, inner = f"{place}.{f.name}", f.metadata.get("catalog")
+                name, inner, part = f"{place}.{f.name}", f.metadata.get("catalog"), spec.get(f.name)
                 if f.init:
                     seen.add(name)
-                if inner is not None and isinstance(spec.get(f.name), dict):
-                    note(inner, spec[f.name], f"{name}.{spec[f.name]['use']}")
+                if inner is not None and isinstance(part, dict):
+                    note(inner, part, f"{name}.{part['use']}")
+                elif inner is not None and isinstance(part, list):
+                    for i, one in enumerate(part):
+                        note(inner, one, f"{name}.{i}")
 
-        for start in open_space.starts():
-            name, spec = open_space.draw(lambda p, now=start.values: now.get(p.name, p.start))  # type: ignore[misc]
+        for start in free.starts():
+            name, spec = free._draw(lambda p, now=start.values: now.get(p.name, p.start))  # type: ignore[misc]
             note(LEARNERS, spec, name)
         return seen
 
 
-def _branches(wished: Mapping[str, Range]) -> dict[str, Range]:
-    """Return the wishes that name components, which decide what further names there are."""
-    return {k: v for k, v in wished.items() if isinstance(v, OneOf) and all(isinstance(o, str) for o in v.options)}
+@dataclass(frozen=True, slots=True)
+class _One:
+    """Lets a single value be described as a component's parameter is."""
+
+    value: Any
+
+
+def _names(span: OneOf) -> bool:
+    return all(isinstance(option, str) for option in span.options)
 
 
 def _parameter(name: str, span: Range, start: Any) -> Parameter:
