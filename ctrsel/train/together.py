@@ -113,8 +113,19 @@ def _serve(store: Store, launch: Launch) -> None:
         if store.get(f"job/{number}") == b"end":
             return
         # Whatever went wrong, rank 0 says it and decides what comes next.
-        with contextlib.suppress(Exception):
+        try:
             _take_part(store, launch, number, None)
+        except Exception:
+            _leave_if_alone(store, number)
+
+
+def _leave_if_alone(store: Store, number: int) -> None:
+    """End this process at once if rank 0 has not seen that the fit has ended: a closed connection cannot be overlooked."""
+    until = time.monotonic() + 2 * _GRACE
+    while not store.check([f"over/{number}"]):
+        if time.monotonic() > until:
+            os._exit(1)
+        time.sleep(0.02)
 
 
 def _announce(store: Store, job: str) -> int:
@@ -124,6 +135,7 @@ def _announce(store: Store, job: str) -> int:
 
 
 def _take_part(store: Store, launch: Launch, number: int, job: _Job | None) -> Any:
+    import torch._dynamo  # noqa: F401  # optimisers load it: where a group is open then, it is never closed
     import torch.distributed as dist
 
     c10d: Any = dist  # torch does not say that its stores are public
@@ -147,6 +159,8 @@ def _take_part(store: Store, launch: Launch, number: int, job: _Job | None) -> A
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+        if launch.rank == 0:
+            store.set(f"over/{number}", "")
         sys.excepthook = hook  # a group puts its rank before every line of a traceback, each group once more
 
 
