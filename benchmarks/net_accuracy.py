@@ -53,7 +53,7 @@ class Cell:
     valid_log_loss: float
     test_auc: float
     test_log_loss: float
-    epochs: int
+    epochs: int  # rounds of trees, strengths of logistic regression
     seconds: float
     cpu_seconds: float
     parameters: int
@@ -132,7 +132,7 @@ def score(spec: Spec, table: Table, *, model: str, seed: int) -> tuple[Cell, dic
         valid_log_loss=loss["valid"],
         test_auc=area["test"],
         test_log_loss=loss["test"],
-        epochs=fit.epochs,
+        epochs=fit.epochs or len(fit.history),
         seconds=seconds,
         cpu_seconds=cpu,
         parameters=fit.model.n_parameters,
