@@ -7,6 +7,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/census_income.yaml
 TORCH := torch==2.13.0
+# Test files run side by side in so many processes.
+WORKERS ?= 2
 # One thread a library: tests and the demo share small machines, and idle OpenMP threads spin.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=2 NUMBA_NUM_THREADS=2
 
@@ -51,7 +53,7 @@ layers: install-dev  ## Who may import whom
 	$(BIN)/lint-imports --no-cache
 
 unit: install-dev  ## The fast tests, the docstrings' examples and the pages' code blocks
-	$(THREADS) $(BIN)/python -m pytest -m 'not slow' ctrsel tests docs README.md
+	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' ctrsel tests docs README.md
 
 test-slow: install-dev  ## What takes longer: servers, a browser, empty environments, kills
 	$(THREADS) $(BIN)/python -m pytest -m slow tests

@@ -70,7 +70,6 @@ class NetLearner(Learner):
         device: "cpu", "cuda", or "auto": a GPU where torch finds one.
         precision: Of the products of a training step: "float32", "bfloat16", or "auto": bfloat16 where the device has
             instructions for it. Weights, losses and all scoring stay float32.
-        compiled: Whether the backbone is compiled by `torch.compile` (on a processor this needs a C++ compiler).
         checkpoint_minutes: How often a fit with a `work` folder saves where it stands.
         rows: Where the training rows are drawn from: "memory", "blocks" on disk, or "auto": memory if they fit there
             beside the net. Both shuffle; their orders differ.
@@ -91,7 +90,6 @@ class NetLearner(Learner):
     threads: int | Literal["auto"] = 1
     device: DeviceName = "auto"
     precision: Precision = "float32"
-    compiled: bool = False
     checkpoint_minutes: float = 10.0
     rows: RowsIn = "auto"
     step: Step = field(default_factory=BCE, metadata={"catalog": STEPS})

@@ -82,8 +82,6 @@ class NetRun:
         else:
             self.notes = begin_from(start, self.net, learner=learner, table=table, rows=rows, seed=seed)
         self.net.to(self.device)
-        if learner.compiled:
-            self.net.backbone.compile()  # in place: names of weights stay
         self.valid = table.part("valid")
         self.history: list[dict[str, float]] = []
         self.steps = 0  # done so far
@@ -181,7 +179,7 @@ class NetRun:
         )
         for batch in stream:
             self._step(batch, plan)
-            bar.advance(len(batch.rows), epoch=epoch + 1, **({"auc": self.history[-1]["valid_auc"]} if epoch else {}))
+            bar.advance(self.processes.rows, epoch=epoch + 1, **({"auc": self.history[-1]["valid_auc"]} if epoch else {}))
             if self.checkpoint is not None and self.checkpoint.due:
                 self.checkpoint.save(self._state(began))
         if not math.isfinite(self.total):
