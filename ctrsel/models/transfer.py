@@ -166,7 +166,8 @@ class _Carrier:
         shared = [name for name in after.slots if name in before.slots and name not in changed]
         index: list[list[Tensor]] = []  # per net the entries along each axis
         for layout, tensor in ((before, old), (after, fresh)):
-            shape = layout.shape(width=self.width, labels=len(self.encoder.schema.labels))
+            labels = len(self.encoder.schema.labels)
+            shape = layout.shape(width=self.backbone.row_width(self.width, labels=labels), labels=labels)
             columns = self.backbone.slot_columns(shape)
             if columns is None or not alike:
                 raise ConfigError(

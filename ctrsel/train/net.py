@@ -181,7 +181,7 @@ class NetLearner(Learner):
         opened = rows_beside_a_net(
             table,
             layout,
-            width=self.width,
+            width=self.backbone.row_width(self.width, labels=len(table.schema.labels)),
             optimiser=self.optimiser,
             where=where,
             processes=processes,
@@ -216,7 +216,8 @@ class NetLearner(Learner):
     def memory(self, table: Table) -> int:
         """Estimate the bytes of the tables, their gradient and moments."""
         layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
-        return net_bytes(layout, width=self.width, optimiser=self.optimiser)
+        width = self.backbone.row_width(self.width, labels=len(table.schema.labels))
+        return net_bytes(layout, width=width, optimiser=self.optimiser)
 
     def rows_per_step(self, rows: int) -> int:
         """Return the batch size for a number of training rows.
