@@ -42,12 +42,14 @@ class Processes:
         rank: Which of them this is; rank 0 writes, logs and decides.
         size: How many there are.
         sharers: How many of them are on this machine and share its memory.
-        told: Loss of the last step, summed over the rows of all processes.
+        rows: Rows of the last step, of all processes.
+        told: Its loss, summed over them.
     """
 
     rank: int = 0
     size: int = 1
     sharers: int = 1
+    rows: int = field(default=0, compare=False)
     told: float = field(default=0.0, compare=False)
 
     @property
@@ -89,12 +91,12 @@ class Processes:
             net: Whose gradients they are.
         """
         if self.size == 1:
-            self.told = float(loss.detach()) * rows
+            self.rows, self.told = rows, float(loss.detach()) * rows
             return objective
         told = float(loss.detach()) * rows if rows else 0.0
 
         def finish() -> None:
-            self.told = self._sum_gradients([p for p in net.parameters() if p.requires_grad], rows=rows, told=told)
+            self._sum_gradients([p for p in net.parameters() if p.requires_grad], rows=rows, told=told)
 
         out: Tensor = _Joined.apply(objective, rows, finish)  # type: ignore[no-untyped-call]  # torch does not annotate it
         return out
@@ -154,8 +156,8 @@ class Processes:
         return total
 
     @torch.no_grad()
-    def _sum_gradients(self, parameters: Sequence[nn.Parameter], *, rows: int, told: float) -> float:
-        """Sum what the processes have in `grad`, divide by the rows of all, and return the sum of `told`.
+    def _sum_gradients(self, parameters: Sequence[nn.Parameter], *, rows: int, told: float) -> None:
+        """Sum what the processes have in `grad`, divide by the rows of all, and sum those and `told`.
 
         One message holds the small dense gradients, who has any, rows, and how much there is of sparse ones; a second one
         the sparse ones.
@@ -181,7 +183,8 @@ class Processes:
         dist.all_reduce(flat)
         head = flat[: len(head)].to("cpu", copy=True)
         who, facts = head[: len(have)].tolist(), head[len(have) :]
-        n = max(round(float(facts[0])), 1)
+        self.rows, self.told = round(float(facts[0])), float(facts[1].double() + facts[2].double())
+        n = max(self.rows, 1)
         flat.div_(n)
         at = len(head)
         for p in small:
@@ -196,7 +199,6 @@ class Processes:
         if sparse:
             counts = facts[3:].view(len(sparse), self.size, 2).double()
             self._gather_rows(sparse, (counts[..., 0] * _DIGIT + counts[..., 1]).long(), n=n)
-        return float(facts[1].double() + facts[2].double())
 
     def _gather_rows(self, tables: Sequence[nn.Parameter], counts: Tensor, *, n: int) -> None:
         """Put the rows of all processes' sparse gradients behind each other, in the order of the batch.
