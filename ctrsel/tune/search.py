@@ -26,7 +26,7 @@ _LIBRARIES = 300 << 20  # bytes that a process holds before it has a table
 _HOPELESS = 5  # trials without a score, after which no further one is tried
 _RESERVE = 0.25  # at most this share of the time is kept for other seeds
 _MARGIN = 1.15  # other seeds may take a little longer
-_SHORT = 0.1  # with less than this share of the time left, no trial is started before it is known how long one takes
+_SHORT = 0.1  # with less of the time left, none is started before it is known how long one takes; the least patience
 _ADOPT = 15.0  # seconds between two looks for trials whose command is gone
 
 
@@ -246,7 +246,7 @@ class Search:
 
     def _patience(self, now: float) -> float:
         """Return how long a trial may be silent: half of the time that is left, so that one that hangs leaves room."""
-        return now + max(self._until() - now, 0.0) / 2
+        return now + max((self._until() - now) / 2, _SHORT * (self.deadline - self.began))
 
     def _worth(self, left: float) -> bool:
         """Whether a trial that is started now can end in time; the first are started in any case."""

@@ -42,7 +42,12 @@ def searched(tmp_path: Path, job: Job) -> Callable[..., tuple[Study, float]]:
     """Search for a time and return the study and the seconds that it took."""
 
     def search(
-        learners: dict[str, Any], *, seconds: float, trials: int | None = None, seeds: tuple[int, ...] = (), **space: Any
+        learners: dict[str, Any],
+        *,
+        seconds: float,
+        trials: int | None = None,
+        seeds: tuple[int, ...] = (),
+        **space: Any,
     ) -> tuple[Study, float]:
         made = Space(learners=learners, **space)
         study = Study("test", journal=tmp_path / "study.journal")
