@@ -10,18 +10,20 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.log import event
-from ctrsel.core.ranges import search
+from ctrsel.core.ranges import choose, search
 from ctrsel.core.seeds import derive
+from ctrsel.models.calibrated import CalibratedPredictor
 from ctrsel.models.ensemble import EnsemblePredictor
 from ctrsel.models.model import Model
 from ctrsel.stats.folds import cross_fitted, folds_of
+from ctrsel.stats.log_odds_maps import Beta
 from ctrsel.stats.mixing import Mixture, mix
 from ctrsel.train import CATALOG
 from ctrsel.train._contract import Fit, Learner
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctrsel.data.table import Table
+    from ctrsel.models._contract import Predictor
     from ctrsel.models.gates._contract import Gate
     from ctrsel.records.feature_set import FeatureSet
     from ctrsel.stats._checks import Bools
@@ -60,18 +63,24 @@ class EnsembleLearner(Learner):
     Attributes:
         members: The learners.
         seeds: How many trainings of each; one whose seed decides nothing is kept once.
+        slopes: 1 weighs log-odds, and attributions add up as they do. 2 weighs what a learner says for and what it says
+            against by themselves, as beta calibration does (w ln p - v ln(1 - p), Kull et al., 2017): it mends learners
+            that are surer on one side than on the other.
         ridge: What draws the weights to equal ones, nats per squared unit of weight in total, about so many rows' worth.
         folds: Of the cross-fitting of the reported figures.
     """
 
     members: tuple[Learner, ...] = field(default_factory=_trees_and_a_net, metadata={"catalog": CATALOG})
     seeds: int = 1
+    slopes: Literal[1, 2] = field(default=1, metadata=choose(1, 2))
     ridge: float = field(default=1.0, metadata=search(0.1, 1000.0, log=True))
     folds: int = 5
 
     def __post_init__(self) -> None:
         if not self.members:
             raise ConfigError("ensemble.members: needs at least one learner")
+        if self.slopes not in (1, 2):
+            raise ConfigError(f"ensemble.slopes: must be 1 or 2, got {self.slopes}")
         if self.seeds < 1 or self.folds < 2 or not self.ridge > 0:
             raise ConfigError(
                 f"ensemble: needs seeds >= 1, folds >= 2 and ridge > 0, got {self.seeds}, {self.folds}, {self.ridge}"
@@ -113,8 +122,10 @@ class EnsembleLearner(Learner):
             fits.append(group)
             columns.append(np.mean(scores, axis=0, dtype=np.float64))
         mixtures, unseen = self._weighed(valid, np.stack(columns, axis=2), seed=derive(seed, "ensemble", "folds"))
-        weights = np.stack([m.weights for m in mixtures], axis=1)  # [learners, T]
-        model = self._model(table, fits, weights, np.array([m.intercept for m in mixtures]))
+        slopes = np.stack([m.weights for m in mixtures], axis=1)  # [slopes x learners, T]
+        slopes = slopes.reshape(self.slopes, len(self.members), -1)
+        weights = slopes.mean(axis=0)  # [learners, T]
+        model = self._model(table, fits, slopes, np.array([m.intercept for m in mixtures]))
         scored = validate(valid, unseen)
         at_hand = validate(valid, model.predictor.logits(valid))
         history = [
@@ -173,8 +184,9 @@ class EnsembleLearner(Learner):
         """Return a mixture per label, and the log-odds `[N, T]` of mixtures that did not see the row."""
         assert valid.labels is not None
         mixtures, unseen = [], np.empty(columns.shape[:2])
+        centre = np.full(self.slopes * len(self.members), 1 / len(self.members))  # the plain average
         for t in range(columns.shape[1]):
-            labels, logits, weight = valid.label(t), columns[:, t], valid.weight
+            labels, logits, weight = valid.label(t), self._sides(columns[:, t]), valid.weight
 
             def fit(
                 rows: Bools,
@@ -183,22 +195,39 @@ class EnsembleLearner(Learner):
                 weight: np.ndarray | None = weight,
             ) -> Mixture:
                 some = None if weight is None else weight[rows]
-                return mix(labels[rows], logits[rows], ridge=self.ridge, weight=some)
+                return mix(labels[rows], logits[rows], centre=centre, ridge=self.ridge, weight=some)
 
             folds = folds_of(labels, valid.row, folds=self.folds, seed=seed, groups=valid.group)
             mixtures.append(fit(np.ones(valid.n_rows, dtype=bool)))
             unseen[:, t] = cross_fitted(fit, logits, folds)
         return mixtures, unseen
 
-    def _model(self, table: Table, fits: list[list[Fit]], weights: np.ndarray, intercept: np.ndarray) -> Model:
-        used = (weights > 0).sum(axis=1) > 0
+    def _sides(self, logits: np.ndarray) -> np.ndarray:
+        """Return what is weighed `[N, slopes x learners]`: log-odds, or ln p and -ln(1 - p), which add up to them."""
+        if self.slopes == 1:
+            return logits
+        return np.concatenate([-np.logaddexp(0.0, -logits), np.logaddexp(0.0, logits)], axis=1)
+
+    def _model(self, table: Table, fits: list[list[Fit]], slopes: np.ndarray, intercept: np.ndarray) -> Model:
+        used = (slopes > 0).sum(axis=(0, 2)) > 0
         used[0] |= not used.any()  # where nothing helps, a member stands with weight 0
-        groups = [(group, weights[i]) for i, group in enumerate(fits) if used[i]]
-        predictor = EnsemblePredictor(
-            members=tuple(fit.model.predictor for group, _ in groups for fit in group),
-            weights=np.stack([weight / len(group) for group, weight in groups for _ in group]),
-            intercept=intercept,
-        )
+        members: list[Predictor] = []
+        weights: list[np.ndarray] = []
+        for place in np.flatnonzero(used):
+            group = tuple(fit.model.predictor for fit in fits[place])
+            even = np.full((len(group), slopes.shape[2]), 1 / len(group))
+            if self.slopes == 1:
+                members += group
+                weights += list(even * slopes[0, place])
+                continue
+            alone = len(group) == 1
+            mean = (
+                group[0] if alone else EnsemblePredictor(members=group, weights=even, intercept=np.zeros_like(even[0]))
+            )
+            maps = tuple(Beta(low=float(low), high=float(high), shift=0.0) for low, high in slopes[:, place].T)
+            members.append(CalibratedPredictor(base=mean, maps=maps))
+            weights.append(np.ones_like(even[0]))
+        predictor = EnsemblePredictor(members=tuple(members), weights=np.stack(weights), intercept=intercept)
         return Model(encoder=table.encoder, predictor=predictor, offset=math.log(table.schema.sampling_rate))
 
     def _told(self, fits: list[list[Fit]], weights: np.ndarray) -> str:

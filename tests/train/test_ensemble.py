@@ -93,6 +93,23 @@ def test_it_is_no_worse_than_its_members_on_new_rows():
         assert mine < log_loss(test.label(), member.logits(test)[:, 0]) + 1e-3
 
 
+def test_two_slopes_mend_a_learner_that_is_too_sure_on_one_side(table):
+    """The sum by hand, no worse on validation than one slope, and the same where nothing is bent."""
+    learner = EnsembleLearner(members=(TREES, BAGS), seeds=2, slopes=2)
+    fit = learner.fit(table, seed=5)
+    p, valid = fit.model.predictor, table.part("valid")
+    assert [m.kind for m in p.members] == ["calibrated"] * len(p.members)
+    by_hand = p.intercept + sum(m.logits(table) for m in p.members)
+    np.testing.assert_allclose(fit.model.logits(table), by_hand, atol=1e-5)
+    bags = [m.base for m in p.members if m.base.kind == "ensemble"]
+    assert all(len(b.members) == 2 and (b.weights == 0.5).all() for b in bags)
+    free = [replace(learner, slopes=n, ridge=1e-6).fit(table, seed=5).model.logits(valid)[:, 0] for n in (2, 1)]
+    losses = [log_loss(valid.label(), z) for z in free]
+    assert losses[0] <= losses[1] + 1e-9  # what one slope can say, two can
+    held = replace(learner, slopes=2, ridge=1e9).fit(table, seed=5).model.logits(table)
+    np.testing.assert_allclose(held, replace(learner, ridge=1e9).fit(table, seed=5).model.logits(table), atol=1e-4)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrong(Learner):
     """Trees whose scores are turned round."""
@@ -221,7 +238,7 @@ def test_members_come_by_name_with_parameters_or_as_objects():
         CATALOG.create({"use": "ensemble", "members": {"use": "boosted"}})
 
 
-@pytest.mark.parametrize("bad", [{"members": ()}, {"seeds": 0}, {"ridge": 0.0}, {"folds": 1}])
+@pytest.mark.parametrize("bad", [{"members": ()}, {"seeds": 0}, {"slopes": 3}, {"ridge": 0.0}, {"folds": 1}])
 def test_impossible_parameters_are_refused(bad):
     with pytest.raises(ConfigError, match="ensemble"):
         EnsembleLearner(**bad)
