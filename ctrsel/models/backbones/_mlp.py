@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.models.backbones._hidden import hidden, in_one_piece
 from ctrsel.models.backbones._joint_norm import Across, joint_moments, joint_norm
 
-__all__ = ["BatchNorm", "Dropout", "linear", "mlp"]
+__all__ = ["BatchNorm", "Dropout", "Layers", "linear", "mlp"]
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -63,10 +64,7 @@ class _Drop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
-        n = x.numel()
-        words = torch.empty((n + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        kept = words.view(torch.int16)[:n].view(x.shape) >= threshold - 32768
-        mask = kept.to(x.dtype).mul_(65536.0 / (65536 - threshold))
+        mask = drop_factors(x, threshold)
         ctx.save_for_backward(mask)
         return x * mask
 
@@ -74,6 +72,14 @@ class _Drop(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
         return grads[0] * mask, None
+
+
+def drop_factors(x: Tensor, threshold: int) -> Tensor:
+    """Draw 0 with a probability of `threshold` in 65,536, else 1/keep, for every entry of x."""
+    n = x.numel()
+    words = torch.empty((n + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    kept = words.view(torch.int16)[:n].view(x.shape) >= threshold - 32768
+    return kept.to(x.dtype).mul_(65536.0 / (65536 - threshold))
 
 
 class Dropout(nn.Module):
@@ -99,6 +105,47 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
+class Layers(nn.Sequential):
+    """Layers one after another; while training, each linear layer is taken in one piece with what follows it.
+
+    That gives the same numbers as one module after another but for rounding, in a third of the passes over memory; only
+    a compiled net, other devices and types, and norms over several processes go module by module.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pass a batch through all layers."""
+        modules, x, at = list(self), input, 0
+        while at < len(modules):
+            piece = _piece(modules, at) if self.training and in_one_piece(x) else None
+            if piece is None:
+                x = modules[at](x)
+                at += 1
+            else:
+                layer, norm, dropout, at = piece
+                x = hidden(x, layer, norm, dropout=dropout)
+        return x
+
+
+def _piece(modules: list[nn.Module], at: int) -> tuple[nn.Linear, BatchNorm | None, float, int] | None:
+    """Return a linear layer, its norm, the share dropped and where the next piece begins; None where no ReLU follows."""
+    layer = modules[at]
+    if type(layer) is not nn.Linear:
+        return None
+    at += 1
+    following = iter([*modules[at:], None, None, None])
+    norm, after = None, next(following)
+    if isinstance(after, BatchNorm):
+        norm, after, at = after, next(following), at + 1
+        if not norm.training or norm.across is not None or not norm.affine:
+            return None
+    if type(after) is not nn.ReLU:
+        return None
+    after = next(following)
+    if isinstance(after, Dropout):
+        return layer, norm, after.p if after.training else 0.0, at + 2
+    return layer, norm, 0.0, at + 1
+
+
 def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """Return a linear layer with Xavier-normal weights and zero bias."""
     layer = nn.Linear(inputs, outputs, bias=bias)
@@ -108,7 +155,7 @@ def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     return layer
 
 
-def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, *, batch_norm: bool, dropout: float) -> nn.Sequential:
+def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, *, batch_norm: bool, dropout: float) -> Layers:
     """Return linear -> normalisation -> ReLU -> dropout per hidden layer, and a linear layer to `outputs`."""
     if any(h < 1 for h in hidden):
         raise ConfigError(f"hidden layers need at least one unit each, got {hidden}")
@@ -122,4 +169,4 @@ def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, *, batch_norm: bool,
             layers.append(Dropout(dropout))
         inputs = width
     layers.append(linear(inputs, outputs))
-    return nn.Sequential(*layers)
+    return Layers(*layers)
