@@ -107,7 +107,7 @@ def recipes(name: str, *, tuned: bool) -> dict[str, Spec]:
     found: dict[str, Spec] = dict(bars.learner_specs()) if name == "frappe" else {}
     found |= more[name].get("models", {})
     if tuned:
-        found |= {f"{model}, tuned": spec for model, spec in more[name].get("tuned", {}).items()}
+        found |= {f"{model} (tuned)": spec for model, spec in more[name].get("tuned", {}).items()}
     return found
 
 
@@ -200,9 +200,9 @@ def lines(name: str, cells: Cells, table: Table, specs: Mapping[str, Spec]) -> I
     rows = {model: found(cells, table, spec) for model, spec in specs.items()}
     rows = {model: some for model, some in rows.items() if some}
     for model in sorted(rows, key=lambda m: -fmean(c.test_auc for c in rows[m])):
-        some, known = rows[model], bars.PUBLISHED.get(model.partition(",")[0]) if name == "frappe" else None
+        some, known = rows[model], bars.PUBLISHED.get(model.partition(" (")[0]) if name == "frappe" else None
         count = f"{some[0].parameters:,}"
-        if known is not None and known.parameters is not None and "," not in model:
+        if known is not None and known.parameters is not None and "(" not in model:
             same = bars.rows_counted(
                 some[0].parameters, rows=some[0].table_rows, tables=some[0].row_numbers, published=known.rows
             )
@@ -288,7 +288,12 @@ GROUPS = {  # what is mixed, where at least two of them are there
     "DeepFM + LightGBM": ("deepfm", "boosted"),
     "nets": tuple(bars.PUBLISHED),
     "nets + LightGBM": (*bars.PUBLISHED, "boosted"),
-    "nets, tuned + LightGBM": (*bars.PUBLISHED, *(f"{m}, tuned" for m in bars.PUBLISHED), "boosted", "logistic"),
+    "nets, tuned ones too, LightGBM, logistic": (
+        *bars.PUBLISHED,
+        *(f"{m} (tuned)" for m in bars.PUBLISHED),
+        "boosted",
+        "logistic",
+    ),
 }
 
 
