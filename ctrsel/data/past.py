@@ -126,7 +126,8 @@ def recent(table: Table, length: str, *, scratch: Path | None = None) -> Table:
     """
     if table.time is None:
         raise ConfigError("data.newest: needs schema.time, the column that says when a row happened")
-    spans = {name: np.arange(*span) for name, span in table.splits.items()}
+    in_place = sorted(table.splits.items(), key=lambda item: item[1])  # a loaded table's are sorted by name
+    spans = {name: np.arange(*span) for name, span in in_place}
     time = np.asarray(table.time[table.span("train")])
     last = int(time.max()) - duration(length, Moment(temporal=_temporal(time)), place="data.newest")
     spans["train"] = spans["train"][time > last]

@@ -44,6 +44,8 @@ class NetPredictor(Predictor):
         width: D.
         labels: T.
         net: The torch module, with weights and without a gate.
+        moments: The state of the optimiser that trained it, by kind and weight, where a learner was told to keep it; no part
+            of the digest, since it scores nothing.
     """
 
     kind: ClassVar[str] = "net"
@@ -53,6 +55,7 @@ class NetPredictor(Predictor):
         self.width = width
         self.labels = labels
         self.net = net.eval()
+        self.moments: Mapping[str, Tensor] = {}
 
     @staticmethod
     def of(
@@ -122,10 +125,12 @@ class NetPredictor(Predictor):
                 weights[f"backbone.{key}"] = weights[f"backbone.{key}"].index_select(axis, kept)
 
     def save(self, folder: Path) -> None:
-        """Write `net.json` and `weights.safetensors`."""
+        """Write `net.json` and `weights.safetensors`, and `moments.safetensors` where there are any."""
         from safetensors.torch import save_file
 
         save_file({k: v.contiguous() for k, v in self.net.weights().items()}, str(folder / "weights.safetensors"))
+        if self.moments:
+            save_file({k: v.contiguous() for k, v in self.moments.items()}, str(folder / "moments.safetensors"))
         atomic_text(folder / "net.json", to_json(self._head(), indent=1) + "\n")
 
     @classmethod
@@ -136,7 +141,10 @@ class NetPredictor(Predictor):
         head = json.loads((folder / "net.json").read_text(encoding="utf-8"))
         backbone = CATALOG.create(head["backbone"], place=f"{folder}: backbone")
         weights = load_file(str(folder / "weights.safetensors"))
-        return cls.of(encoder, weights, backbone=backbone, width=head["width"], labels=head["labels"])
+        made = cls.of(encoder, weights, backbone=backbone, width=head["width"], labels=head["labels"])
+        if (folder / "moments.safetensors").is_file():
+            made.moments = load_file(str(folder / "moments.safetensors"))
+        return made
 
     @property
     def n_parameters(self) -> int:

@@ -41,10 +41,18 @@ class Transfer:
     Attributes:
         weights: For `Net.set_weights`.
         fields: What became of each field of either Encoder.
+        carrier: Carried the weights.
     """
 
     weights: Mapping[str, Tensor]
     fields: tuple[FieldMatch, ...]
+    carrier: _Carrier
+
+    def moments(self, key: str, old: Tensor, weight: Tensor) -> Tensor:
+        """Return moments of an optimiser in the form of the new weight; 0 for what is new."""
+        rows = key.startswith("embedding.") and not key.startswith("embedding.float")
+        fresh = old.new_zeros(len(weight), *old.shape[1:]) if rows else old.new_zeros(weight.shape)
+        return self.carrier.carried(key, old, fresh, unseen="fresh", rescale=False)
 
 
 def transfer(
@@ -88,7 +96,7 @@ def transfer(
     held = predictor.net.weights()
     weights = {k: carrier.carried(k, held[k], v, unseen=unseen) for k, v in net.weights().items() if k != "prior"}
     weights["prior"] = held["prior"] + (start.offset - math.log(encoder.schema.sampling_rate))
-    return Transfer(weights=weights, fields=carrier.found.fields)
+    return Transfer(weights=weights, fields=carrier.found.fields, carrier=carrier)
 
 
 def _fitting(start: Model, encoder: Encoder, *, backbone: Backbone, width: int) -> NetPredictor:
@@ -118,10 +126,10 @@ class _Carrier:
     found: Match
     width: int  # of a row
 
-    def carried(self, key: str, old: Tensor, fresh: Tensor, *, unseen: Unseen) -> Tensor:
+    def carried(self, key: str, old: Tensor, fresh: Tensor, *, unseen: Unseen, rescale: bool = True) -> Tensor:
         """Return a weight's tensor `old` in the form of `fresh`, which fills what the earlier net did not have."""
         if key.startswith("embedding.float"):
-            return self._floats(old, fresh)
+            return self._floats(old, fresh, rescale=rescale)
         if key.startswith("embedding."):
             return self._rows(old, fresh, unseen=unseen)
         return self._backbone(key.removeprefix("backbone."), old, fresh)
@@ -148,12 +156,12 @@ class _Carrier:
             mine[HIDDEN] = 0
         return out
 
-    def _floats(self, old: Tensor, fresh: Tensor) -> Tensor:
+    def _floats(self, old: Tensor, fresh: Tensor, *, rescale: bool) -> Tensor:
         """Fill a table with a row per float: x / s_old * v = x / s_new * (v * s_new / s_old)."""
         out = fresh.clone()
         for i, name in enumerate(self.layouts[1].floats):
             if name in self.found.floats:
-                out[i] = old[self.layouts[0].floats.index(name)] * self.found.floats[name]
+                out[i] = old[self.layouts[0].floats.index(name)] * (self.found.floats[name] if rescale else 1.0)
         return out
 
     def _backbone(self, key: str, old: Tensor, fresh: Tensor) -> Tensor:

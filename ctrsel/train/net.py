@@ -75,6 +75,8 @@ class NetLearner(Learner):
             beside the net. Both shuffle; their orders differ.
         step: How a batch is used.
         optimiser: How gradients become steps.
+        keep_optimiser: Whether the model keeps the optimiser's state, two more numbers a weight or so, and a fit goes on from
+            that of its start, if it has one; the optimiser must be of the same kind then.
     """
 
     backbone: Backbone = field(default_factory=DeepFM, metadata={"catalog": BACKBONES, **every()})
@@ -93,6 +95,7 @@ class NetLearner(Learner):
     checkpoint_minutes: float = 10.0
     rows: RowsIn = "auto"
     step: Step = field(default_factory=BCE, metadata={"catalog": STEPS})
+    keep_optimiser: bool = False
     optimiser: Optimiser = field(default_factory=DenseAdam, metadata={"catalog": OPTIMISERS})
 
     def __post_init__(self) -> None:

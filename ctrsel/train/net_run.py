@@ -27,9 +27,10 @@ from ctrsel.train.checkpoint import Checkpoint, Saved
 from ctrsel.train.hardening import folded
 from ctrsel.train.hardware import autocast, device_of
 from ctrsel.train.intercept import log_odds
+from ctrsel.train.moments import collect
 from ctrsel.train.overfitting import one_epoch_overfitting
 from ctrsel.train.settling import centre, settle
-from ctrsel.train.starting import begin_from
+from ctrsel.train.starting import Begun, begin_from
 from ctrsel.train.validation import validate
 from ctrsel.train.watch import report
 
@@ -76,11 +77,13 @@ class NetRun:
         untrained = layout.untrained(table.encoder, other_share=learner.other_share)
         self.net.embedding.zero_rows(torch.from_numpy(untrained))
         self.notes: tuple[str, ...] = ()
+        self.begun: Begun | None = None
         if start is None:
             weight = None if table.weight is None else table.weight[span]
             self.net.prior.copy_(torch.from_numpy(log_odds(table.labels[span], weight=weight)))
         else:
-            self.notes = begin_from(start, self.net, learner=learner, table=table, rows=rows, seed=seed)
+            self.begun = begin_from(start, self.net, learner=learner, table=table, rows=rows, seed=seed)
+            self.notes = self.begun.notes
         self.net.to(self.device)
         self.valid = table.part("valid")
         self.history: list[dict[str, float]] = []
@@ -109,13 +112,17 @@ class NetRun:
                 else:
                     self.failed += 1
                     self.optimiser.lower(learner.lr_drop, floor=1e-6)
+        moments = collect(self.optimiser, net) if learner.keep_optimiser else {}
         del self.optimiser  # its moments are as large as the tables
         self.best_weights.into(net.weights())
         centre(net, self.rows, seed=derive(self.seed, "net", "centre"))
         warning = one_epoch_overfitting(self.history)
         if warning:
             logger().warning(warning)
-        return self._fit(began, model=self._model(net.weights()), notes=(*self.notes, *((warning,) if warning else ())))
+        model = self._model(net.weights())
+        if isinstance(model.predictor, NetPredictor):
+            model.predictor.moments = moments
+        return self._fit(began, model=model, notes=(*self.notes, *((warning,) if warning else ())))
 
     def search(self, began: float, saved: Saved | None = None) -> Fit:
         """Train weights and gates together."""
@@ -156,6 +163,8 @@ class NetRun:
         self.optimiser = learner.optimiser.build(
             self.net, learning_rate=learner.learning_rate, embedding_l2=learner.embedding_l2, clip=learner.clip
         )
+        if self.begun is not None and learner.keep_optimiser and self.gate is None:
+            self.begun.go_on(self.optimiser, self.net)
         torch.manual_seed(derive(self.seed, "net", "noise"))
         if saved is not None:
             self._restore(saved)
@@ -179,7 +188,9 @@ class NetRun:
         )
         for batch in stream:
             self._step(batch, plan)
-            bar.advance(self.processes.rows, epoch=epoch + 1, **({"auc": self.history[-1]["valid_auc"]} if epoch else {}))
+            bar.advance(
+                self.processes.rows, epoch=epoch + 1, **({"auc": self.history[-1]["valid_auc"]} if epoch else {})
+            )
             if self.checkpoint is not None and self.checkpoint.due:
                 self.checkpoint.save(self._state(began))
         if not math.isfinite(self.total):

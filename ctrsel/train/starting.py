@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctrsel.core.errors import ConfigError
@@ -10,20 +11,53 @@ from ctrsel.core.log import event
 from ctrsel.core.seeds import derive
 from ctrsel.models.net import NetPredictor
 from ctrsel.models.transfer import transfer
+from ctrsel.train.moments import Carry, adopt
 from ctrsel.train.settling import centre
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ctrsel.data.rows import Rows
     from ctrsel.data.table import Table
     from ctrsel.models.matching import FieldMatch
     from ctrsel.models.model import Model
     from ctrsel.models.network import Net
     from ctrsel.train.net import NetLearner
+    from ctrsel.train.optimisers import Updates
 
-__all__ = ["begin_from", "told"]
+__all__ = ["Begun", "begin_from", "told"]
 
 
-def begin_from(start: Model, net: Net, *, learner: NetLearner, table: Table, rows: Rows, seed: int) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What a start left for later.
+
+    Attributes:
+        notes: For the fit.
+        moments: The optimiser's state that came with the start.
+        carry: Brings it to the new net; None where the nets have the same form.
+    """
+
+    notes: tuple[str, ...]
+    moments: Mapping[str, Tensor]
+    carry: Carry | None = None
+
+    def go_on(self, updates: Updates, net: Net) -> None:
+        """Let an optimiser go on from the start's, if the start has kept one.
+
+        Raises:
+            ConfigError: If it is that of an optimiser of another kind.
+        """
+        if not self.moments:
+            return
+        if _form(updates.state()) != _form(self.moments):
+            raise ConfigError(
+                "start: it has kept the state of another optimiser than net.optimiser; set keep_optimiser: false"
+            )
+        adopt(updates, net, self.moments, self.carry)
+
+
+def begin_from(start: Model, net: Net, *, learner: NetLearner, table: Table, rows: Rows, seed: int) -> Begun:
     """Set a net's weights to those of a model, and say what became of its fields and values.
 
     After a transfer to another Encoder the intercept is set on the new training rows before the first step: their share of
@@ -38,7 +72,7 @@ def begin_from(start: Model, net: Net, *, learner: NetLearner, table: Table, row
         seed: Of the fit.
 
     Returns:
-        Notes for the fit.
+        Notes for the fit, and the state of the start's optimiser.
 
     Raises:
         ConfigError: If the model is no net of the learner's form.
@@ -52,7 +86,7 @@ def begin_from(start: Model, net: Net, *, learner: NetLearner, table: Table, row
                 f"start: must have the learner's backbone and width, got {predictor.backbone}, {predictor.width}"
             )
         net.set_weights(predictor.net.weights())
-        return ()
+        return Begun(notes=(), moments=predictor.moments)
     found = transfer(start, table.encoder, net=net, backbone=learner.backbone, width=learner.width)
     net.set_weights(found.weights)
     centre(net, rows, seed=derive(seed, "net", "start"))
@@ -61,7 +95,15 @@ def begin_from(start: Model, net: Net, *, learner: NetLearner, table: Table, row
             event("start", field=field.name, note=field.note)
     values = {k: sum(getattr(f, k) for f in found.fields) for k in ("carried", "new", "gone")}
     event("start", model=start.digest, **values)
-    return (told(found.fields),)
+    kept = start.predictor.moments if isinstance(start.predictor, NetPredictor) else {}
+    return Begun(notes=(told(found.fields),), moments=kept, carry=found.moments)
+
+
+def _form(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return what stands in a state beside the moments of single parameters: numbers, and rows of some width."""
+    named = {key.partition("|")[0]: tensor for key, tensor in state.items()}
+    own = ("step", "exp_avg", "exp_avg_sq")
+    return {key: tuple(t.shape[1:]) for key, t in named.items() if "." not in key and key not in own}
 
 
 def told(fields: Sequence[FieldMatch]) -> str:

@@ -11,12 +11,17 @@ import pytest
 from ctrsel.core.config import LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.ingest import ingest
+from ctrsel.data.rows import RowMatrix
 from ctrsel.models.backbones.autoint_plus import AutoIntPlus
 from ctrsel.models.backbones.deepfm import DeepFM
+from ctrsel.models.layout import Layout
+from ctrsel.models.network import Net
 from ctrsel.stats.auc import auc
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.boosted import BoostedLearner
+from ctrsel.train.moments import collect
 from ctrsel.train.net import NetLearner
+from ctrsel.train.starting import begin_from
 
 QUICK = NetLearner(
     backbone=DeepFM(hidden=(8,), batch_norm=False, dropout=0.0),
@@ -118,3 +123,52 @@ def test_all_rows_may_be_left_for_training_but_a_fit_needs_some_to_stop_by():
     table = ingest(two_days()[0], schema=SCHEMA, split=SplitConfig(use="none"))
     with pytest.raises(DataError, match="both classes"):
         QUICK.fit(table.without("test"), seed=1)
+
+
+@pytest.mark.parametrize("name", ["dense_adam", "lazy_adam", "lazy_adagrad"])
+def test_an_optimisers_state_goes_on_by_value_where_it_is_kept(name, tmp_path):
+    from ctrsel.models.model import Model
+    from ctrsel.train.optimisers import CATALOG
+
+    keeping = replace(QUICK, keep_optimiser=True, optimiser=CATALOG.create(name))
+    first, second, test = two_days(rows=600, ads=40)
+    table = table_of(first, test)
+    fit = keeping.fit(table.without("test"), seed=1)
+    assert fit.model.digest == replace(keeping, keep_optimiser=False).fit(table.without("test"), seed=1).model.digest
+    fit.model.save(tmp_path / "model")
+    champion = Model.load(tmp_path / "model")
+    moments = champion.predictor.moments
+    assert moments.keys() == fit.model.predictor.moments.keys()
+    assert sum(v.numel() for v in moments.values()) >= fit.model.n_parameters
+
+    later = table_of(pl.concat([first[400:], second]), test)
+    kept, forgotten = (
+        lr.fit(later.without("test"), start=champion, seed=1)
+        for lr in (keeping, replace(keeping, keep_optimiser=False))
+    )
+    assert kept.model.digest != forgotten.model.digest
+    assert not forgotten.model.predictor.moments
+
+    net = keeping_net(later, keeping)
+    begun = begin_from(
+        champion, net, learner=keeping, table=later, rows=RowMatrix(later.without("test"), "train"), seed=1
+    )
+    updates = keeping.optimiser.build(net, learning_rate=0.5, embedding_l2=0, clip=10)
+    begun.go_on(updates, net)
+    assert updates.learning_rate == 0.5
+    now = collect(updates, net)
+    key = next(k for k in moments if k.endswith("|embedding.main") and moments[k].dim() == 2)
+    old, new = champion.encoder.vocabulary("ad"), later.encoder.vocabulary("ad")
+    texts = pl.Series(sorted(set(old.values.to_list()) & set(new.values.to_list())))
+    np.testing.assert_array_equal(now[key][new.encode(texts).astype(int)], moments[key][old.encode(texts).astype(int)])
+    fresh = pl.Series(sorted(set(new.values.to_list()) - set(old.values.to_list())))
+    assert not now[key][new.encode(fresh).astype(int)].any()
+    other = replace(keeping, optimiser=CATALOG.create("lazy_adam" if name == "dense_adam" else "dense_adam"))
+    with pytest.raises(ConfigError, match="another optimiser"):
+        other.fit(later.without("test"), start=champion, seed=1)
+
+
+def keeping_net(table, learner):
+    return Net(
+        learner.backbone, Layout.of(table.encoder, history=False), width=4, labels=1, sparse=learner.optimiser.sparse
+    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ctrsel.models.network import Net
 
@@ -55,6 +55,14 @@ class Updates(ABC):
     @abstractmethod
     def state(self) -> Mapping[str, Tensor]:
         """Return all that a later `restore` needs to go on exactly; the tensors are its own."""
+
+    def owners(self) -> Mapping[str, nn.Parameter]:
+        """Return whose moments the tensors of `state` are, for those that are one parameter's or have a row per code.
+
+        A key is that of `state`; a number and a dot before it are the parameter's place. What is left out here does not
+        go on with a net on another Encoder.
+        """
+        return {}
 
     @abstractmethod
     def restore(self, state: Mapping[str, Tensor]) -> None:

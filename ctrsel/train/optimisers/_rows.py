@@ -157,6 +157,12 @@ class RowUpdates(Updates):
             found |= {f"{i}.{name}": value for name, value in self._moments().get(parameter, {}).items()}
         return found
 
+    def owners(self) -> Mapping[str, nn.Parameter]:
+        """The rows are those of the tables; every other parameter has its own steps and moments."""
+        kinds = ("step", "exp_avg", "exp_avg_sq")
+        dense = {f"{i}.{kind}": p for i, p in enumerate(self._dense) for kind in kinds}
+        return {**dense, **({"rows": self._tables[0]} if self._tables else {})}
+
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Copy rate, steps and moments in."""
         self.learning_rate = float(state["learning_rate"])

@@ -67,6 +67,10 @@ class _DenseAdam(Updates):
             found |= {f"{i}.{name}": value for name, value in self._adam.state.get(parameter, {}).items()}
         return found
 
+    def owners(self) -> Mapping[str, nn.Parameter]:
+        """Every parameter has its own steps and moments."""
+        return {f"{i}.{kind}": p for i, p in enumerate(self._all) for kind in ("step", "exp_avg", "exp_avg_sq")}
+
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Copy rate and moments in."""
         self.learning_rate = float(state["learning_rate"])
