@@ -16,7 +16,7 @@ from ctrsel.rank._screen import screen_rows
 from ctrsel.rank._triples import Triple, beam_triples, every_triple, scan_triples
 from ctrsel.rank.pair_cost import estimate
 from ctrsel.stats.permutation import expected_mutual_information
-from ctrsel.stats.synergy import InteractionTest, excess_information, interaction_test
+from ctrsel.stats.synergy import InteractionTest, excess_information, interaction_test, row_test
 
 if TYPE_CHECKING:
     from ctrsel.rank.interactions import Interactions
@@ -87,13 +87,23 @@ class Work:
         n = self.rows.n_rows
         if size == n:
             return self.exact()
-        order = generator(self.seed, "rank", "interactions", "rows").permutation(n)
-        chosen = np.sort(order[:size])
+        chosen = self._sample(size)
         dense, sizes = {}, {}
         for name in names:
-            values, codes = np.unique(self.columns[name][chosen], return_inverse=True)
-            dense[name], sizes[name] = codes.astype(np.min_scalar_type(len(values))), len(values)
+            codes = self.columns[name][chosen]
+            seen = np.zeros(self.sizes[name], dtype=bool)
+            seen[codes] = True
+            sizes[name] = int(np.count_nonzero(seen))
+            number = np.cumsum(seen, dtype=np.uint32)[codes]
+            number -= 1
+            dense[name] = number.astype(np.min_scalar_type(sizes[name]))
         return PairScan(dense, sizes, self.rows.labels[chosen], threads=self.threads, least_rows=_SCREEN_LEAST)
+
+    def _sample(self, size: int) -> np.ndarray:
+        """Return rows in their order: the first of a permutation, so that samples are nested."""
+        order = np.arange(self.rows.n_rows, dtype=np.uint32)
+        generator(self.seed, "rank", "interactions", "rows").shuffle(order)  # as `permutation`, in half of its memory
+        return np.sort(order[:size])
 
     def exact(self) -> PairScan:
         """Return what counts pairs of all rows."""
@@ -134,7 +144,8 @@ class Work:
         """Return a counted pair as it is ranked; the additive model is fitted where there may be something."""
         test, fitted = scanned.test, scanned.fitted
         if not fitted and test.z >= _FIT_Z:
-            test, fitted = interaction_test(self.rows.joint(pair)), True
+            columns = [self.rows.column(name) for name in pair]
+            test, fitted = row_test(columns, self.rows.labels, sizes=[self.sizes[name] for name in pair]), True
         return Item(
             fields=pair,
             information=scanned.information,

@@ -7,7 +7,7 @@ import numpy as np
 from ctrsel.stats._checks import Array, Floats, Ints
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["exact_levers", "fit", "shared_information", "sums"]
+__all__ = ["exact_levers", "fit", "shared_information", "small_groups", "sums", "two_levers"]
 
 
 @kernel
@@ -94,6 +94,37 @@ def exact_levers(starts: Ints, second: Array, weights: Floats, totals_a: Floats,
         for i in range(low, high):
             b = second[i]
             out[i] = weights[i] * (1.0 / totals_a[a] + inverse[b, b] - 2.0 * across[b] + itself)
+    return out
+
+
+@kernel
+def two_levers(first: Array, second: Array, weights: Floats, whole: float) -> Floats:
+    # Shares of a cell in its two groups, less its share in all cells; at least the larger one and at most 1.
+    totals_a = np.zeros(np.int64(first.max()) + 1)
+    totals_b = np.zeros(np.int64(second.max()) + 1)
+    for c in range(weights.size):
+        totals_a[first[c]] += weights[c]
+        totals_b[second[c]] += weights[c]
+    out = np.empty(weights.size)
+    for c in range(weights.size):
+        a = weights[c] / totals_a[first[c]]
+        b = weights[c] / totals_b[second[c]]
+        out[c] = min(max(a + b - weights[c] / whole, a, b), 1.0)
+    return out
+
+
+@kernel
+def small_groups(groups: Array, sizes: Ints, totals: Ints) -> Floats:
+    # n / (n - 1) of the smallest group [J, M] that each cell belongs to, n its rows.
+    out = np.full(totals.size, np.inf)
+    for j in range(groups.shape[0]):
+        rows = np.zeros(sizes[j])
+        for c in range(totals.size):
+            rows[groups[j, c]] += totals[c]
+        for c in range(totals.size):
+            out[c] = min(out[c], rows[groups[j, c]])
+    for c in range(totals.size):
+        out[c] = out[c] / max(out[c] - 1.0, 1.0)
     return out
 
 

@@ -47,8 +47,9 @@ from itertools import combinations
 import numpy as np
 from scipy import special
 
-from ctrsel.stats._checks import Array, Floats, Ints
-from ctrsel.stats._synergy_loops import exact_levers, fit, shared_information, sums
+from ctrsel.stats._checks import Array, Floats, Ints, binary
+from ctrsel.stats._open_cells import open_cells
+from ctrsel.stats._synergy_loops import exact_levers, fit, shared_information, small_groups, sums, two_levers
 from ctrsel.stats.information import mutual_information
 from ctrsel.stats.joint import JointCounts
 from ctrsel.stats.permutation import expected_mutual_information
@@ -62,6 +63,7 @@ __all__ = [
     "excess_information",
     "interaction_test",
     "normal_deviate",
+    "row_test",
     "summed_up",
 ]
 
@@ -138,6 +140,29 @@ def interaction_test(counts: JointCounts) -> InteractionTest:
     return additive_test(codes, counts.positives, counts.totals)
 
 
+def row_test(columns: Sequence[Array], labels: Array, *, sizes: Sequence[int]) -> InteractionTest:
+    """Do as :func:`interaction_test` of the :func:`joint_counts` of two fields, to the same bits, in less memory.
+
+    Rows whose cell is left out are left out before there are cells, and what is kept of a cell is 16 bytes.
+
+    Shape:
+        ``columns`` two arrays ``[N]``, ``labels`` ``[N]``.
+
+    Args:
+        columns: Codes of each field, from 0 to its size - 1.
+        labels: 0 or 1.
+        sizes: Number of codes of each field.
+
+    Examples:
+        >>> both = np.repeat([0, 1, 2, 3], 250)
+        >>> flips = np.tile([0, 1, 1, 1, 1], 200)
+        >>> round(row_test([both // 2, both % 2], (both // 2 ^ both % 2 ^ flips), sizes=(2, 2)).z, 1)
+        19.0
+    """
+    cells = open_cells(columns[0], columns[1], binary(labels).view(np.uint8), sizes=sizes, least=LEAST_ROWS)
+    return _test(cells.margins, [], cells.positives, cells.totals, rows=len(labels))
+
+
 def additive_test(codes: Sequence[Ints], positives: Ints, totals: Ints) -> InteractionTest:
     """Do as :func:`interaction_test`, for cells given by the code of each of two or three fields.
 
@@ -154,16 +179,18 @@ def additive_test(codes: Sequence[Ints], positives: Ints, totals: Ints) -> Inter
     open_cells = _open(margins, positives, totals)
     margins = [_compact(m[open_cells]) for m in margins]
     below = [] if len(codes) == 2 else [_compact(s[open_cells]) for s in singles]
-    yes, all_rows = positives[open_cells], totals[open_cells]
+    return _test(np.stack(margins), below, positives[open_cells], totals[open_cells], rows=rows)
+
+
+def _test(margins: Array, below: Sequence[Ints], yes: Ints, all_rows: Ints, *, rows: int) -> InteractionTest:
+    """Fit the model to the cells that are left and test it; margins `[J, M]` have no empty group."""
     if yes.size < 4 or int(all_rows.max(initial=0)) < 2:
         return NOTHING
     sizes = np.array([m.max() + 1 for m in margins], dtype=np.int64)
-    rates, _, missed = fit(np.stack(margins), sizes, yes, all_rows, _TOLERANCE, _PASSES)
+    rates, _, missed = fit(margins, sizes, yes, all_rows, _TOLERANCE, _PASSES)
     weights = all_rows * rates * (1.0 - rates)
     levers = _levers(margins, below, weights)
-    groups = [np.bincount(m, weights=all_rows)[m] for m in margins]
-    smallest = np.minimum.reduce(groups)
-    small = smallest / np.maximum(smallest - 1.0, 1.0)
+    small = small_groups(margins, sizes, all_rows)
     found = sums(yes, all_rows, rates, levers, small, PRIOR_ROWS)
     if found[1] <= 1e-12 * max(float((weights**2).sum()), 1.0) / (float(all_rows.max()) + PRIOR_ROWS) ** 2:
         return NOTHING  # the fields leave nothing open: every residual is rounding
@@ -211,7 +238,7 @@ def _open(margins: Sequence[Ints], positives: Ints, totals: Ints) -> Array:
             return np.flatnonzero(chosen)
 
 
-def _levers(margins: Sequence[Ints], below: Sequence[Ints], weights: Floats) -> Floats:
+def _levers(margins: Array, below: Sequence[Ints], weights: Floats) -> Floats:
     if len(margins) == 2:
         first, second = margins if margins[0].max() >= margins[1].max() else margins[::-1]
         size = int(second.max()) + 1
@@ -225,13 +252,10 @@ def _levers(margins: Sequence[Ints], below: Sequence[Ints], weights: Floats) -> 
             out = np.empty_like(weights)
             out[order] = exact_levers(starts, sorted_second, sorted_weights, totals, inverse)
             return np.clip(out, 0.0, 1.0)
+        return two_levers(margins[0], margins[1], weights, float(weights.sum()))
     shares = [weights / np.bincount(m, weights=weights)[m] for m in margins]
-    whole = weights / weights.sum()
-    if below:
-        inner = [weights / np.bincount(s, weights=weights)[s] for s in below]
-        total = np.add.reduce(shares) - np.add.reduce(inner) + whole
-    else:
-        total = np.add.reduce(shares) - whole
+    inner = [weights / np.bincount(s, weights=weights)[s] for s in below]
+    total = np.add.reduce(shares) - np.add.reduce(inner) + weights / weights.sum()
     return np.asarray(np.clip(total, np.maximum.reduce(shares), 1.0), dtype=np.float64)
 
 

@@ -5,10 +5,11 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from ctrsel.core.errors import DataError
 from ctrsel.stats import synergy
 from ctrsel.stats.information import mutual_information
 from ctrsel.stats.joint import joint_counts
-from ctrsel.stats.synergy import excess_information, interaction_test, normal_deviate
+from ctrsel.stats.synergy import NOTHING, excess_information, interaction_test, normal_deviate, row_test
 
 
 def drawn(seed, rows, sizes, *, effects=(0.0, 0.0), parity=0.0, copy=0.0, base=-1.4):
@@ -148,3 +149,28 @@ def test_one_class_or_too_few_rows_say_nothing():
     assert interaction_test(joint_counts([a, a // 2], (a > 4), sizes=(10, 5))).z == 0
     with pytest.raises(ValueError, match="two or three fields"):
         interaction_test(joint_counts([a], a > 4, sizes=(10,)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows"), [((2, 2), 400), ((5, 40), 3000), ((60, 900), 20_000), ((400, 500), 4000), ((5000, 6000), 60_000)]
+)
+@pytest.mark.parametrize("least_even", [False, True])
+def test_rows_give_the_test_of_their_cells_to_the_bit(sizes, rows, least_even):
+    rng = np.random.default_rng(sizes[0])
+    draws = [rng.random(rows) ** (3 if least_even else 1) for _ in sizes]
+    columns = [(d * s).astype(np.uint16) for d, s in zip(draws, sizes, strict=True)]
+    labels = (rng.random(rows) < 0.1 + 0.5 * ((columns[0] + columns[1]) % 3 == 0)).astype(np.uint8)
+    labels[columns[0] == 1] = 1  # a value that leaves nothing open
+    wide = tuple(s + 7 for s in sizes)  # codes that no row has
+    assert row_test(columns, labels, sizes=wide) == interaction_test(joint_counts(columns, labels, sizes=wide))
+
+
+def test_rows_of_one_class_or_none_tell_nothing():
+    column = np.zeros(50, dtype=np.uint8)
+    assert row_test([column, column], np.ones(50), sizes=(1, 1)) == NOTHING
+    assert row_test([column[:0], column[:0]], np.ones(0), sizes=(1, 1)) == NOTHING
+
+
+def test_a_code_outside_its_field_is_refused():
+    with pytest.raises(DataError, match="codes must be below 2, got 2"):
+        row_test([np.array([0, 2]), np.array([0, 0])], np.array([0, 1]), sizes=(2, 1))
