@@ -29,11 +29,13 @@ _HALF = 0.5  # of a row of the other class at either end, which keeps rates away
 def recalibrate(method: str, labels: Array, logits: Array, *, weight: Array | None = None) -> LogOddsMap:
     """Fit one map.
 
-    Platt and beta calibration are the maps of least log-loss, not falling, exactly. DEVIATION(Platt 1999): his targets
-    of 1 / (n + 2) are replaced by a ridge of one row's worth towards the map that changes nothing, which row weights
-    leave alone. DEVIATION(Zadrozny 2002): isotonic regression has half a row of the other class at either end, so that
-    no rate is 0 or 1, and straight lines between the middles of its steps instead of the steps, so that no two rows tie
-    and AUC stays.
+    Platt and beta calibration are the maps of least log-loss, not falling, exactly.
+
+    DEVIATION(Platt 1999): a ridge of one row's worth towards the map that changes nothing stands in for his targets of
+    1 / (n + 2), since it leaves row weights alone.
+
+    DEVIATION(Zadrozny 2002): half a row of the other class at either end keeps rates away from 0 and 1, and straight
+    lines between the middles of the steps replace the steps, so that no two rows tie and AUC stays.
 
     Shape:
         ``labels``, ``logits`` and ``weight`` ``[N]``.

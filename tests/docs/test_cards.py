@@ -62,7 +62,12 @@ def defaults(component: type) -> dict[str, Any]:
     """Return the defaults of a component's parameters; another component stands by its name."""
     spec = describe(component())
     del spec["use"]
-    return {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in spec.items()}
+    return {k: [named(item) for item in v] if isinstance(v, list) else named(v) for k, v in spec.items()}
+
+
+def named(value: Any) -> Any:
+    """Return a component's name, anything else as it is."""
+    return value["use"] if isinstance(value, dict) and "use" in value else value
 
 
 def shared_card(catalog: Catalog[Any], name: str) -> str | None:
