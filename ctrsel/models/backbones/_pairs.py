@@ -29,7 +29,8 @@ class _PairSum(torch.autograd.Function):
     def forward(ctx: Any, e: Tensor) -> Tensor:
         total = e.sum(1)
         ctx.save_for_backward(e, total)
-        return ((total * total).sum(1) - torch.linalg.vector_norm(e.flatten(1), dim=1).square()) * 0.5
+        own: Tensor = torch.linalg.vector_norm(e.flatten(1), dim=1).square()
+        return ((total * total).sum(1) - own) * 0.5
 
     @staticmethod
     @once_differentiable
