@@ -177,13 +177,15 @@ def tune_learners(
         with progress("tune", round(seconds), unit="s") as bar:
             search.trials(at_most=trials, bar=bar)
             search.other_seeds(bar=bar)
+        board = written()
     except BaseException as error:
         if mlflow is not None:
             mlflow.close()
         if isinstance(error, KeyboardInterrupt):
             written()
         raise
-    board = written()
+    finally:
+        study.close()
     if board.best is None:
         reason = next((t.reason for t in board.trials if t.reason), "no trial was begun")
         raise ConfigError(f"tune: no trial has a score after {seconds:.0f} s ({reason}); raise --budget")

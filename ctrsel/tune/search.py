@@ -241,6 +241,8 @@ class Search:
             return self.deadline
         known = self.study.again()
         chosen = candidates(self._lines(), top=self.top)
+        if len(chosen) < 2:  # nothing to choose between
+            return self.deadline
         missing = sum((t.seconds or 0.0) for t in chosen for s in self.seeds if (t.number, s) not in known)
         return self.deadline - min(missing * _MARGIN / self.workers, _RESERVE * (self.deadline - self.began))
 

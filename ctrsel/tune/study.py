@@ -80,18 +80,25 @@ class Study:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would log each trial; we do
         with _told(storage):
+            self._database = None if storage is None else _database(storage)
             self._study = optuna.create_study(
                 study_name=name,
-                storage=open_journal(journal) if storage is None else _database(storage),
+                storage=self._database or open_journal(journal),
                 sampler=NumberedSampler(seed),
                 pruner=KindPruner() if prune == "median" else optuna.pruners.NopPruner(),
                 direction="maximize" if objective == "auc" else "minimize",
                 load_if_exists=True,
             )
-        self.objective, self._storage = objective, storage
+        self.objective = objective
         self._mine: dict[int, optuna.Trial] = {}
         self._owner = _process(os.getpid())
         self._seen_alive = 0.0
+
+    def close(self) -> None:
+        """Let a database's connections go."""
+        if self._database is not None:
+            self._database.remove_session()
+            self._database.engine.dispose()
 
     def begin(self, space: Space) -> int:
         """Put what is tried first in the queue, unless it was tried, and return how many trials there are already."""
@@ -263,7 +270,7 @@ def _lives(trial: FrozenTrial) -> bool:
     return time.time() - float(trial.user_attrs.get("alive", 0.0)) < _DEAD
 
 
-def _database(url: str) -> optuna.storages.BaseStorage:
+def _database(url: str) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 

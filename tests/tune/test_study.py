@@ -167,6 +167,9 @@ def test_a_database(tmp_path):
     study = study_at(tmp_path, storage=url)
     study.begin(TREES)
     study.finish(study.ask(TREES).number, "done", score=0.7)
-    assert [t.score for t in study_at(tmp_path, storage=url).trials(command=str)] == [0.7]
+    study.close()
+    again = study_at(tmp_path, storage=url)
+    assert [t.score for t in again.trials(command=str)] == [0.7]
+    again.close()
     assert not (tmp_path / "study.journal").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["study.db"]
