@@ -57,28 +57,32 @@ class OneHot:
         return out
 
 
-def one_hot(held: CodedRows, rows: np.ndarray, *, values: int) -> OneHot:
+def one_hot(held: CodedRows, rows: np.ndarray, *, values: int, constant: bool = True) -> OneHot:
     """Give the most frequent values of each field a column.
 
     Args:
         held: The rows.
         rows: Which of them are used.
         values: At most so many columns a field.
+        constant: Whether a field with one value in these rows is among them.
     """
-    places, fields, shares = [], [], []
+    names, places, fields, shares = [], [], [], []
     at = 0
-    for i, name in enumerate(held.names):
+    for name in held.names:
         present, codes, counts = np.unique(np.asarray(held.column(name)[rows]), return_inverse=True, return_counts=True)
+        if len(present) < 2 and not constant:
+            continue
         chosen = np.argsort(-counts, kind="stable")[:values]
         lookup = np.full(len(present), -1, dtype=np.int64)
         lookup[chosen] = at + np.arange(len(chosen))
         places.append(lookup[codes])
-        fields.append(np.full(len(chosen), i, dtype=np.int64))
+        fields.append(np.full(len(chosen), len(names), dtype=np.int64))
+        names.append(name)
         shares.append(counts[chosen] / len(rows))
         at += len(chosen)
     codes_all = np.stack(places) if places else np.zeros((0, len(rows)), dtype=np.int64)
     return OneHot(
-        names=held.names,
+        names=tuple(names),
         codes=np.where(codes_all < 0, at, codes_all),
         field=np.concatenate(fields) if fields else np.zeros(0, dtype=np.int64),
         share=np.concatenate(shares) if shares else np.zeros(0),

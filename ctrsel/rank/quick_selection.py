@@ -16,6 +16,7 @@ from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.seeds import derive, generator
 from ctrsel.models.one_thread import one_thread
 from ctrsel.rank._contract import CountRanker
+from ctrsel.rank._field_terms import CONSTANT
 from ctrsel.rank._one_hot import one_hot
 from ctrsel.records.ranking import Ranking
 
@@ -76,7 +77,7 @@ class QuickSelection(CountRanker):
         """Train the autoencoder, and rank the fields by the mean strength of their columns.
 
         Raises:
-            DataError: If only counts are here, or the weights did not stay finite.
+            DataError: If only counts are here, no field has two values, or the weights did not stay finite.
         """
         import polars as pl
 
@@ -87,7 +88,12 @@ class QuickSelection(CountRanker):
             raise DataError("quick_selection: needs training rows and a field that is no list")
         rng = generator(counts.seed, "rank", "quick_selection", "rows")
         rows = np.sort(rng.choice(held.n_rows, min(self.rows, held.n_rows), replace=False))
-        table = one_hot(held, rows, values=self.values)
+        table = one_hot(held, rows, values=self.values, constant=False)
+        if not table.names:
+            raise DataError("quick_selection: needs a field with more than one value in the training rows")
+        whole = len(rows) == held.n_rows
+        reason = CONSTANT if whole else f"has one value in the {len(rows):,} training rows that were drawn"
+        refused = {**counts.refused, **{name: reason for name in held.names if name not in table.names}}
         training = SparseTraining(
             hidden=self.hidden,
             density=self.density,
@@ -136,7 +142,7 @@ class QuickSelection(CountRanker):
             unit="sum of absolute weights",
             null=None,
             frame=frame,
-            refused=counts.refused,
+            refused=refused,
             notes=(*counts.notes, *notes),
             table=counts.table,
         )

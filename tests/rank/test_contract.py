@@ -41,7 +41,7 @@ NAMED = {  # count rankers whose result depends on how values are numbered, with
     "knockoffs": "knockoffs are drawn by cumulated probability over the codes",
     **dict.fromkeys(("feature_gradients", "quick_selection"), "a value's weights are drawn by its column"),
 }
-BLIND = {"inf_fs", "laplacian", "mcfs", "quick_selection", "udfs"}  # blind to the label: a field need not tell about it
+BLIND = {"inf_fs", "laplacian", "mcfs", "udfs"}  # blind to the label: a field need not tell about it
 NAMES = CATALOG.names()
 COUNTERS = [name for name in NAMES if issubclass(CATALOG.load(name), CountRanker)]
 

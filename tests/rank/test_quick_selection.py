@@ -97,7 +97,8 @@ def test_the_label_is_not_looked_at():
     two = QuickSelection(epochs=3).score(coded(columns, (columns["b"] > 2).astype(np.uint8)))
     assert one.frame.equals(two.frame)
     assert "labels were not looked at" in one.notes
-    assert one.order[-1] == "same"
+    assert "same" in one.refused
+    assert sorted(one.order) == ["a", "b", "c", "copy", "d"]
     assert (
         one.digest != QuickSelection(epochs=3).score(replace(coded(columns, np.zeros(1500, np.uint8)), seed=2)).digest
     )
@@ -129,3 +130,14 @@ def test_weights_that_run_away_are_refused():
 def test_parameters(given, why):
     with pytest.raises(ConfigError, match=f"quick_selection.{why}"):
         QuickSelection(**given)
+
+
+def test_a_field_with_one_value_is_refused_and_changes_nothing():
+    table = tiny_table(rows=300)
+    size = table.encoder.size("noise")
+    constant = replace(table, columns={**table.columns, "noise": np.full_like(table.columns["noise"], size - 1)})
+    (found,) = rank(constant, [QuickSelection(epochs=1, hidden=8)], seed=1, threads=1)
+    assert "noise" not in found.order
+    assert found.refused["noise"].startswith("has one value in the training rows")
+    (sampled,) = rank(constant, [QuickSelection(epochs=1, hidden=8, rows=50)], seed=1, threads=1)
+    assert sampled.refused["noise"] == "has one value in the 50 training rows that were drawn"
