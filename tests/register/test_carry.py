@@ -5,11 +5,15 @@ import importlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.models.calibrated import CalibratedPredictor
+from ctrsel.models.ensemble import EnsemblePredictor
 from ctrsel.models.model import Model
 from ctrsel.register.carry import carried, pinned
+from ctrsel.stats.log_odds_maps import Platt
 from ctrsel.train.boosted import BoostedLearner
 
 
@@ -26,6 +30,14 @@ def test_a_net_asks_for_torch_and_trees_for_lightgbm(net, boosted):
     common = {"PyYAML", "mlflow", "numpy", "pandas", "polars", "psutil", "pyarrow", "pydantic"}
     assert names(net) == common | {"torch", "safetensors"}
     assert names(boosted) == common | {"lightgbm"}
+
+
+def test_a_calibrated_ensemble_asks_for_what_its_members_need(net, boosted):
+    both = EnsemblePredictor(members=(net.predictor, boosted.predictor), weights=np.ones((2, 1)), intercept=np.zeros(1))
+    whole = dataclasses.replace(net, predictor=CalibratedPredictor(base=both, maps=(Platt(scale=2.0, shift=0.0),)))
+    assert names(whole) == names(net) | names(boosted)
+    wanted = {"models.ensemble", "models.calibrated", "models.net", "models.boosted", "stats.log_odds_maps"}
+    assert {f"ctrsel.{name}" for name in wanted} <= set(carried(whole).modules)
 
 
 def test_only_what_predicting_needs_is_carried(net, boosted):
