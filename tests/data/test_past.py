@@ -11,7 +11,7 @@ import pytest
 from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.ingest import ingest
-from ctrsel.data.past import Periods, moment_text, past_table, refitted
+from ctrsel.data.past import Periods, moment_text, past_table, recent, refitted
 from ctrsel.data.table import Ragged
 from ctrsel.testing.tables import sequence_frame, tiny_frame
 
@@ -115,3 +115,22 @@ def test_no_rows_and_a_split_that_leaves_all_rows_for_training():
     assert table.splits == {"train": (0, 60), "valid": (60, 60), "test": (60, 60)}
     with pytest.raises(DataError, match="no rows"):
         refitted(table, np.zeros(0, dtype=np.int64))
+
+
+def test_the_newest_training_rows_of_a_loaded_table(tmp_path):
+    from ctrsel.data.table import Table
+
+    frame = frame_of_days().drop("history", "tags")
+    told = SchemaConfig(label=LabelConfig(name="click"), time="day")
+    ingest(frame, schema=told, split=SplitConfig(use="time", valid=0.25, test=0.25), out=tmp_path / "store")
+    table = Table.load(tmp_path / "store")
+    shown = recent(table, "1")
+    assert list(shown.splits) == ["train", "valid", "test"]
+    assert set(shown.part("train").time.tolist()) == {1}
+    assert shown.encoder.digest == table.encoder.digest
+    assert shown.without("test").n_rows == 300
+    np.testing.assert_array_equal(shown.part("test").columns["ad"], table.part("test").columns["ad"])
+    with pytest.raises(ConfigError, match=r"data\.newest: must be a number in the time column's own unit"):
+        recent(table, "1d")
+    with pytest.raises(ConfigError, match=r"needs schema\.time"):
+        recent(replace(table, time=None), "1")
