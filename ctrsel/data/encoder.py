@@ -16,6 +16,7 @@ from ctrsel.core.errors import DataError
 from ctrsel.data.buckets import NO_BUCKET, bucket_ids, bucket_texts
 from ctrsel.data.canonical import canonical_text, list_items, numeric_values
 from ctrsel.data.cross_texts import joint_texts, part_texts
+from ctrsel.data.few_rows import FewRows
 from ctrsel.data.text_rows import TextPlan
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.data.vocabulary_files import changed, load_vocabulary, save_vocabulary, vocabulary_digests
@@ -95,6 +96,10 @@ class Encoder:
     def _text_plan(self) -> TextPlan:
         return TextPlan.of(self)
 
+    @cached_property
+    def _few_rows(self) -> FewRows:
+        return FewRows.of(self)
+
     def encode(self, frame: pl.DataFrame) -> Table:
         """Encode the fields of a raw frame, for scoring: no labels, no splits.
 
@@ -105,8 +110,10 @@ class Encoder:
         """
         from ctrsel.data.table import Table
 
-        texts = self._text_plan.encode(frame)
-        columns = {f.name: texts[f.name] if f.name in texts else self.column(f, frame) for f in self.fields}
+        found = self._few_rows.encode(frame)
+        if len(found) < len(self.fields):
+            found = {**self._text_plan.encode(frame), **found}
+        columns = {f.name: found[f.name] if f.name in found else self.column(f, frame) for f in self.fields}
         return Table(encoder=self, columns=columns, labels=None, row=np.arange(frame.height, dtype=np.int64))
 
     def column(self, field: Field, frame: pl.DataFrame) -> np.ndarray | Ragged:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.models.backbones._hidden import hidden, in_one_piece
 from ctrsel.models.backbones._joint_norm import Across, joint_moments, joint_norm
 
 __all__ = ["BatchNorm", "Dropout", "Layers", "linear", "mlp"]
@@ -115,8 +114,14 @@ class Layers(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         """Pass a batch through all layers."""
         modules, x, at = list(self), input, 0
+        if not self.training:
+            for module in modules:
+                x = module(x)
+            return x
+        from ctrsel.models.backbones._hidden import hidden, in_one_piece  # compiled loops, which serving does not need
+
         while at < len(modules):
-            piece = _piece(modules, at) if self.training and in_one_piece(x) else None
+            piece = _piece(modules, at) if in_one_piece(x) else None
             if piece is None:
                 x = modules[at](x)
                 at += 1
