@@ -37,3 +37,10 @@ def test_products_stand_in_the_order_of_pairs_and_add_up(seed, fields, width):
 
 def test_the_order_of_pairs_is_no_weight():
     assert not InnerProducts(4).state_dict()
+
+
+def test_the_sum_over_pairs_is_differentiated_by_hand():
+    torch.manual_seed(0)
+    e = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(pair_sum, (e,))
+    assert pair_sum(e[:0]).shape == (0,)
