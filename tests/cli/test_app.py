@@ -13,7 +13,21 @@ import typer
 from ctrsel.cli.app import app
 from ctrsel.cli.failure import EXIT_CODES
 
-COMMANDS = ("init", "run", "tune", "ingest", "audit", "rank", "train", "select", "explain", "report", "predict", "list")
+COMMANDS = (
+    "init",
+    "run",
+    "tune",
+    "ingest",
+    "audit",
+    "rank",
+    "train",
+    "select",
+    "explain",
+    "progressive",
+    "report",
+    "predict",
+    "list",
+)
 HEAVY = ("polars", "pandas", "torch", "lightgbm", "mlflow", "shap", "optuna", "sklearn", "numpy", "scipy")
 
 
