@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FieldSelector": "ctrsel.estimators",
     "append": "ctrsel.api.functions",
+    "attention_maps": "ctrsel.explain.attention",
     "audit": "ctrsel.api.functions",
     "compare_rankings": "ctrsel.rank.comparison",
     "evaluate": "ctrsel.api.evaluate",
@@ -23,7 +24,6 @@ _HOMES = {
     "load_model": "ctrsel.api.functions",
     "load_table": "ctrsel.api.functions",
     "predict": "ctrsel.api.functions",
-    "progressive": "ctrsel.api.progressive",
     "rank_fields": "ctrsel.api.functions",
     "run": "ctrsel.api.run",
     "select_features": "ctrsel.api.functions",
@@ -35,6 +35,7 @@ _HOMES = {
 __all__ = [
     "FieldSelector",
     "append",
+    "attention_maps",
     "audit",
     "compare_rankings",
     "evaluate",
@@ -44,7 +45,6 @@ __all__ = [
     "load_model",
     "load_table",
     "predict",
-    "progressive",
     "rank_fields",
     "run",
     "select_features",
@@ -67,11 +67,11 @@ if TYPE_CHECKING:
         select_features,
         train_model,
     )
-    from ctrsel.api.progressive import progressive
     from ctrsel.api.run import run
     from ctrsel.api.tuning import tune_learners
     from ctrsel.core.config import load_config
     from ctrsel.estimators import FieldSelector
+    from ctrsel.explain.attention import attention_maps
     from ctrsel.rank.comparison import compare_rankings
     from ctrsel.train.together import together
 

@@ -10,6 +10,7 @@ from ctrsel.core.catalog import Catalog
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.explain._contract import Explainer
+from ctrsel.explain.attention import attention_maps
 from ctrsel.explain.rows import sample_rows
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ctrsel.models.model import Model
     from ctrsel.records.explanation import Explanation
 
-__all__ = ["CATALOG", "Explainer", "explain", "explainer_for", "sample_rows"]
+__all__ = ["CATALOG", "Explainer", "attention_maps", "explain", "explainer_for", "sample_rows"]
 
 CATALOG: Catalog[Explainer] = Catalog(__name__, Explainer, "explainer")
 

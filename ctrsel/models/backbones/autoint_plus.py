@@ -7,18 +7,16 @@ ReLU in the projections, the residual is the identity where the widths agree, la
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ctrsel.core.errors import ConfigError
 from ctrsel.core.ranges import choose, search
+from ctrsel.models.backbones._attention import AttentionForm, interacted
 from ctrsel.models.backbones._contract import Backbone
-from ctrsel.models.backbones._mlp import Dropout, linear, mlp
+from ctrsel.models.backbones._mlp import linear, mlp
 from ctrsel.models.embedded import Embedded, InputShape, Output
 
 __all__ = ["AutoIntPlus"]
@@ -39,6 +37,7 @@ class AutoIntPlus(Backbone):
         hidden: Units of the perceptron's hidden layers; none = AutoInt without the "+".
         batch_norm: Whether each hidden layer is batch-normalised.
         dropout: Share of the hidden units dropped in training.
+        wide: Whether first-order weights are added to the logit.
     """
 
     layers: int = field(default=3, metadata=search(1, 4))
@@ -51,16 +50,31 @@ class AutoIntPlus(Backbone):
     hidden: tuple[int, ...] = field(default=(400, 400, 400), metadata=choose((400, 400, 400), (256, 128), (64,)))
     batch_norm: bool = True
     dropout: float = field(default=0.1, metadata=search(0.0, 0.5))
+    wide: bool = field(default=False, metadata=choose(False, True))
 
     # A slot that is zero still takes a share of the softmax: removing it changes the other slots' mixture.
     exact_drop: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.layers < 1 or self.heads < 1 or self.attention_width % self.heads:
-            raise ConfigError(
-                "autoint_plus: needs at least one layer and an attention_width that the heads divide, "
-                f"got {self.layers} layers, width {self.attention_width}, {self.heads} heads"
-            )
+        self.form.check("autoint_plus")
+
+    @property
+    def form(self) -> AttentionForm:
+        """Of the attention layers."""
+        return AttentionForm(
+            layers=self.layers,
+            width=self.attention_width,
+            heads=self.heads,
+            residual=self.residual,
+            layer_norm=self.layer_norm,
+            scale=self.scale,
+            dropout=self.attention_dropout,
+        )
+
+    @property
+    def lookups(self) -> tuple[str, ...]:  # type: ignore[override]  # it depends on a parameter
+        """First-order weights too, with `wide`."""
+        return ("main", "first_order") if self.wide else ("main",)
 
     def build(self, shape: InputShape) -> nn.Module:
         """Build for a shape."""
@@ -72,61 +86,23 @@ class AutoIntPlus(Backbone):
         return {"out.weight": self.attention_width, **deep}
 
 
-class _Attention(nn.Module):
-    def __init__(self, params: AutoIntPlus, inputs: int) -> None:
-        super().__init__()
-        width = params.attention_width
-        self.heads = params.heads
-        self.query = linear(inputs, width, bias=False)
-        self.key = linear(inputs, width, bias=False)
-        self.value = linear(inputs, width, bias=False)
-        self.res = linear(inputs, width, bias=False) if params.residual and inputs != width else None
-        self.residual = params.residual
-        self.norm = nn.LayerNorm(width) if params.layer_norm else None
-        self.drop = Dropout(params.attention_dropout)
-        self.factor = 1 / math.sqrt(width // params.heads) if params.scale else 1.0
-
-    def weights(self, x: Tensor) -> Tensor:
-        """Attention weights, `[B, F, D]` -> `[B, H, F, F]`; each row sums to 1."""
-        q, k = self._split(self.query(x)), self._split(self.key(x))
-        return torch.softmax(q @ k.transpose(-1, -2) * self.factor, dim=-1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed = self.drop(self.weights(x)) @ self._split(self.value(x))  # [B, H, F, A / H]
-        out = mixed.transpose(1, 2).flatten(2)  # [B, F, A]
-        if self.residual:
-            out = out + (x if self.res is None else self.res(x))
-        if self.norm is not None:
-            out = self.norm(out)
-        return torch.relu(out)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, x.shape[2] // self.heads).transpose(
-            1, 2
-        )  # [B, F, A] -> [B, H, F, A / H]
-
-
 class _AutoIntPlus(nn.Module):
     def __init__(self, params: AutoIntPlus, shape: InputShape) -> None:
         super().__init__()
-        width = params.attention_width
-        inputs = [shape.width, *[width] * (params.layers - 1)]
-        self.attention = nn.Sequential(*(_Attention(params, n) for n in inputs))
-        self.out = linear(len(shape.fields) * width, shape.labels)
-        self.mlp = (
-            mlp(
-                len(shape.fields) * shape.width,
-                params.hidden,
-                shape.labels,
-                batch_norm=params.batch_norm,
-                dropout=params.dropout,
-            )
-            if params.hidden
-            else None
-        )
+        fields, labels, form = len(shape.fields), shape.labels, params.form
+        self.attention = form.build(shape.width)
+        self.out = linear(fields * form.width, labels)
+        self.mlp: nn.Sequential | None = None
+        if params.hidden:
+            inputs = fields * shape.width
+            self.mlp = mlp(inputs, params.hidden, labels, batch_norm=params.batch_norm, dropout=params.dropout)
+        self.wide = params.wide
 
     def forward(self, x: Embedded) -> Output:
-        logits = self.out(self.attention(x.main).flatten(1))
+        logits = interacted(self.attention, self.out, x.main)
         if self.mlp is not None:
             logits = logits + self.mlp(x.main.flatten(1))
+        if self.wide:
+            assert x.first_order is not None
+            logits = logits + x.first_order.sum(1)  # [B, T] + [B, 1]
         return Output(logits=logits)
