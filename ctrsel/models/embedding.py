@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -70,8 +71,8 @@ class Embedding(nn.Module):
         self.width = width
         self.sparse = sparse
         floats = len(layout.floats)
-        self.main = nn.Parameter(torch.empty(layout.total_codes, width).normal_(std=INIT_STD))
-        self.first = nn.Parameter(torch.empty(layout.total_codes).normal_(std=INIT_STD)) if first_order else None
+        self.main = nn.Parameter(_empty(layout.total_codes, width).normal_(std=INIT_STD))
+        self.first = nn.Parameter(_empty(layout.total_codes).normal_(std=INIT_STD)) if first_order else None
         self.float_main = nn.Parameter(torch.empty(floats, width).normal_(std=INIT_STD))
         self.float_first = nn.Parameter(torch.empty(floats).normal_(std=INIT_STD)) if first_order else None
         self.register_buffer("hidden", torch.from_numpy(layout.rows(HIDDEN)), persistent=False)
@@ -142,6 +143,11 @@ class Embedding(nn.Module):
             return functional.embedding(codes, table, sparse=True)
         # The dense gradients of select and gather take a quarter (a tenth) of the time of nn.Embedding's on one thread.
         return table.index_select(0, codes)
+
+
+def _empty(*shape: int) -> Tensor:
+    """Take memory from numpy, whose large arrays get large pages where the system has them: look-ups miss less."""
+    return torch.from_numpy(np.empty(shape, dtype=np.float32))
 
 
 def _filled(offsets: Tensor, codes: Tensor, *, missing: int) -> tuple[Tensor, Tensor, Tensor]:

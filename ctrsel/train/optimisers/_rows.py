@@ -268,7 +268,7 @@ class RowUpdates(Updates):
 
 def _codes(table: nn.Parameter) -> Tensor:
     assert table.grad is not None
-    return table.grad._indices()[0]
+    return table.grad._indices()[0].contiguous()
 
 
 def _rows_of(table: nn.Parameter) -> Tensor:
