@@ -228,7 +228,7 @@ def score_again(
     ended = None if trial.outcome == "done" else trial.steps
     jobs = [(made.seed, trial.score, ended)]
     if seeds:
-        jobs += [(seed, told, None) for seed, told in zip(board.seeds, trial.again, strict=False)]
+        jobs += [(seed, told, ended) for seed, told in zip(board.seeds, trial.again, strict=False)]
     found = []
     for seed, told, steps in jobs:
         now = score(replace(job, learner=trial.spec, seed=seed, steps=steps)).score
@@ -335,22 +335,29 @@ def _board(config: RunConfig, job: Job, seeds: tuple[int, ...], lines: tuple[Tri
 
     objective, notes = config.tune.objective, []
     given = next((t for t in lines if t.score is not None and t.origin.endswith("as given")), None)
-    best = next((t for t in lines if t.outcome == "done"), None)
+    best = next(iter(candidates(lines, top=1)), None)
     if best is None:
         best = next((t for t in lines if t.score is not None), None)
-        if best is not None:
-            notes.append("no trial came to its end: the preferred one was ended early, and a run trains it to the end")
     else:
         tested, n = _tested(candidates(lines, top=config.tune.top))
         for i, trial in enumerate(tested):
             if i == 0 or better(fmean(trial.again[:n]), fmean(best.again[:n]), objective=objective):
                 best = trial
+        first = candidates(tuple(t for t in lines if t.origin.endswith("as given")), top=1)
+        if (
+            tested and first and first[0] not in tested
+        ):  # it had no time: it is passed over only by what is clearly above
+            given_score = first[0].score
+            if given_score is not None and better(given_score, fmean(best.again[:n]), objective=objective):
+                best = first[0]
         if len(tested) > 1:
             notes.append(f"the preferred one is the best of {len(tested)} trials by the mean of {n} other seeds")
         elif seeds:
             notes.append(
                 "there was no time for other seeds: the best of several scores is too good by some of their noise"
             )
+    if best is not None and best.outcome != "done":
+        notes.append("the preferred one was ended early, and a run trains it to the end")
     return Leaderboard(
         name=config.name,
         objective=objective,
@@ -379,7 +386,7 @@ def _best_yaml(board: Leaderboard, command: str) -> str:
     best = next(t for t in board.trials if t.number == board.best)
     chosen: dict[str, Trial] = {best.learner: best}
     for trial in board.trials:
-        if trial.outcome == "done":
+        if trial.score is not None and trial.outcome in ("done", "slow"):
             chosen.setdefault(trial.learner, trial)
     lines = [f"# The learners that '{shlex.join(shlex.split(command))}' prefers; paste them into a config, or:"]
     lines.append("#   ctrsel run CONFIG --tuned THIS_FILE")

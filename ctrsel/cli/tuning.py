@@ -173,7 +173,7 @@ def _words(found: Tuned, best: Trial, start: Trial | None) -> list[str]:
 
 
 def _counts(trials: tuple[Trial, ...]) -> dict[str, int]:
-    order = ("done", "pruned", "slow", "cut", "refused", "failed", "running")
+    order = ("done", "slow", "pruned", "hung", "cut", "refused", "failed", "running")
     return {name: n for name in order if (n := sum(t.outcome == name for t in trials))}
 
 

@@ -12,7 +12,7 @@ from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest, to_j
 
 __all__ = ["Leaderboard", "Outcome", "Trial"]
 
-Outcome = Literal["done", "pruned", "slow", "cut", "refused", "failed", "running"]
+Outcome = Literal["done", "slow", "pruned", "hung", "cut", "refused", "failed", "running"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class Trial:
         spec: `{use: ..., parameters}`, all of them.
         values: Of what was tried, by parameter name.
         origin: Where its values come from: "net as given", "drawn", ...
-        outcome: done; pruned (worse than its kind); slow (silent for too long, or the time was over: its best report
-            counts); cut (the time was over before a report); refused (would not fit in memory, or its values do not go
-            together); failed; running.
+        outcome: done; slow (the time was over: its best report counts); pruned (worse than its kind); hung (silent for
+            too long); cut (the time was over before a report); refused (would not fit in memory, or its values do not
+            go together); failed; running.
         score: On validation; None if there is none. Of a trial that was ended early, the best until then.
         steps: Reports that came.
         valid: AUC and log-loss on validation, of a trial that is done.

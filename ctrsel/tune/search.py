@@ -39,6 +39,7 @@ class _Work:
     need: int
     limit: float  # monotonic time until which it may be silent
     seed: int | None = None  # another seed
+    given: bool = False  # a learner as given
     best: float | None = None
     reports: int = 0
 
@@ -118,7 +119,8 @@ class Search:
             while (queue or self._at_work) and time.monotonic() < self.deadline:
                 while queue and len(self._at_work) < self.workers:
                     trial, seed = queue.pop(0)
-                    job = replace(self.job, learner=trial.spec, seed=seed)
+                    steps = None if trial.outcome == "done" else trial.steps
+                    job = replace(self.job, learner=trial.spec, seed=seed, steps=steps)
                     process = Running(job, log=self.logs / f"{trial.number}-{seed}.txt")
                     self._at_work.append(
                         _Work(process=process, number=trial.number, need=0, limit=self.deadline, seed=seed)
@@ -154,7 +156,9 @@ class Search:
         self._pending = None
         now = time.monotonic()
         process = Running(job, log=self.logs / f"{asked.number}.txt")
-        self._at_work.append(_Work(process=process, number=asked.number, need=need, limit=self._patience(now)))
+        given = asked.origin.endswith("as given")
+        work = _Work(process=process, number=asked.number, need=need, limit=self._patience(now), given=given)
+        self._at_work.append(work)
         return True
 
     def _listen(self, seconds: float, *, bar: Progress) -> None:
@@ -172,7 +176,7 @@ class Search:
                 if work in self._at_work:
                     self._hear(work, message)
             if work in self._at_work and time.monotonic() > work.limit:
-                self._end(work, "slow", reason=f"hung: silent since its report {work.reports}")
+                self._end(work, "hung", reason=f"silent since its report {work.reports}")
         self.study.breathe()
         if time.monotonic() - self._adopted > _ADOPT:
             self._adopted = time.monotonic()
@@ -237,7 +241,7 @@ class Search:
 
     def _until(self) -> float:
         """Return when the search has to make room for other seeds."""
-        if not self.seeds:
+        if not self.seeds or any(work.given for work in self._at_work):  # what is given is not ended for others
             return self.deadline
         known = self.study.again()
         chosen = candidates(self._lines(), top=self.top)
@@ -263,7 +267,7 @@ def candidates(trials: tuple[Trial, ...], *, top: int) -> tuple[Trial, ...]:
         trials: Best first.
         top: How many of the best.
     """
-    done = [t for t in trials if t.outcome == "done"]
+    done = [t for t in trials if t.score is not None and t.outcome in ("done", "slow")]
     given = next((t for t in done if t.origin.endswith("as given")), None)
     chosen = done[:top]
     return tuple(chosen if given is None or given in chosen else [*chosen, given])

@@ -36,6 +36,7 @@ _STATES: dict[Outcome, TrialState] = {
     # TPE takes a pruned trial by its best report, and one without any as the worst there is.
     "pruned": TrialState.PRUNED,
     "slow": TrialState.PRUNED,
+    "hung": TrialState.PRUNED,
     "refused": TrialState.PRUNED,
     "failed": TrialState.PRUNED,
     "cut": TrialState.FAIL,  # says nothing about its values

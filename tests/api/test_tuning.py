@@ -146,10 +146,22 @@ def test_the_given_one_stands_among_those_that_are_compared(config):
     assert chosen(config, *best_three, given)[0] == 9
 
 
+def test_a_given_one_that_had_no_time_to_end_is_not_passed_over(config):
+    given, drawn = line(0, 0.94, outcome="slow", origin="net as given", steps=9), line(1, 0.9)
+    best, note = chosen(config, given, drawn)
+    assert best == 0
+    assert "ended early" in note
+    assert chosen(config, given, replace(drawn, again=(0.95, 0.9)))[0] == 0  # one alone is compared with nothing
+    two = [line(i, 0.91, again=(0.9, 0.92)) for i in (3, 4)]
+    assert chosen(config, given, *two)[0] == 0
+    assert chosen(config, replace(given, score=0.9), *two)[0] == 3
+    assert chosen(config, replace(given, again=(0.8,)), replace(drawn, again=(0.85,)))[0] == 1
+
+
 def test_where_nothing_is_done_the_best_until_then_is_preferred_and_said(config):
     best, note = chosen(
-        config, line(1, 0.7, outcome="slow"), line(2, 0.8, outcome="pruned"), line(3, None, outcome="failed")
+        config, line(1, 0.7, outcome="hung"), line(2, 0.8, outcome="pruned"), line(3, None, outcome="failed")
     )
     assert best == 2
-    assert "no trial came to its end" in note
+    assert "a run trains it to the end" in note
     assert chosen(config, line(3, None, outcome="failed")) == (None, "")
