@@ -24,6 +24,7 @@ _HOMES = {
     "load_model": "ctrsel.api.functions",
     "load_table": "ctrsel.api.functions",
     "predict": "ctrsel.api.functions",
+    "progressive": "ctrsel.api.progressive",
     "rank_fields": "ctrsel.api.functions",
     "run": "ctrsel.api.run",
     "select_features": "ctrsel.api.functions",
@@ -45,6 +46,7 @@ __all__ = [
     "load_model",
     "load_table",
     "predict",
+    "progressive",
     "rank_fields",
     "run",
     "select_features",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
         select_features,
         train_model,
     )
+    from ctrsel.api.progressive import progressive
     from ctrsel.api.run import run
     from ctrsel.api.tuning import tune_learners
     from ctrsel.core.config import load_config
