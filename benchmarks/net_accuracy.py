@@ -107,7 +107,7 @@ def recipes(name: str, *, tuned: bool) -> dict[str, Spec]:
     found: dict[str, Spec] = dict(bars.learner_specs()) if name == "frappe" else {}
     found |= more[name].get("models", {})
     if tuned:
-        found |= {f"{model} (tuned)": spec for model, spec in more[name].get("tuned", {}).items()}
+        found |= more[name].get("tuned", {})
     return found
 
 
