@@ -155,7 +155,11 @@ def _words(found: Tuned, best: Trial, start: Trial | None) -> list[str]:
     """Say in plain words what came of it."""
     board = found.leaderboard
     metric = {"auc": "validation AUC", "log_loss": "validation log-loss"}[board.objective]
-    fresh = "" if best.fresh is None else f", {_digits(best.fresh)} with {len(best.again)} other seeds"
+    fresh = (
+        ""
+        if best.fresh is None
+        else f", {_digits(best.fresh)} with {len(best.again)} other {'seed' if len(best.again) == 1 else 'seeds'}"
+    )
     lines = [f"Preferred: trial {best.number} ({best.learner}, {best.origin}), {metric} {_digits(best.score)}{fresh}."]
     if start is not None and start.number != best.number:
         against = "" if start.fresh is None else f", {_digits(start.fresh)} with other seeds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import selectors
 import time
 from collections.abc import Mapping
@@ -122,10 +123,10 @@ class Search:
                     steps = None if trial.outcome == "done" else trial.steps
                     job = replace(self.job, learner=trial.spec, seed=seed, steps=steps)
                     process = Running(job, log=self.logs / f"{trial.number}-{seed}.txt")
-                    self._at_work.append(
-                        _Work(process=process, number=trial.number, need=0, limit=self.deadline, seed=seed)
-                    )
+                    self._at_work.append(_Work(process=process, number=trial.number, need=0, limit=math.inf, seed=seed))
                 self._listen(min(self.deadline - time.monotonic(), 0.5), bar=bar)
+            for work in list(self._at_work):
+                self._end(work, "cut", reason="the time was over")
         finally:
             self._kill()
 
