@@ -33,6 +33,7 @@ from ctrsel.models.embedded import Embedded, InputShape
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.layout import Layout
 from ctrsel.models.network import Net
+from ctrsel.train.hidden_layers import in_pieces
 from ctrsel.train.net import NetLearner
 
 Work = Callable[[], object]
@@ -54,7 +55,7 @@ def step(name: str, table: Table, *, rows: int, width: int) -> tuple[Work, int, 
     learner = NetLearner(backbone=CATALOG.create(name), width=width)
     layout = Layout.of(table.encoder, history=False)
     torch.manual_seed(0)
-    net = Net(learner.backbone, layout, width=width, labels=1).train()
+    net = in_pieces(Net(learner.backbone, layout, width=width, labels=1).train())
     updates = learner.optimiser.build(net, learning_rate=1e-3, embedding_l2=0.05, clip=10.0)
     batch = next(iter(batches(table, None, size=rows)))
     assert batch.labels is not None

@@ -139,12 +139,13 @@ def floor(learner: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     from ctrsel.models.cost import backbone_cost
     from ctrsel.models.embedded import Embedded
     from ctrsel.models.layout import Layout
+    from ctrsel.train.hidden_layers import in_pieces
 
     torch.set_num_threads(learner.threads)
     torch.manual_seed(1)
     table = Table.load(arguments.table)
     shape = Layout.of(table.encoder, history=False).shape(width=learner.width, labels=1)
-    net = learner.backbone.build(shape).train()
+    net = in_pieces(learner.backbone.build(shape).train())
     adam = torch.optim.Adam(net.parameters(), lr=learner.learning_rate, fused=True)
     rows = learner.batch_size
     labels = (torch.rand(rows, 1) < 0.33).float()

@@ -26,6 +26,7 @@ from ctrsel.train.best import Best
 from ctrsel.train.checkpoint import Checkpoint, Saved
 from ctrsel.train.hardening import folded
 from ctrsel.train.hardware import autocast, device_of
+from ctrsel.train.hidden_layers import in_pieces
 from ctrsel.train.intercept import log_odds
 from ctrsel.train.moments import collect
 from ctrsel.train.overfitting import one_epoch_overfitting
@@ -85,6 +86,7 @@ class NetRun:
             self.begun = begin_from(start, self.net, learner=learner, table=table, rows=rows, seed=seed)
             self.notes = self.begun.notes
         self.net.to(self.device)
+        in_pieces(self.net)
         self.valid = table.part("valid")
         self.history: list[dict[str, float]] = []
         self.steps = 0  # done so far

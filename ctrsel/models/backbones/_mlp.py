@@ -6,6 +6,7 @@ ReLU, dropout; weights Xavier normal, biases zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -104,34 +105,38 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
-class Layers(nn.Sequential):
-    """Layers one after another; while training, each linear layer is taken in one piece with what follows it.
+Piece = Callable[[Tensor, nn.Linear, "BatchNorm | None", float], Tensor | None]
 
-    That gives the same numbers as one module after another but for rounding, in a third of the passes over memory; only
-    a compiled net, other devices and types, and norms over several processes go module by module.
+
+class Layers(nn.Sequential):
+    """Layers one after another.
+
+    Attributes:
+        piece: A way to take a linear layer in one piece with the norm, ReLU and dropout behind it while training, which
+            may return None where it cannot; None = one module after another. A trainer that has one sets it, so that
+            what is served knows nothing of it.
     """
+
+    piece: Piece | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Pass a batch through all layers."""
+        if not self.training or self.piece is None:
+            out: Tensor = super().forward(input)  # type: ignore[no-untyped-call]  # torch does not annotate it
+            return out
         modules, x, at = list(self), input, 0
-        if not self.training:
-            for module in modules:
-                x = module(x)
-            return x
-        from ctrsel.models.backbones._hidden import hidden, in_one_piece  # compiled loops, which serving does not need
-
         while at < len(modules):
-            piece = _piece(modules, at) if in_one_piece(x) else None
-            if piece is None:
+            parts = _parts(modules, at)
+            done = None if parts is None else self.piece(x, *parts[:3])
+            if parts is None or done is None:
                 x = modules[at](x)
                 at += 1
             else:
-                layer, norm, dropout, at = piece
-                x = hidden(x, layer, norm, dropout=dropout)
+                x, at = done, parts[3]
         return x
 
 
-def _piece(modules: list[nn.Module], at: int) -> tuple[nn.Linear, BatchNorm | None, float, int] | None:
+def _parts(modules: list[nn.Module], at: int) -> tuple[nn.Linear, BatchNorm | None, float, int] | None:
     """Return a linear layer, its norm, the share dropped and where the next piece begins; None where no ReLU follows."""
     layer = modules[at]
     if type(layer) is not nn.Linear:

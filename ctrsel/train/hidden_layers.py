@@ -1,19 +1,31 @@
-"""One hidden layer in one piece: linear, batch normalisation, ReLU and dropout, with few passes over the activations.
+"""Hidden layers in one piece while training: linear, batch normalisation, ReLU and dropout, with few passes over the activations.
 
 Reference: Ioffe and Szegedy, "Batch normalization", 2015, with the gradient of section 3.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctrsel.models.backbones import _hidden_loops as loops
+from ctrsel.models.backbones._mlp import Layers
+from ctrsel.train import _hidden_loops as loops
 
-__all__ = ["hidden", "in_one_piece"]
+__all__ = ["hidden", "in_one_piece", "in_pieces"]
+
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def in_pieces(net: Net) -> Net:
+    """Let all perceptrons of a net take each hidden layer in one piece while they train, and return the net."""
+    for module in net.modules():
+        if isinstance(module, Layers):
+            module.piece = hidden
+    return net
 
 
 def in_one_piece(x: Tensor) -> bool:
@@ -28,7 +40,7 @@ def in_one_piece(x: Tensor) -> bool:
     )
 
 
-def hidden(x: Tensor, layer: nn.Linear, norm: nn.BatchNorm1d | None, *, dropout: float) -> Tensor:
+def hidden(x: Tensor, layer: nn.Linear, norm: nn.BatchNorm1d | None, dropout: float) -> Tensor | None:
     """Return dropout(ReLU(norm(layer(x)))) of a training batch; a norm's running moments follow as torch's do.
 
     Under a norm the layer's bias is part of the running mean only, since the norm takes it out: its gradient is exactly 0.
@@ -38,11 +50,16 @@ def hidden(x: Tensor, layer: nn.Linear, norm: nn.BatchNorm1d | None, *, dropout:
         `[B, K]` -> `[B, D]`.
 
     Args:
-        x: What `in_one_piece` allows.
+        x: The batch.
         layer: From K to D.
         norm: Of width D, with weight and bias; None for none.
         dropout: Share of the numbers that are dropped, below 1.
+
+    Returns:
+        The numbers, or None where `in_one_piece` does not allow this batch.
     """
+    if not in_one_piece(x):
+        return None
     bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
     columns = bias[None] if norm is None else torch.stack([bias, norm.weight, norm.bias])
     out: Tensor = _Hidden.apply(x, layer.weight, columns, (norm, dropout))  # type: ignore[no-untyped-call]  # torch does not annotate it

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ctrsel.models.backbones._hidden import in_one_piece
 from ctrsel.models.backbones._mlp import BatchNorm, Dropout, Layers, linear, mlp
+from ctrsel.train.hidden_layers import in_one_piece, in_pieces
 
 
 def both(layers: Layers) -> tuple[Layers, nn.Sequential]:
@@ -17,6 +17,7 @@ def both(layers: Layers) -> tuple[Layers, nn.Sequential]:
     with torch.no_grad():
         for parameter in layers.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
+    in_pieces(layers)
     return layers.train(), nn.Sequential(*copy.deepcopy(list(layers))).train()
 
 
@@ -47,7 +48,7 @@ def test_a_bias_under_a_norm_has_no_gradient_at_all():
 
 
 def test_moments_of_columns_far_from_zero_and_of_constants():
-    layers = Layers(linear(2, 2), BatchNorm(2), nn.ReLU()).train()
+    layers = in_pieces(Layers(linear(2, 2), BatchNorm(2), nn.ReLU()).train())
     with torch.no_grad():
         layers[0].weight.copy_(torch.eye(2))
     x = torch.stack([3000.0 + torch.randn(500), torch.full((500,), 7.0)], 1)
@@ -61,7 +62,7 @@ def test_moments_of_columns_far_from_zero_and_of_constants():
 
 def test_dropout_drops_its_share_and_keeps_the_expectation():
     torch.manual_seed(1)
-    layers = Layers(linear(1, 300, bias=False), nn.ReLU(), Dropout(0.3)).train()
+    layers = in_pieces(Layers(linear(1, 300, bias=False), nn.ReLU(), Dropout(0.3)).train())
     with torch.no_grad():
         layers[0].weight.fill_(2.0)
     out = layers(torch.ones(2000, 1)).detach().numpy()
@@ -77,7 +78,7 @@ def test_dropout_drops_its_share_and_keeps_the_expectation():
 
 def test_the_gradient_is_that_of_what_was_kept():
     torch.manual_seed(2)
-    layers = Layers(linear(3, 4), nn.ReLU(), Dropout(0.5)).train()
+    layers = in_pieces(Layers(linear(3, 4), nn.ReLU(), Dropout(0.5)).train())
     x = torch.randn(40, 3)
     out = layers(x)
     out.sum().backward()
@@ -87,7 +88,7 @@ def test_the_gradient_is_that_of_what_was_kept():
 
 
 def test_torch_s_seed_decides_what_is_dropped():
-    layers = Layers(linear(3, 50), nn.ReLU(), Dropout(0.5)).train()
+    layers = in_pieces(Layers(linear(3, 50), nn.ReLU(), Dropout(0.5)).train())
     x = torch.randn(40, 3)
     torch.manual_seed(3)
     first = layers(x)
@@ -105,7 +106,7 @@ def test_evaluation_goes_module_by_module_and_drops_nothing():
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_batch_without_a_variance_goes_module_by_module(rows):
-    layers = mlp(7, (19,), 2, batch_norm=True, dropout=0.5).train()
+    layers = in_pieces(mlp(7, (19,), 2, batch_norm=True, dropout=0.5).train())
     assert not in_one_piece(torch.zeros(rows, 7))
     assert layers(torch.zeros(rows, 7)).shape == (rows, 2)
 
