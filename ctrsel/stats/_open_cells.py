@@ -54,8 +54,10 @@ def open_cells(first: Array, second: Array, labels: Array, *, sizes: Sequence[in
     places = [
         np.zeros(int(s), dtype=np.int32) for s in sizes
     ]  # of a value among those that are left; -1 for those that go
-    while _close(first, second, labels, places[0], places[1], least):
-        pass
+    closed = True
+    while closed:
+        closed = _close(first, second, labels, places[0], places[1], least)
+        closed |= _close(second, first, labels, places[1], places[0], least)
     kept = [_number(p) for p in places]
     rows = int(_left(first, second, places[0], places[1]))
     possible = kept[0] * kept[1]
@@ -90,23 +92,20 @@ def _number(places: Array) -> int:
 
 @kernel
 def _close(  # noqa: PLR0917  # a compiled loop takes arrays by position
-    first: Array, second: Array, labels: Array, a: Array, b: Array, least: int
+    column: Array, other: Array, labels: Array, place: Array, others: Array, least: int
 ) -> bool:
-    # Closes values by the rows that are open, the first field's, then the second's; tells whether a row was closed by it.
+    # Closes values of one field by the rows that are open; tells whether a row was closed by it.
+    yes = np.zeros(place.size, dtype=np.int64)
+    rows = np.zeros(place.size, dtype=np.int64)
+    for i in range(labels.size):
+        if place[column[i]] >= 0 and others[other[i]] >= 0:
+            yes[column[i]] += labels[i]
+            rows[column[i]] += 1
     closed = False
-    for turn in range(2):
-        column = first if turn == 0 else second
-        place = a if turn == 0 else b
-        yes = np.zeros(place.size, dtype=np.int64)
-        rows = np.zeros(place.size, dtype=np.int64)
-        for i in range(labels.size):
-            if a[first[i]] >= 0 and b[second[i]] >= 0:
-                yes[column[i]] += labels[i]
-                rows[column[i]] += 1
-        for v in range(place.size):
-            if place[v] >= 0 and not (0 < yes[v] < rows[v] and rows[v] >= least):
-                place[v] = -1
-                closed = closed or rows[v] > 0
+    for v in range(place.size):
+        if place[v] >= 0 and not (0 < yes[v] < rows[v] and rows[v] >= least):
+            place[v] = -1
+            closed = closed or rows[v] > 0
     return closed
 
 

@@ -158,7 +158,9 @@ def test_one_class_or_too_few_rows_say_nothing():
 def test_rows_give_the_test_of_their_cells_to_the_bit(sizes, rows, least_even):
     rng = np.random.default_rng(sizes[0])
     draws = [rng.random(rows) ** (3 if least_even else 1) for _ in sizes]
-    columns = [(d * s).astype(np.uint16) for d, s in zip(draws, sizes, strict=True)]
+    kinds = (np.uint16, np.uint32)  # columns of a store have the smallest type each, and may not be written
+    columns = [(d * s).astype(kind) for d, s, kind in zip(draws, sizes, kinds, strict=True)]
+    columns[0].flags.writeable = False
     labels = (rng.random(rows) < 0.1 + 0.5 * ((columns[0] + columns[1]) % 3 == 0)).astype(np.uint8)
     labels[columns[0] == 1] = 1  # a value that leaves nothing open
     wide = tuple(s + 7 for s in sizes)  # codes that no row has
