@@ -66,7 +66,8 @@ def one_hot(held: CodedRows, rows: np.ndarray, *, values: int, constant: bool = 
         values: At most so many columns a field.
         constant: Whether a field with one value in these rows is among them.
     """
-    names, places, fields, shares = [], [], [], []
+    names: list[str] = []
+    places, fields, shares = [], [], []
     at = 0
     for name in held.names:
         present, codes, counts = np.unique(np.asarray(held.column(name)[rows]), return_inverse=True, return_counts=True)
