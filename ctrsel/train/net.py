@@ -18,6 +18,7 @@ import torch
 from ctrsel.core.artifact import digest_json
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.log import logger
 from ctrsel.core.ranges import choose, every, search
 from ctrsel.core.seeds import derive
 from ctrsel.data.open_rows import RowsIn
@@ -45,6 +46,7 @@ from ctrsel.train.together import everywhere
 
 __all__ = ["NetLearner"]
 
+_LARGE = 1_000_000  # embedding rows, from which on a step over all of them takes longer than the rest of a step
 _BATCHES = 48  # an epoch has at least about so many steps, unless batches are at their smallest
 
 
@@ -181,6 +183,11 @@ class NetLearner(Learner):
         # Rows in memory and in blocks are drawn in different orders: a fit that goes on must go on with its own.
         where: RowsIn = self.rows if saved is None else saved.facts["rows"]
         layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
+        if layout.total_codes > _LARGE and not self.optimiser.sparse and processes.rank == 0:
+            logger().warning(
+                f"{describe(self.optimiser)['use']} moves all {layout.total_codes:,} embedding rows in every step; the "
+                "optimisers lazy_adam and lazy_adagrad move those of the batch, in a fraction of the time and memory"
+            )
         opened = rows_beside_a_net(
             table,
             layout,

@@ -21,6 +21,7 @@ from ctrsel.stats.losses import log_loss
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.net import NetLearner
 from ctrsel.train.optimisers.dense_adam import DenseAdam
+from ctrsel.train.optimisers.lazy_adam import LazyAdam
 from ctrsel.train.steps.bce import BCE
 
 QUICK = NetLearner(
@@ -327,3 +328,12 @@ def test_a_planted_set_of_values_is_found_among_equally_frequent_noise():
         }
         assert {0, 1, 2, 3, 4} <= found
         assert len(found) <= 15
+
+
+def test_a_large_table_under_a_rule_that_moves_all_of_it_is_said(table, monkeypatch, caplog):
+    monkeypatch.setattr("ctrsel.train.net._LARGE", 20)
+    with caplog.at_level("WARNING", logger="ctrsel"):
+        replace(QUICK, max_epochs=1, optimiser=LazyAdam()).fit(table, seed=1)
+        assert not caplog.text
+        replace(QUICK, max_epochs=1).fit(table, seed=1)
+    assert f"dense_adam moves all {table.encoder.total_codes:,} embedding rows in every step" in caplog.text
