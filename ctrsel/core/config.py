@@ -106,7 +106,9 @@ class DataConfig:
     encoding: str = "utf-8"  # of text files
     connection: str | None = None  # sql: the environment variable that holds the database's URI
     as_of: str | None = None  # rows after this time do not exist yet, for backfills; needs schema.time
-    newest: str | None = None  # train on the newest training rows only, those of the last "1d", or of a number where time is one
+    newest: str | None = (
+        None  # train on the newest training rows only, those of the last "1d", or of a number where time is one
+    )
     rows: int | None = None  # read at most this many rows for each of train, valid and test, to try things out
 
 
