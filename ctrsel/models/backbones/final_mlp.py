@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.ranges import choose, search
 from ctrsel.models.backbones._contract import Backbone
-from ctrsel.models.backbones._mlp import linear, mlp
+from ctrsel.models.backbones._mlp import Layers, linear, mlp
 from ctrsel.models.embedded import Embedded, InputShape, Output
 
 __all__ = ["FinalMLP"]
@@ -109,10 +109,10 @@ class _FinalMLP(nn.Module):
         return Output(logits=self.fusion(self.stream1(first), self.stream2(second)))
 
 
-def _stream(inputs: int, hidden: tuple[int, ...], *, batch_norm: bool, dropout: float) -> nn.Sequential:
+def _stream(inputs: int, hidden: tuple[int, ...], *, batch_norm: bool, dropout: float) -> Layers:
     """Return a perceptron that ends with its last hidden layer."""
     layers = list(mlp(inputs, hidden, 1, batch_norm=batch_norm, dropout=dropout))
-    return nn.Sequential(*layers[:-1])
+    return Layers(*layers[:-1])
 
 
 class _Gate(nn.Module):
