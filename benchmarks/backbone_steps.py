@@ -33,8 +33,8 @@ from ctrsel.models.embedded import Embedded, InputShape
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.layout import Layout
 from ctrsel.models.network import Net
-from ctrsel.train.hidden_layers import in_pieces
 from ctrsel.train.net import NetLearner
+from ctrsel.train.pieces import in_pieces
 
 Work = Callable[[], object]
 

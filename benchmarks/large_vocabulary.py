@@ -200,8 +200,8 @@ def ours(args: argparse.Namespace) -> Step:
 
     from ctrsel.models.embedding import Inputs
     from ctrsel.models.network import Net
-    from ctrsel.train.hidden_layers import in_pieces
     from ctrsel.train.optimisers import CATALOG
+    from ctrsel.train.pieces import in_pieces
     from ctrsel.train.steps.bce import BCE
 
     given = dict(OURS[args.child.removesuffix(" bf16")])
@@ -227,7 +227,7 @@ def floor() -> Step:
     from torch.nn import functional
 
     from ctrsel.models.embedded import Embedded
-    from ctrsel.train.hidden_layers import in_pieces
+    from ctrsel.train.pieces import in_pieces
 
     net = in_pieces(backbone().build(layout(F * 4).shape(width=D, labels=1)))
     adam = torch.optim.Adam(net.parameters(), fused=True)

@@ -139,7 +139,7 @@ def floor(learner: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     from ctrsel.models.cost import backbone_cost
     from ctrsel.models.embedded import Embedded
     from ctrsel.models.layout import Layout
-    from ctrsel.train.hidden_layers import in_pieces
+    from ctrsel.train.pieces import in_pieces
 
     torch.set_num_threads(learner.threads)
     torch.manual_seed(1)

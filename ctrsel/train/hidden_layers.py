@@ -5,27 +5,15 @@ Reference: Ioffe and Szegedy, "Batch normalization", 2015, with the gradient of 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctrsel.models.backbones._mlp import Layers
 from ctrsel.train import _hidden_loops as loops
 
-__all__ = ["hidden", "in_one_piece", "in_pieces"]
-
-
-Net = TypeVar("Net", bound=nn.Module)
-
-
-def in_pieces(net: Net) -> Net:
-    """Let all perceptrons of a net take each hidden layer in one piece while they train, and return the net."""
-    for module in net.modules():
-        if isinstance(module, Layers):
-            module.piece = hidden
-    return net
+__all__ = ["hidden", "in_one_piece"]
 
 
 def in_one_piece(x: Tensor) -> bool:

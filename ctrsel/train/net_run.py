@@ -26,10 +26,10 @@ from ctrsel.train.best import Best
 from ctrsel.train.checkpoint import Checkpoint, Saved
 from ctrsel.train.hardening import folded
 from ctrsel.train.hardware import autocast, device_of
-from ctrsel.train.hidden_layers import in_pieces
 from ctrsel.train.intercept import log_odds
 from ctrsel.train.moments import collect
 from ctrsel.train.overfitting import one_epoch_overfitting
+from ctrsel.train.pieces import in_pieces
 from ctrsel.train.settling import centre, settle
 from ctrsel.train.starting import Begun, begin_from
 from ctrsel.train.validation import validate

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ctrsel.models.backbones._mlp import BatchNorm, Dropout, Layers, linear, mlp
-from ctrsel.train.hidden_layers import in_one_piece, in_pieces
+from ctrsel.train.hidden_layers import in_one_piece
+from ctrsel.train.pieces import in_pieces
 
 
 def both(layers: Layers) -> tuple[Layers, nn.Sequential]:

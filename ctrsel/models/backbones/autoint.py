@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from ctrsel.core.ranges import choose, search
-from ctrsel.models.backbones._attention import AttentionForm, interacted
+from ctrsel.models.backbones._attention import AttentionForm
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.backbones._mlp import linear
 from ctrsel.models.embedded import Embedded, InputShape, Output
@@ -85,7 +85,7 @@ class _AutoInt(nn.Module):
         self.wide = wide
 
     def forward(self, x: Embedded) -> Output:
-        logits = interacted(self.attention, self.out, x.main)
+        logits = self.attention.read(self.out, x.main)
         if self.wide:
             assert x.first_order is not None
             logits = logits + x.first_order.sum(1)  # [B, T] + [B, 1]

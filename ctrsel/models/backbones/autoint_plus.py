@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import nn
 
 from ctrsel.core.ranges import choose, search
-from ctrsel.models.backbones._attention import AttentionForm, interacted
+from ctrsel.models.backbones._attention import AttentionForm
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.backbones._mlp import linear, mlp
 from ctrsel.models.embedded import Embedded, InputShape, Output
@@ -99,7 +99,7 @@ class _AutoIntPlus(nn.Module):
         self.wide = params.wide
 
     def forward(self, x: Embedded) -> Output:
-        logits = interacted(self.attention, self.out, x.main)
+        logits = self.attention.read(self.out, x.main)
         if self.mlp is not None:
             logits = logits + self.mlp(x.main.flatten(1))
         if self.wide:

@@ -1,0 +1,29 @@
+"""Pieces: the fast ways to take groups of layers while training, put into a net from outside.
+
+A served net holds none of them and needs no compiler.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import nn
+
+from ctrsel.models.backbones._attention import AttentionLayers
+from ctrsel.models.backbones._mlp import Layers
+from ctrsel.train.attention_layers import interacted
+from ctrsel.train.hidden_layers import hidden
+
+__all__ = ["in_pieces"]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def in_pieces(net: Module) -> Module:
+    """Let a net's hidden and interacting layers be taken in one piece while they train, and return the net."""
+    for module in net.modules():
+        if isinstance(module, Layers):
+            module.piece = hidden
+        elif isinstance(module, AttentionLayers):
+            module.piece = interacted
+    return net
