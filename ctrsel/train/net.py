@@ -97,8 +97,8 @@ class NetLearner(Learner):
     checkpoint_minutes: float = 10.0
     rows: RowsIn = "auto"
     step: Step = field(default_factory=BCE, metadata={"catalog": STEPS})
-    keep_optimiser: bool = False
     optimiser: Optimiser = field(default_factory=DenseAdam, metadata={"catalog": OPTIMISERS})
+    keep_optimiser: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "batch_size", "max_epochs", "patience", "threads"):

@@ -19,6 +19,14 @@ __all__ = ["Running"]
 _TAIL = 2000  # characters of a dead process's own words that are looked at
 
 
+def _import_path() -> str:
+    """Return where a child finds what this process finds, this very package first.
+
+    A model that was loaded from MLflow leaves the folder of its code on the path, with the part of this package it needs.
+    """
+    return os.pathsep.join([str(Path(__file__).parents[2]), *(p or str(Path.cwd()) for p in sys.path)])
+
+
 class Running:
     """One job at work.
 
@@ -45,7 +53,7 @@ class Running:
                     stdout=words,
                     stderr=words,
                     pass_fds=[theirs],
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},  # noqa: PTH109
+                    env={**os.environ, "PYTHONPATH": _import_path()},
                     start_new_session=True,
                 )
         except BaseException:

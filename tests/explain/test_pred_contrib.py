@@ -87,4 +87,4 @@ def test_its_own_explainer_is_preferred_and_parameters_are_kept(fitted):
     _, model = fitted
     assert isinstance(explainer_for(model), PredContrib)
     assert explainer_for(model, PermutationShap(), PredContrib(rows=7)).rows == 7
-    assert CATALOG.names() == ["permutation_shap", "pred_contrib"]
+    assert CATALOG.names() == ["by_parts", "permutation_shap", "pred_contrib"]
