@@ -19,7 +19,7 @@ from ctrsel.models.embedded import Embedded
 from ctrsel.models.layout import Layout
 from ctrsel.records.feature_set import HIDDEN
 
-__all__ = ["Embedding", "Inputs", "Scale", "to_inputs"]
+__all__ = ["INIT_STD", "Embedding", "Inputs", "Scale", "to_inputs"]
 
 Scale = Callable[[Tensor, Tensor], Tensor]  # looked-up rows [..., D] and their codes [...] -> scaled rows
 
@@ -56,6 +56,7 @@ class Embedding(nn.Module):
         layout: Which field stands where.
         width: D.
         first_order: Whether there is a table of width 1 as well.
+        init_std: Standard deviation of the numbers that the tables begin with.
         sparse: Whether the gradients of the tables with a row per code are torch's sparse ones, uncoalesced: the codes
             of a batch as they come and a row for each. Whoever uses them leaves out `hidden`.
 
@@ -65,16 +66,18 @@ class Embedding(nn.Module):
 
     hidden: Tensor
 
-    def __init__(self, layout: Layout, *, width: int, first_order: bool, sparse: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, *, width: int, first_order: bool, init_std: float = INIT_STD, sparse: bool = False
+    ) -> None:
         super().__init__()
         self.layout = layout
         self.width = width
         self.sparse = sparse
         floats = len(layout.floats)
-        self.main = nn.Parameter(_empty(layout.total_codes, width).normal_(std=INIT_STD))
-        self.first = nn.Parameter(_empty(layout.total_codes).normal_(std=INIT_STD)) if first_order else None
-        self.float_main = nn.Parameter(torch.empty(floats, width).normal_(std=INIT_STD))
-        self.float_first = nn.Parameter(torch.empty(floats).normal_(std=INIT_STD)) if first_order else None
+        self.main = nn.Parameter(_empty(layout.total_codes, width).normal_(std=init_std))
+        self.first = nn.Parameter(_empty(layout.total_codes).normal_(std=init_std)) if first_order else None
+        self.float_main = nn.Parameter(torch.empty(floats, width).normal_(std=init_std))
+        self.float_first = nn.Parameter(torch.empty(floats).normal_(std=init_std)) if first_order else None
         self.register_buffer("hidden", torch.from_numpy(layout.rows(HIDDEN)), persistent=False)
         with torch.no_grad():
             self.zero_rows(self.hidden)

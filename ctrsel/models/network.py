@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.embedded import Embedded, Output
-from ctrsel.models.embedding import Embedding, Inputs
+from ctrsel.models.embedding import INIT_STD, Embedding, Inputs
 from ctrsel.models.gates._contract import GateModule
 from ctrsel.models.layout import Layout
 
@@ -32,19 +32,29 @@ class Net(nn.Module):
         layout: Which field stands where.
         width: D.
         labels: T.
+        init_std: Standard deviation of the numbers that the tables begin with.
         sparse: Whether the gradients of tables with a row per code hold the batch's rows only; see `Embedding`.
     """
 
     prior: Tensor
 
-    def __init__(self, backbone: Backbone, layout: Layout, *, width: int, labels: int, sparse: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        layout: Layout,
+        *,
+        width: int,
+        labels: int,
+        init_std: float = INIT_STD,
+        sparse: bool = False,
+    ) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"net.width: must be at least 1, got {width}")
         self.layout = layout
         width = backbone.row_width(width, labels=labels)
         first_order = "first_order" in backbone.lookups
-        self.embedding = Embedding(layout, width=width, first_order=first_order, sparse=sparse)
+        self.embedding = Embedding(layout, width=width, first_order=first_order, init_std=init_std, sparse=sparse)
         self.backbone = backbone.build(layout.shape(width=width, labels=labels))
         self.register_buffer("prior", torch.zeros(labels))
         self.gate: GateModule | None = None

@@ -57,6 +57,8 @@ class NetLearner(Learner):
     Attributes:
         backbone: The network behind the embedding.
         width: D, numbers per embedding row.
+        init_std: Standard deviation of the numbers that the tables begin with; nets of products alone, such as `fm`, hardly
+            leave the published 1e-4, since the gradient of a product of two small numbers is small.
         batch_size: Rows a step; None = the power of two from 32 to 4096 that gives an epoch at least 48 steps.
         learning_rate: Adam's, at the start.
         embedding_l2: r of (r / 2) * ||E||^2 over the whole tables, nats per row; published settings range from 1e-5
@@ -83,6 +85,7 @@ class NetLearner(Learner):
 
     backbone: Backbone = field(default_factory=DeepFM, metadata={"catalog": BACKBONES, **every()})
     width: int = field(default=16, metadata=choose(8, 16, 32))
+    init_std: float = 1e-4
     batch_size: int | None = field(default=None, metadata=choose(None, 512, 2048, 8192))
     learning_rate: float = field(default=1e-3, metadata=search(2e-4, 5e-3, log=True))
     embedding_l2: float = field(default=0.05, metadata=search(1e-5, 0.5, log=True))
@@ -104,7 +107,7 @@ class NetLearner(Learner):
         for name in ("width", "batch_size", "max_epochs", "patience", "threads"):
             if getattr(self, name) not in (None, "auto") and getattr(self, name) < 1:
                 raise ConfigError(f"net.{name}: must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
+        for name in ("learning_rate", "clip", "init_std"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"net.{name}: must be above 0, got {getattr(self, name)}")
         if self.embedding_l2 < 0 or not 0 < self.lr_drop <= 1 or not 0 <= self.other_share < 1:

@@ -73,8 +73,14 @@ class NetRun:
         if not self.weight_mean > 0:
             raise DataError(f"net: the training rows' weights must have a mean above 0, got {self.weight_mean}")
         torch.manual_seed(derive(seed, "net", "weights"))
-        sparse = learner.optimiser.sparse
-        self.net = Net(learner.backbone, layout, width=learner.width, labels=self.labels, sparse=sparse)
+        self.net = Net(
+            learner.backbone,
+            layout,
+            width=learner.width,
+            labels=self.labels,
+            init_std=learner.init_std,
+            sparse=learner.optimiser.sparse,
+        )
         untrained = layout.untrained(table.encoder, other_share=learner.other_share)
         self.net.embedding.zero_rows(torch.from_numpy(untrained))
         self.notes: tuple[str, ...] = ()

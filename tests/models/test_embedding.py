@@ -38,6 +38,17 @@ def test_codes_and_floats_by_hand():
         torch.testing.assert_close(x.main[row, 5], float(batch.floats[row, 0]) * e.float_main[0])
 
 
+@pytest.mark.parametrize("std", [1e-4, 0.05])
+def test_tables_begin_as_wide_as_asked_and_hidden_rows_at_zero(std):
+    table = tiny_table(rows=3000)
+    e = Embedding(Layout.of(table.encoder, history=False), width=8, first_order=True, init_std=std)
+    shown = torch.ones(len(e.main), dtype=torch.bool)
+    shown[e.hidden] = False
+    assert e.main[shown].std().item() == pytest.approx(std, rel=0.05)
+    assert e.first[shown].std().item() == pytest.approx(std, rel=0.1)
+    assert not e.main[e.hidden].any()
+
+
 def test_lists_are_averaged_and_empty_ones_are_missing():
     table = sequence_table(rows=60)
     e, batch = embedding(table), one(table)
