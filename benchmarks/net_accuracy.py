@@ -221,7 +221,7 @@ def lines(name: str, cells: Cells, table: Table, specs: Mapping[str, Spec]) -> I
             spread([c.test_auc for c in some]),
             spread([c.test_log_loss for c in some], digits=4),
             count,
-            f"{fmean(c.epochs for c in some):.1f}",
+            f"{fmean(c.epochs or 0 for c in some):.1f}",
             f"{fmean(c.cpu_seconds for c in some):.0f}",
             published,
             goal,
