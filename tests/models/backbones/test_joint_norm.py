@@ -58,11 +58,11 @@ def together(size, work):
 
 
 def trained_norm(momentum=0.1):
-    torch.manual_seed(1)
+    draws = torch.Generator().manual_seed(1)  # of its own: threads would share torch's
     norm = BatchNorm(3, momentum=momentum)
     with torch.no_grad():
-        norm.weight.copy_(torch.randn(3))
-        norm.bias.copy_(torch.randn(3))
+        norm.weight.copy_(torch.randn(3, generator=draws))
+        norm.bias.copy_(torch.randn(3, generator=draws))
     return norm
 
 
@@ -102,12 +102,12 @@ def test_parts_are_normalised_as_the_whole_and_gradients_are_those_of_the_whole(
 def test_channels_of_a_position_are_normalised_over_rows_and_positions():
     torch.manual_seed(0)
     x = torch.randn(7, 3, 4)
-    norms = [trained_norm() for _ in range(3)]  # not in the threads, which would draw from one generator
-    expected = norms[2](x)
+    expected = trained_norm()(x)
 
     def work(rank, across):
-        norms[rank].across = across
-        return norms[rank](x[3 * rank : 3 + 4 * rank])
+        norm = trained_norm()
+        norm.across = across
+        return norm(x[3 * rank : 3 + 4 * rank])
 
     torch.testing.assert_close(torch.cat(together(2, work)), expected, atol=1e-5, rtol=1e-4)
 
