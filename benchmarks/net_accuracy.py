@@ -332,7 +332,12 @@ def main() -> None:
     print(page, flush=True)
     if arguments.write is not None:
         arguments.write.mkdir(parents=True, exist_ok=True)
-        head = "# What nets reach\n\nMade by `python benchmarks/net_accuracy.py`; mean and deviation over seeds.\n\n"
+        head = (
+            "# What nets reach\n\nMade by `python benchmarks/net_accuracy.py`; mean and deviation over seeds. Goals are of the mean of "
+            'five seeds: with fewer,\n"met" is an indication. Frappe has its official validation and test rows; the items of its '
+            "negative training rows were drawn again.\nPublished figures of Frappe are of a run whose settings were tuned with its seed "
+            '(Zhu et al., "BARS", 2022).\n\n'
+        )
         (arguments.write / "net_accuracy.md").write_text(head + page.rstrip() + "\n", encoding="utf-8")
 
 
