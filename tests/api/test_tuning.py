@@ -103,8 +103,9 @@ def test_learners_by_name(config):
 
 @pytest.mark.slow
 def test_without_a_score_it_says_so(config):
-    with pytest.raises(ConfigError, match=r"no trial has a score after 1 s .*raise --budget"):
-        tune_learners(config, budget="1s")
+    hanging = replace(config, learners={"trees": {"use": "quick:Hanging"}}, tune=TuneConfig(seeds=1, top=1))
+    with pytest.raises(ConfigError, match=r"no trial has a score after 3 s .*raise --budget"):
+        tune_learners(hanging, budget="3s")
 
 
 def test_a_net_is_searched_with_where_trees_are_preferred_but_gates_are_wanted(config, tmp_path):
