@@ -120,7 +120,10 @@ def test_encodings_and_compression(tmp_path: Path, kind, encoding, pack) -> None
 
 
 def test_several_members_of_one_gzip_are_one_file(tmp_path: Path) -> None:
-    assert rows(stage(tmp_path, gzip.compress(b"a\n1\n", mtime=0) + gzip.compress(b"2\n", mtime=0))[0]) == [("1",), ("2",)]
+    assert rows(stage(tmp_path, gzip.compress(b"a\n1\n", mtime=0) + gzip.compress(b"2\n", mtime=0))[0]) == [
+        ("1",),
+        ("2",),
+    ]
 
 
 def test_what_cannot_be_decoded_is_a_fault_of_its_row(tmp_path: Path) -> None:
