@@ -6,16 +6,15 @@ import contextlib
 import importlib.metadata
 import math
 import re
-import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ctrsel.api.cache import StageCache, exclusive
 from ctrsel.api.plan import plan
+from ctrsel.api.preferred import BEST, best_yaml, leaderboard
 from ctrsel.api.stages import Stages
 from ctrsel.core.artifact import atomic_text, digest_json
 from ctrsel.core.config import RunConfig, load_config
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
     from ctrsel.tune.job import Job
     from ctrsel.tune.space import Space
 
-__all__ = ["Recomputed", "Tuned", "read_budget", "score_again", "tune_learners", "tuned_config"]
+__all__ = ["Recomputed", "Tuned", "read_budget", "score_again", "tune_learners"]
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
-BEST = "best.yaml"
 _CLOSING = 5.0  # seconds before the end of the time that are kept for MLflow
 _LATE = 10.0  # seconds after it, after which MLflow is waited for no longer
 
@@ -162,11 +160,11 @@ def tune_learners(
 
     def written() -> Leaderboard:
         lines = study.trials(command=lambda number: f"{command} --score {number}", seeds=seeds)
-        board = _board(made, job, seeds, lines)
+        board = leaderboard(made, job, seeds, lines)
         board.save(folder / "leaderboard")
         if board.best is not None:
             for path in (folder / BEST, folder.parent / BEST):
-                atomic_text(path, _best_yaml(board, command))
+                atomic_text(path, best_yaml(board, command))
         return board
 
     mlflow = None
@@ -238,37 +236,6 @@ def score_again(
     return tuple(found)
 
 
-def tuned_config(config: RunConfig, place: Path) -> RunConfig:
-    """Return a config with learners that tuning preferred, by their names.
-
-    The preferred one becomes `select.learner`, unless a selector needs gates, which trees have not.
-
-    Args:
-        config: Of a run.
-        place: A folder that tuning wrote, or its `best.yaml`.
-
-    Raises:
-        ConfigError: If there is nothing to read.
-    """
-    import yaml
-
-    place = Path(place)
-    folders = (place, place / "tune") if place.is_dir() else ()
-    file = next((f / BEST for f in folders if (f / BEST).is_file()), place)
-    try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-        learners, preferred = dict(given["learners"]), str(given["select"]["learner"])
-    except (OSError, yaml.YAMLError, TypeError, KeyError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--tuned {place}: expected a folder or a file that 'ctrsel tune' wrote: {error}") from error
-    kept = config.select.learner
-    specs = config.select.selectors or ({"use": "gated"},)
-    gates = any("gate" in s or s.get("use") == "gated" for s in specs)
-    if not gates or hasattr(LEARNERS.create(learners[preferred], place=f"{file}: learners"), "backbone"):
-        kept = preferred
-    event("tuned", learners=", ".join(learners), preferred=preferred, selected_with=kept)
-    return replace(config, learners={**config.learners, **learners}, select=replace(config.select, learner=kept))
-
-
 def _named(config: RunConfig, learners: Sequence[str]) -> RunConfig:
     """Return the config with exactly the learners that are to be tuned."""
     names = tuple(learners) or config.tune.learners or tuple(config.learners)
@@ -326,79 +293,3 @@ def _ready(config: RunConfig, space: Space, *, wait: float) -> Iterator[tuple[Pa
 
 def _study_name(config: RunConfig, folder: Path) -> str:
     return f"{config.name}/{folder.name}"
-
-
-def _board(config: RunConfig, job: Job, seeds: tuple[int, ...], lines: tuple[Trial, ...]) -> Leaderboard:
-    """Choose: by other seeds where they are known, since the best of many scores flatters itself."""
-    from ctrsel.tune.job import better
-    from ctrsel.tune.search import candidates
-
-    objective, notes = config.tune.objective, []
-    given = next((t for t in lines if t.score is not None and t.origin.endswith("as given")), None)
-    best = next(iter(candidates(lines, top=1)), None)
-    if best is None:
-        best = next((t for t in lines if t.score is not None), None)
-    else:
-        tested, n = _tested(candidates(lines, top=config.tune.top))
-        for i, trial in enumerate(tested):
-            if i == 0 or better(fmean(trial.again[:n]), fmean(best.again[:n]), objective=objective):
-                best = trial
-        first = candidates(tuple(t for t in lines if t.origin.endswith("as given")), top=1)
-        if (
-            tested and first and first[0] not in tested
-        ):  # it had no time: it is passed over only by what is clearly above
-            given_score = first[0].score
-            if given_score is not None and better(given_score, fmean(best.again[:n]), objective=objective):
-                best = first[0]
-        if len(tested) > 1:
-            notes.append(f"the preferred one is the best of {len(tested)} trials by the mean of {n} other seeds")
-        elif seeds:
-            notes.append(
-                "there was no time for other seeds: the best of several scores is too good by some of their noise"
-            )
-    if best is not None and best.outcome != "done":
-        notes.append("the preferred one was ended early, and a run trains it to the end")
-    return Leaderboard(
-        name=config.name,
-        objective=objective,
-        table=job.table,
-        never_use=job.never_use,
-        seed=config.seed,
-        seeds=seeds,
-        trials=lines,
-        best=None if best is None else best.number,
-        start=None if given is None else given.number,
-        notes=tuple(notes),
-    )
-
-
-def _tested(trials: tuple[Trial, ...]) -> tuple[list[Trial], int]:
-    """Return those that can be compared by as many other seeds as at least two of them have, and how many that are."""
-    known = sorted((len(t.again) for t in trials), reverse=True)
-    n = known[min(1, len(known) - 1)] if known else 0
-    return ([t for t in trials if len(t.again) >= n], n) if n else ([], 0)
-
-
-def _best_yaml(board: Leaderboard, command: str) -> str:
-    """Write the preferred learner, and the best of each other one, as a part of a config."""
-    import yaml
-
-    best = next(t for t in board.trials if t.number == board.best)
-    chosen: dict[str, Trial] = {best.learner: best}
-    for trial in board.trials:
-        if trial.score is not None and trial.outcome in ("done", "slow"):
-            chosen.setdefault(trial.learner, trial)
-    lines = [f"# The learners that '{shlex.join(shlex.split(command))}' prefers; paste them into a config, or:"]
-    lines.append("#   ctrsel run CONFIG --tuned THIS_FILE")
-    for name, trial in chosen.items():
-        lines.append(f"# {name}: trial {trial.number}, validation {board.objective} {trial.score:.5f}, {trial.origin}")
-    specs: Mapping[str, Any] = {"learners": {name: _ordered(t.spec) for name, t in chosen.items()}}
-    text = yaml.safe_dump({**specs, "select": {"learner": best.learner}}, sort_keys=False, allow_unicode=True)
-    return "\n".join(lines) + "\n" + text
-
-
-def _ordered(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "use": spec["use"],
-        **{k: _ordered(v) if isinstance(v, Mapping) else v for k, v in spec.items() if k != "use"},
-    }

@@ -64,7 +64,8 @@ def report(
 def _rewrite(config: Any, folder: Path) -> Any:
     """Do the run again, of which every finished stage is reused."""
     from ctrsel.api.run import run as whole_run
-    from ctrsel.core.config import RunConfig, build
+    from ctrsel.core.building import build
+    from ctrsel.core.config import RunConfig
 
     made = build(RunConfig, config, place=f"{folder}/run")
     quiet = dataclasses.replace(made.register, require_promotion=False)

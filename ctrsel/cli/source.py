@@ -206,7 +206,8 @@ class Source:
             extra: Dotted keys that a command's own flags stand for.
             bare: Dotted keys that hold where there is no config to say otherwise.
         """
-        from ctrsel.core.config import RunConfig, build, load_config, override
+        from ctrsel.core.building import build
+        from ctrsel.core.config import RunConfig, load_config, override
 
         flags = {**(extra or {}), **self.overrides()}
         if self.configured:

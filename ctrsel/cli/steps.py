@@ -88,7 +88,8 @@ def _append(source: Source, out: Path | None, say: Say) -> None:
     with say.session() as speaker:
         if out is None:
             raise ConfigError("--append: name the folder of the table with --out")
-        from ctrsel.core.config import IngestConfig, build
+        from ctrsel.core.building import build
+        from ctrsel.core.config import IngestConfig
         from ctrsel.data.append import append, check_told, held_settings
         from ctrsel.data.table import Table
 

@@ -110,7 +110,7 @@ def run(
         made = load_config(config or config_option or "", overrides=overrides)
         speaker.place = made.out or f"runs/{made.name}"
         if tuned is not None:
-            from ctrsel.api.tuning import tuned_config
+            from ctrsel.api.preferred import tuned_config
 
             made = tuned_config(made, tuned)
         if dry_run:

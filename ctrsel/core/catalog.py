@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
+from ctrsel.core.building import build
 from ctrsel.core.errors import ConfigError, unknown_name
 
 __all__ = ["Catalog", "describe"]
@@ -61,8 +62,6 @@ class Catalog(Generic[T]):
         Raises:
             ConfigError: If the name or a parameter is unknown, or a parameter's value is not allowed.
         """
-        from ctrsel.core.config import build
-
         if not isinstance(spec, str | Mapping):
             raise ConfigError(
                 f"{place or self.kind}: expected a {self.kind}'s name, or 'use' and parameters, got {spec!r}"

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ctrsel.core.artifact import atomic_folder, read_manifest
-from ctrsel.core.config import DataConfig, IngestConfig, LabelConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import DataConfig, IngestConfig, LabelConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.faults import Faults

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ctrsel.core.config import IngestConfig, SplitConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import IngestConfig, SplitConfig
 from ctrsel.data.fit import RawVocabulary, float_column, lookup, raw_vocabulary, vocabulary_fields
 from ctrsel.data.raw import RawRows
 from ctrsel.data.row_roles import Roles

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.core.artifact import to_json
-from ctrsel.core.config import RegisterConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import RegisterConfig
 from ctrsel.records.leaderboard import Leaderboard, Trial
 from ctrsel.register.promotion import user
 from ctrsel.register.store import Store, quiet_mlflow

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from ctrsel.api.plan import Plan, plan
-from ctrsel.core.config import RunConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import RunConfig
 from ctrsel.data.table import Table
 from ctrsel.models._contract import Predictor
 from ctrsel.models.model import Model

@@ -12,7 +12,8 @@ import yaml
 
 from ctrsel.api.crosses import choose_crosses
 from ctrsel.api.plan import plan
-from ctrsel.core.config import CrossesConfig, RunConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import CrossesConfig, RunConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.models.model import Model
 from ctrsel.rank import CountRanker

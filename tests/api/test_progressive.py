@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from ctrsel.api.progressive import Protocol, progressive
-from ctrsel.core.config import FieldConfig, LabelConfig, RunConfig, SchemaConfig, SplitConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import FieldConfig, LabelConfig, RunConfig, SchemaConfig, SplitConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.ingest import ingest
 from ctrsel.models.backbones.deepfm import DeepFM

@@ -10,7 +10,8 @@ from ctrsel.api.cache import StageCache
 from ctrsel.api.functions import train_model
 from ctrsel.api.plan import plan
 from ctrsel.api.stages import Stages
-from ctrsel.core.config import RunConfig, build
+from ctrsel.core.building import build
+from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.boosted import BoostedLearner

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from ctrsel.api.plan import plan
-from ctrsel.api.tuning import _board, read_budget, score_again, tune_learners, tuned_config
+from ctrsel.api.preferred import leaderboard, tuned_config
+from ctrsel.api.tuning import read_budget, score_again, tune_learners
 from ctrsel.core.config import (
     DataConfig,
     LabelConfig,
@@ -127,7 +128,7 @@ def line(number: int, score: float | None, *, again: tuple[float, ...] = (), **g
 def chosen(config: RunConfig, *lines: Trial, seeds: tuple[int, ...] = (2, 3)) -> tuple[int | None, str]:
     job = Job(table="t", never_use=(), learner={}, seed=1)
     wide = replace(config, tune=TuneConfig())
-    board = _board(wide, job, seeds, tuple(sorted(lines, key=lambda t: -(t.score or 0.0))))
+    board = leaderboard(wide, job, seeds, tuple(sorted(lines, key=lambda t: -(t.score or 0.0))))
     return board.best, " ".join(board.notes)
 
 

@@ -27,7 +27,7 @@ def names(model):
 
 
 def test_a_net_asks_for_torch_and_trees_for_lightgbm(net, boosted):
-    common = {"PyYAML", "mlflow", "numpy", "pandas", "polars", "psutil", "pyarrow", "pydantic"}
+    common = {"mlflow", "numpy", "pandas", "polars", "psutil", "pyarrow", "pydantic"}
     assert names(net) == common | {"torch", "safetensors"}
     assert names(boosted) == common | {"lightgbm"}
 
