@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class FeatureSet:
         remaps: Per vocabulary uint32 `[V]`, V = the vocabulary's codes before (reserved ones included).
         other: What row `OTHER` starts as in the retrained net: "zero", or "learned" from the dropped values' rows.
         scores: Per vocabulary float64 `[V]`: how strongly a value was wanted (a gate's parameter, a frequency); NaN = none.
+        field_scores: By field, how strongly it was wanted, where the method decides on fields; None = no such scores.
         method: Name of the selector.
         params: Its `{use: ..., parameters}`.
         encoder: Digest of the Encoder whose codes `remaps` maps.
@@ -53,6 +55,7 @@ class FeatureSet:
     remaps: Mapping[str, np.ndarray]
     other: Literal["zero", "learned"] = "learned"
     scores: Mapping[str, np.ndarray] | None = None
+    field_scores: Mapping[str, float] | None = None
     method: str
     params: Mapping[str, Any]
     encoder: str
@@ -181,6 +184,10 @@ class FeatureSet:
                 "version": 1,
                 **self._head(),
                 "scored": None if self.scores is None else sorted(self.scores),
+                # JSON has no numbers for what is none.
+                "field_scores": None
+                if self.field_scores is None
+                else {n: s if math.isfinite(s) else None for n, s in self.field_scores.items()},
             },
         ) as folder:
             for i, name in enumerate(self.remaps):
@@ -202,6 +209,9 @@ class FeatureSet:
             remaps=remaps,
             other=m["other"],
             scores=scores,
+            field_scores=None
+            if m.get("field_scores") is None
+            else {n: math.nan if s is None else s for n, s in m["field_scores"].items()},
             method=m["method"],
             params=m["params"],
             encoder=m["encoder"],

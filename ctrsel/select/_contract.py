@@ -1,18 +1,22 @@
-"""Selector: one way to decide which values are kept."""
+"""Selector: one way to find out what earns its place; Found is what it found, from which every size is cut."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from ctrsel.core.catalog import describe
+from ctrsel.core.errors import ConfigError
+from ctrsel.select.size import Size, Unit
 
 if TYPE_CHECKING:
     from ctrsel.models.model import Model
     from ctrsel.records.feature_set import FeatureSet
     from ctrsel.select.problem import Problem
 
-__all__ = ["Selection", "Selector"]
+__all__ = ["Found", "Selection", "Selector"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +29,70 @@ class Selection:
     seconds: float = 0.0
 
 
-class Selector(ABC):
-    """A frozen dataclass of parameters; selects on the training and validation splits only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(ABC):
+    """What a search brought to light: one search serves all sizes.
+
+    Attributes:
+        snapshot: The weights that a retraining starts from, None for fresh ones.
+        history: How the search went, an entry a step of its own (an epoch, a round).
+        seconds: Its wall-clock time.
+    """
+
+    snapshot: Model | None = None
+    history: tuple[Mapping[str, float], ...] = ()
+    seconds: float = 0.0
 
     @abstractmethod
-    def select(self, problem: Problem, *, size: int, seed: int) -> Selection:
-        """Decide which values are kept: at most `size` of them, the wishes of the problem honoured."""
+    def at(self, size: Size) -> FeatureSet:
+        """Return what is kept at a size; the wishes of the problem are honoured, and nothing is trained.
+
+        Raises:
+            ConfigError: If the wishes and the size contradict each other, or nothing would be left.
+        """
+
+    def told(self, features: FeatureSet) -> tuple[Mapping[str, float], ...]:
+        """Return the history of a set that was cut from this."""
+        return self.history
+
+
+class Selector(ABC):
+    """A frozen dataclass of parameters; looks at the training and validation splits only.
+
+    Attributes:
+        units: The kinds of sizes that it can be cut at.
+    """
+
+    units: ClassVar[tuple[Unit, ...]] = ("values",)
+
+    @abstractmethod
+    def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
+        """Find out what earns its place.
+
+        Args:
+            problem: Rows, learner and wishes.
+            sizes: Those that will be asked for; a search that goes field by field may stop when it has enough.
+            seed: Of everything drawn.
+        """
+
+    def select(self, problem: Problem, *, size: Size | int, seed: int) -> Selection:
+        """Search, and cut at one size; a number is one of values.
+
+        Raises:
+            ConfigError: If this selector cannot be cut at such a size, or see `Found.at`.
+        """
+        if isinstance(size, int):
+            size = Size(number=size)
+        self.check(size)
+        found = self.search(problem, sizes=(size,), seed=seed)
+        features = found.at(size)
+        return Selection(
+            features=features, snapshot=found.snapshot, history=found.told(features), seconds=found.seconds
+        )
+
+    def check(self, size: Size) -> None:
+        """Refuse a kind of size that this selector cannot be cut at."""
+        if size.of not in self.units:
+            raise ConfigError(
+                f"select: {describe(self)['use']!r} chooses {' or '.join(self.units)}, so it cannot keep {size}"
+            )

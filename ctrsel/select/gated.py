@@ -6,7 +6,8 @@ any value gate can stand in for its gate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.models.gates import CATALOG as GATES
 from ctrsel.models.gates import Gate
 from ctrsel.models.gates.optfs import OptFS
-from ctrsel.select._contract import Selection, Selector
+from ctrsel.select._contract import Found, Selector
 from ctrsel.select.problem import Problem
+from ctrsel.select.scored import ScoredValues
+from ctrsel.select.size import Size
 
 __all__ = ["Gated"]
 
@@ -35,14 +38,21 @@ class Gated(Selector):
 
     gate: Gate = field(default_factory=OptFS, metadata={"catalog": GATES})
 
-    def select(self, problem: Problem, *, size: int, seed: int) -> Selection:
-        """Search on the training split; harden to the open gates, at most `size`."""
+    def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
+        """Search on the training split; a size keeps open gates."""
         fit = problem.learner.fit(problem.table, gate=self.gate, work=problem.work, seed=seed)
         if fit.kept is None or fit.scores is None:
             raise ConfigError(
                 f"select.learner: a gated selection needs a learner with gates, such as net; got {describe(problem.learner)['use']!r}"
             )
-        counts = {name: v.counts.astype(np.float64) for name, v in problem.table.encoder.vocabularies.items()}
-        features = problem.choose(counts, size=size, method="gated", params=describe(self), wanted=fit.kept)
-        features = replace(features, scores=fit.scores)  # the evidence is the gates'
-        return Selection(features=features, snapshot=fit.snapshot, history=fit.history, seconds=fit.seconds)
+        return ScoredValues(
+            problem=problem,
+            method="gated",
+            params=describe(self),
+            scores={n: v.counts.astype(np.float64) for n, v in problem.table.encoder.vocabularies.items()},
+            wanted=fit.kept,
+            shown=fit.scores,  # the evidence is the gates'
+            snapshot=fit.snapshot,
+            history=fit.history,
+            seconds=fit.seconds,
+        )

@@ -8,7 +8,7 @@ order of the rates).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -18,10 +18,11 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.table import Ragged, Table
-from ctrsel.records.feature_set import OTHER, RESERVED
-from ctrsel.select._contract import Selection, Selector
+from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
+from ctrsel.select._contract import Found, Selector
 from ctrsel.select._wishes import Wishes
 from ctrsel.select.problem import Problem
+from ctrsel.select.size import Size
 from ctrsel.stats.counts import LabelCounts, label_counts
 from ctrsel.stats.information import held_out_gain
 from ctrsel.stats.merging import MergePath, held_out_loss, merge_path
@@ -59,8 +60,8 @@ class Merge(Selector):
         if not 0 <= self.known < 1:
             raise ConfigError(f"merge.known: must be in [0, 1), got {self.known}")
 
-    def select(self, problem: Problem, *, size: int, seed: int) -> Selection:
-        """Merge by training rows, check on validation rows, merge on to the size. The seed is not used.
+    def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
+        """Merge by training rows and check on validation rows; a size merges on. The seed is not used.
 
         Raises:
             DataError: If rows have weights.
@@ -85,15 +86,41 @@ class Merge(Selector):
             )
             for name, counts in _counts(table).items()
         }
-        groups = {name: f.count for name, f in fields.items()}
-        counted = [name for name in fields if name not in wishes.silent]
-        _reduce(fields, groups, counted=counted, size=size)
-        remaps = {name: f.remap(groups[name]) for name, f in fields.items()}
-        scores = {name: f.scores(remaps[name]) for name, f in fields.items()}
-        features = problem.choose(scores, size=size, method="merge", params=describe(self), merged=remaps)
-        history = _history(fields, features.remaps)
-        event("merge", **history, seconds=time.perf_counter() - began)
-        return Selection(features=features, history=(history,), seconds=time.perf_counter() - began)
+        return _Merges(
+            problem=problem, by=self, parts=fields, silent=wishes.silent, seconds=time.perf_counter() - began
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Merges(Found):
+    """The partitions of every field.
+
+    Attributes:
+        problem: Whose wishes are honoured.
+        by: The selector.
+        parts: By vocabulary.
+        silent: Vocabularies in which all rows look alike.
+    """
+
+    problem: Problem
+    by: Merge
+    parts: Mapping[str, _Field]
+    silent: frozenset[str]
+
+    def at(self, size: Size) -> FeatureSet:
+        """Merge on, over all fields, until the values are at most the size."""
+        groups = {name: f.count for name, f in self.parts.items()}
+        counted = [name for name in self.parts if name not in self.silent]
+        _reduce(self.parts, groups, counted=counted, size=size.number)
+        remaps = {name: f.remap(groups[name]) for name, f in self.parts.items()}
+        scores = {name: f.scores(remaps[name]) for name, f in self.parts.items()}
+        return self.problem.choose(scores, size=size.number, method="merge", params=describe(self.by), merged=remaps)
+
+    def told(self, features: FeatureSet) -> tuple[Mapping[str, float], ...]:
+        """Tell what the merges of a size lose."""
+        history = _history(self.parts, features.remaps)
+        event("merge", **history, seconds=self.seconds)
+        return (history,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -215,7 +242,7 @@ def _steps(train: LabelCounts, path: MergePath, *, last: bool) -> tuple[np.ndarr
     return counts, lost
 
 
-def _reduce(fields: dict[str, _Field], groups: dict[str, int], *, counted: list[str], size: int) -> None:
+def _reduce(fields: Mapping[str, _Field], groups: dict[str, int], *, counted: list[str], size: int) -> None:
     """Merge on until all groups are at most `size`, what loses least per group first; `groups` is changed."""
     over = sum(groups[n] for n in counted) - size
     if over <= 0:
@@ -287,7 +314,7 @@ def _is_float(table: Table, field: str) -> bool:
     return table.schema.field(field).is_float
 
 
-def _history(fields: dict[str, _Field], remaps: Mapping[str, np.ndarray]) -> dict[str, float]:
+def _history(fields: Mapping[str, _Field], remaps: Mapping[str, np.ndarray]) -> dict[str, float]:
     values = sum(len(f.train.totals) - RESERVED for f in fields.values())
     kept = sum(len(np.unique(r[RESERVED:][r[RESERVED:] != OTHER])) for r in remaps.values())
     found = {

@@ -13,7 +13,7 @@ from ctrsel.data.encoder import Encoder
 from ctrsel.data.table import Table
 from ctrsel.records.feature_set import MISSING, OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
-from ctrsel.select._wishes import Ranked, Wishes
+from ctrsel.select._wishes import Ranked, Wishes, merged_groups
 from ctrsel.select.whole_fields import whole_fields
 from ctrsel.train import Learner
 
@@ -151,6 +151,52 @@ class Problem:
             remaps={name: chosen.remaps[name][remap] for name, remap in merged.items()},
             scores={name: np.asarray(scores[name])[remap] for name, remap in merged.items()},
         )
+
+    def choose_fields(
+        self,
+        place: Mapping[str, float],
+        *,
+        number: int,
+        good: frozenset[str],
+        method: str,
+        params: Mapping[str, object],
+        evidence: tuple[str, ...] = (),
+    ) -> FeatureSet:
+        """Keep the best-placed fields, with all their values, until there are `number`.
+
+        Fields of `always_keep` come first, with their groups; a group that is larger than what is left is passed over.
+
+        Args:
+            place: By field; smaller is better; ties go to the field that stands first in the table.
+            number: So many fields, or as near below as groups allow.
+            good: Fields that are wanted at all.
+            method: The selector's name.
+            params: Its parameters.
+            evidence: Digests of the rankings used.
+
+        Raises:
+            ConfigError: If the fields of `always_keep` are more than `number`, or nothing would be left.
+        """
+        names = self.table.schema.names
+        groups = merged_groups(self.groups)
+        unit = {f: next((g for g in groups if f in g), (f,)) for f in names}
+        forced = dict.fromkeys(f for name in names if name in self.always_keep for f in unit[name])
+        if len(forced) > number:
+            raise ConfigError(
+                f"select.always_keep: these fields are {len(forced)} with their groups, but the size allows {number}; "
+                "raise the number of fields or name fewer"
+            )
+        chosen = set(forced)
+        for name in sorted((n for n in names if n in good), key=lambda n: (place.get(n, np.inf), names.index(n))):
+            if name not in chosen and len(chosen) + len(unit[name]) <= number:
+                chosen.update(unit[name])
+        if not chosen:
+            raise ConfigError(
+                f"select: {method!r} keeps no field at a size of {number} fields; raise it, or name fields in "
+                "select.always_keep"
+            )
+        found = whole_fields(self.table.encoder, sorted(chosen))
+        return replace(found, method=method, params=dict(params), evidence=evidence)
 
 
 def _speaks(encoder: Encoder, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ctrsel.core.catalog import describe
 from ctrsel.core.seeds import generator
-from ctrsel.select._contract import Selection, Selector
+from ctrsel.select._contract import Found, Selector
 from ctrsel.select.problem import Problem
+from ctrsel.select.scored import Scored, ScoredFields, ScoredValues
+from ctrsel.select.size import Size, Unit
 
 __all__ = ["RandomValues"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomValues(Selector):
-    """Keep `size` values drawn uniformly, without a look at the data."""
+    """Keep values, or fields, drawn uniformly, without a look at the data."""
 
-    def select(self, problem: Problem, *, size: int, seed: int) -> Selection:
-        """Draw the values; the same seed draws the same ones."""
+    units: ClassVar[tuple[Unit, ...]] = ("values", "fields")
+
+    def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
+        """Draw; the same seed draws the same ones."""
+        params = describe(self)
         rng = generator(seed, "select", "random")
         scores = {name: rng.random(v.size) for name, v in problem.table.encoder.vocabularies.items()}
-        return Selection(features=problem.choose(scores, size=size, method="random", params=describe(self)))
+        names = problem.table.schema.names
+        by_field = dict(zip(names, generator(seed, "select", "random fields").random(len(names)).tolist(), strict=True))
+        return Scored(
+            values=ScoredValues(problem=problem, method="random", params=params, scores=scores),
+            fields=ScoredFields(problem=problem, method="random", params=params, scores=by_field),
+        )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,15 @@ def test_a_missing_part_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "x" / "remap_0.npy").unlink()
     with pytest.raises(DataError, match=r"remap_0\.npy: this part of the saved folder is missing"):
         FeatureSet.load(tmp_path / "x")
+
+
+def test_scores_of_fields_travel_and_do_not_count(tmp_path):
+    plain = FeatureSet.from_keep({"ad": np.ones(5, bool)}, fields=("ad",), method="toy", params={}, encoder="")
+    scored = replace(plain, field_scores={"ad": 2.5, "site": float("nan")})
+    assert scored.digest == plain.digest
+    scored.save(tmp_path / "set")
+    loaded = FeatureSet.load(tmp_path / "set")
+    assert loaded.field_scores["ad"] == 2.5
+    assert np.isnan(loaded.field_scores["site"])
+    plain.save(tmp_path / "plain")
+    assert FeatureSet.load(tmp_path / "plain").field_scores is None

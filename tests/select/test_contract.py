@@ -12,7 +12,7 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.gates.optfs import OptFS
 from ctrsel.records.feature_set import OTHER, RESERVED
-from ctrsel.select import CATALOG, CONTROLS, Problem
+from ctrsel.select import CATALOG, CONTROLS, Problem, Size
 from ctrsel.select.none import NoSelection
 from ctrsel.train.net import NetLearner
 
@@ -120,3 +120,35 @@ def test_a_selection_names_its_method_and_parameters(selector, random_table, ran
     features = selector.select(problem, size=9, seed=4).features
     assert dict(features.params) == describe(selector)
     assert features.method
+
+
+def test_a_size_in_fields_is_met_as_far_as_groups_allow(random_table, ranking_of):
+    table = random_table(3).without("test")
+    rankings = {"toy": ranking_of("b", "item", "same", "c", "a", "tags", "x", "past")}
+    problem = Problem(table=table, learner=NET, rankings=rankings, always_keep=("x",), groups=(("a", "tags"),))
+    for name in CATALOG.names():
+        selector = made(name)
+        if "fields" not in selector.units:
+            with pytest.raises(ConfigError, match="cannot keep 3 fields"):
+                selector.select(problem, size=Size(number=3, of="fields"), seed=1)
+            continue
+        if isinstance(selector, NoSelection):
+            continue
+        for number in range(1, len(FIELDS) + 1):
+            features = selector.select(problem, size=Size(number=number, of="fields"), seed=1).features
+            assert "x" in features.fields
+            assert len({"a", "tags"} & set(features.fields)) in (0, 2)
+            assert len(features.fields) <= number
+            for field in features.fields:
+                assert field == "x" or features.kept(table.schema.field(field).vocabulary).all()
+    with pytest.raises(ConfigError, match="always_keep"):
+        made("random").select(problem, size=Size(number=0, of="fields"), seed=1)
+
+
+def test_fields_are_kept_from_the_best_down(random_table, ranking_of):
+    table = random_table(3).without("test")
+    problem = Problem(table=table, learner=NET, rankings={"toy": ranking_of("b", "item", "c", "a")})
+    found = made("ranking").search(problem, sizes=(), seed=1)
+    assert found.at(Size(number=2, of="fields")).fields == ("b", "item")
+    assert found.at(Size(number=9, of="fields")).fields == ("a", "b", "c", "item")
+    assert found.at(Size(number=2, of="fields")).field_scores == {"b": 0.0, "item": -1.0, "c": -2.0, "a": -3.0}
