@@ -13,7 +13,7 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones._contract import Backbone
 from ctrsel.models.embedded import Embedded, Output
 from ctrsel.models.embedding import INIT_STD, Embedding, Inputs
-from ctrsel.models.gates._contract import GateModule
+from ctrsel.models.gates._contract import FieldGateModule, GateModule, ValueGateModule
 from ctrsel.models.layout import Layout
 
 __all__ = ["Net", "Role"]
@@ -61,7 +61,11 @@ class Net(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         """Score a batch, through the gate if there is one."""
-        return self.score(self.embedding(inputs, self.gate))
+        values = self.gate if isinstance(self.gate, ValueGateModule) else None
+        embedded = self.embedding(inputs, values)
+        if isinstance(self.gate, FieldGateModule):
+            embedded = self.gate(embedded)
+        return self.score(embedded)
 
     def score(self, embedded: Embedded) -> Output:
         """Score looked-up rows, such as points between a row and a baseline."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ctrsel.models.gates._contract import GateModule
+from ctrsel.models.gates._contract import ValueGateModule
 from ctrsel.records.feature_set import OTHER
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["folded"]
 
 
-def folded(weights: dict[str, Tensor], gate: GateModule, encoder: Encoder, *, hard: bool) -> dict[str, Tensor]:
+def folded(weights: dict[str, Tensor], gate: ValueGateModule, encoder: Encoder, *, hard: bool) -> dict[str, Tensor]:
     """Fold an open gate's scale into the rows; with `hard`, a closed gate's row becomes its vocabulary's `OTHER`.
 
     Args:

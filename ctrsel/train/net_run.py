@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ctrsel.core.seeds import derive
 from ctrsel.data.batches import Batch, batches
 from ctrsel.data.rows import RowMatrix
 from ctrsel.models.embedding import to_inputs
-from ctrsel.models.gates._contract import Gate, SearchPlan
+from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan, ValueGateModule
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
 from ctrsel.models.network import Net
@@ -100,6 +101,8 @@ class NetRun:
         self.best, self.failed, self.best_weights = -math.inf, 0, Best()
         self.snapshot: dict[str, Tensor] = {}  # weights at a gate's rewind point
         self.earlier = 0.0  # seconds that were spent before a kill
+        self._held_out: RowMatrix | None = None  # rows of the validation split, for a gate that learns from them
+        self._held_out_stream: Iterator[Batch] | None = None
 
     @property
     def per_epoch(self) -> int:
@@ -140,29 +143,54 @@ class NetRun:
         plan = SearchPlan(
             total_codes=layout.total_codes,
             reserved=layout.reserved,
+            fields=layout.slots,
+            floats=len(layout.floats),
+            width=self.net.embedding.width,
             train_rows=self.n,
             steps=self.per_epoch * gate.epochs,
             learning_rate=self.learner.learning_rate,
         )
         module = self.net.gate = gate.build(plan).to(self.device)
         self._begin(saved)
-        free = np.ones(layout.total_codes, dtype=bool)
-        free[layout.reserved] = False
         with progress("search", gate.epochs * self.n, unit="rows") as bar:
             bar.advance(min(self.steps * self.batch_size, gate.epochs * self.n))
             while len(self.history) < gate.epochs:
                 if len(self.history) == gate.rewind and not self.snapshot:
-                    self.snapshot = folded(self._copy(), module, self.table.encoder, hard=False)
+                    self.snapshot = self._folded(module, hard=False)
                 facts = self._epoch(bar, began, plan=plan)
-                kept = module.kept().cpu().numpy()
-                facts |= {**module.facts(), "kept": float(kept[free].mean()) if free.any() else 1.0}
-        model = self._model(folded(self._copy(), module, self.table.encoder, hard=True))
-        return self._fit(
-            began,
-            model=model,
-            snapshot=self._model(self.snapshot) if self.snapshot else None,
-            kept=self._by_vocabulary(module.kept().cpu().numpy()),
-            scores=self._by_vocabulary(module.scores().cpu().numpy().astype(np.float64)),
+                facts |= {**module.facts(), "kept": self._share(module)}
+        return self._searched(module, began)
+
+    def _folded(self, module: GateModule, *, hard: bool) -> dict[str, Tensor]:
+        """Return weights without the gate: its outcome is in the rows, unless it is one on fields."""
+        module.finish()
+        weights = self._copy()
+        if not isinstance(module, ValueGateModule):
+            return weights
+        return folded(weights, module, self.table.encoder, hard=hard)
+
+    def _share(self, module: GateModule) -> float:
+        """Return the share of the values, or of the fields, that is still open."""
+        module.finish()
+        kept = module.kept().cpu().numpy()
+        if isinstance(module, ValueGateModule):
+            free = np.ones(len(kept), dtype=bool)
+            free[self.net.layout.reserved] = False
+            kept = kept[free]
+        return float(kept.mean()) if len(kept) else 1.0
+
+    def _searched(self, module: GateModule, began: float) -> Fit:
+        model = self._model(self._folded(module, hard=True))
+        snapshot = self._model(self.snapshot) if self.snapshot else None
+        kept, scores = module.kept().cpu().numpy(), module.scores().cpu().numpy().astype(np.float64)
+        fit = self._fit(began, model=model, snapshot=snapshot)
+        if isinstance(module, ValueGateModule):
+            return replace(fit, kept=self._by_vocabulary(kept), scores=self._by_vocabulary(scores))
+        slots = self.net.layout.slots
+        return replace(
+            fit,
+            kept_fields=frozenset(name for name, k in zip(slots, kept.tolist(), strict=True) if k),
+            field_scores=dict(zip(slots, scores.tolist(), strict=True)),
         )
 
     def _begin(self, saved: Saved | None) -> None:
@@ -234,10 +262,50 @@ class NetRun:
             gate.advance(self.steps / max(plan.steps - 1, 1))
         with autocast(self.device, self.learner.precision):
             loss = self.learner.step.objective(net, to_inputs(batch, self.device), labels, weight)
-        objective = loss if gate is None else loss + gate.strength * gate.penalty()
+        price = None if gate is None else gate.price()
+        objective = loss if price is None else loss + price
         self.optimiser.step(self.processes.joined(objective, loss=loss, rows=len(labels), net=net))
         self.total += self.processes.told
         self.steps += 1
+        if gate is None:
+            return
+        if not gate.every:
+            gate.update(self.processes)
+        elif self.steps % gate.every == 0:
+            self._learn_from_validation(gate)
+
+    def _learn_from_validation(self, gate: GateModule) -> None:
+        """Move a gate by a batch of validation rows; the net's weights stay."""
+        gate.zero_grad()
+        batch = self._held_out_batch(self.steps // gate.every - 1)
+        assert batch.labels is not None
+        labels = torch.from_numpy(batch.labels).to(self.device)
+        with autocast(self.device, self.learner.precision):
+            loss = self.learner.step.objective(self.net, to_inputs(batch, self.device), labels, None)
+        price = gate.price()
+        objective = loss if price is None else loss + price
+        told = self.processes.rows, self.processes.told
+        self.processes.joined(objective, loss=loss, rows=len(labels), net=self.net).backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        gate.update(self.processes)
+        self.processes.rows, self.processes.told = told
+
+    def _held_out_batch(self, turn: int) -> Batch:
+        """Return the batch of validation rows that a gate's turn uses; past the last one they are shuffled anew."""
+        if self._held_out is None:
+            self._held_out = RowMatrix(self.table, "valid")
+        per_epoch = max(-(-len(self._held_out) // self.batch_size), 1)
+        if self._held_out_stream is None or turn % per_epoch == 0:
+            self._held_out_stream = batches(
+                self.table,
+                "valid",
+                size=self.batch_size,
+                seed=derive(self.seed, "net", "validation batches"),
+                epoch=turn // per_epoch,
+                rows=self._held_out,
+                start=turn % per_epoch,
+                part=self.processes.part,
+            )
+        return next(self._held_out_stream)
 
     def _state(self, began: float) -> Saved:
         """Return all that the rest of the fit depends on; the tensors are the fit's own."""
@@ -288,8 +356,6 @@ class NetRun:
         *,
         model: Model,
         snapshot: Model | None = None,
-        kept: Mapping[str, np.ndarray] | None = None,
-        scores: Mapping[str, np.ndarray] | None = None,
         notes: tuple[str, ...] = (),
     ) -> Fit:
         return Fit(
@@ -299,8 +365,6 @@ class NetRun:
             history=tuple(self.history),
             valid=self._valid(model),
             snapshot=snapshot,
-            kept=kept,
-            scores=scores,
             notes=notes,
         )
 

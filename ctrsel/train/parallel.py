@@ -156,6 +156,27 @@ class Processes:
         return total
 
     @torch.no_grad()
+    def occurrences(self, codes: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Put what all processes found for their rows behind each other, in the order of the batch.
+
+        Shape:
+            codes int64 `[n]`; gradients `[n]`, as the backward pass of `joined` leaves them.
+        """
+        if self.size == 1:
+            return codes, gradients
+        import torch.distributed as dist
+
+        lengths = self.gathered(torch.tensor([len(codes)])).flatten().tolist()
+        found = []
+        for own in (codes, gradients):
+            sent = own.new_zeros(max(lengths))
+            sent[: len(own)] = own
+            parts = [torch.empty_like(sent) for _ in range(self.size)]
+            dist.all_gather(parts, sent)
+            found.append(torch.cat([part[:n] for part, n in zip(parts, lengths, strict=True)]))
+        return found[0], found[1] / max(self.rows, 1)
+
+    @torch.no_grad()
     def _sum_gradients(self, parameters: Sequence[nn.Parameter], *, rows: int, told: float) -> None:
         """Sum what the processes have in `grad`, divide by the rows of all, and sum those and `told`.
 

@@ -1,74 +1,165 @@
-"""Gate: a factor on looked-up rows that a search can close; `GateModule` is what it builds."""
+"""Gate: a factor on looked-up rows, or on fields, that a search can close; `GateModule` is what it builds."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
-__all__ = ["Gate", "GateModule", "SearchPlan"]
+if TYPE_CHECKING:
+    from ctrsel.models.embedded import Embedded
+
+__all__ = [
+    "Alone",
+    "Exchange",
+    "FieldGateModule",
+    "Gate",
+    "GateModule",
+    "SearchPlan",
+    "Site",
+    "ValueGateModule",
+    "scaled",
+]
+
+Site = Literal["value", "field"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPlan:
-    """What a gate may know of the search: table rows V, rows never to close, training rows, steps, the net's rate."""
+    """What a gate may know of the search.
+
+    Attributes:
+        total_codes: V, rows of the table.
+        reserved: Rows never to close, int64.
+        fields: Names of the F slots, those of fields that stay floats last.
+        floats: How many of the slots stay floats.
+        width: D, numbers of an embedding row.
+        train_rows: Rows of an epoch.
+        steps: Of the whole search, if nothing ends it early.
+        learning_rate: The net's.
+    """
 
     total_codes: int
     reserved: np.ndarray
+    fields: tuple[str, ...] = ()
+    floats: int = 0
+    width: int = 1
     train_rows: int
     steps: int
     learning_rate: float
 
 
+class Exchange(Protocol):
+    """The processes that train together, as far as a gate has to know them."""
+
+    def occurrences(self, codes: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Put what all processes have behind each other, as gradients of the mean over the rows of the whole batch.
+
+        Shape:
+            codes int64 `[n]`, gradients `[n]`.
+        """
+
+
+class Alone:
+    """One process, which has all there is."""
+
+    def occurrences(self, codes: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is given."""
+        return codes, gradients
+
+
 class GateModule(nn.Module, ABC):
-    """A built gate; its parameters have the role "gate" and an optimiser of their own, without decay or clipping.
+    """A built gate. It moves itself: no optimiser of the net's touches it.
+
+    A step is `advance`, the net's forward pass through the gate, the backward pass of the objective, to which `price` is
+    added, the move of the net's weights, and `update`. All that it remembers between steps is in its parameters and
+    buffers, so that a search goes on from a checkpoint. A parameter's `grad` is that of the whole batch, over all processes.
 
     Attributes:
-        learning_rate: Adam's rate for its parameters.
-        strength: Factor of `penalty()` in the objective, in nats per training row.
-        scale: What a hard, open gate multiplies by.
+        every: A gate that learns from validation rows has a batch of them after every so many steps, and is updated only
+            then; 0 = it learns from the training batches.
     """
 
-    learning_rate: float
-    strength: float
-    scale: float
-
-    @abstractmethod
-    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
-        """Scale looked-up rows `[..., D]` of codes `[...]`; changes no state."""
+    every: int = 0
 
     @abstractmethod
     def advance(self, progress: float) -> None:
         """Move a temperature to `progress` in [0, 1] of the search: the only place where one moves."""
 
+    def price(self) -> Tensor | None:
+        """Return what is added to the objective, nats per row; None = nothing, or the price is part of `update`."""
+        return None
+
     @abstractmethod
-    def penalty(self) -> Tensor:
-        """Return the price of the open gates, a scalar."""
+    def update(self, exchange: Exchange) -> None:
+        """Move by the gradients of the last backward pass, and forget them."""
+
+    def finish(self) -> None:
+        """Do what is due, such as steps that were put off: called before `kept`, `scores` and a snapshot are asked for."""
 
     @abstractmethod
     def kept(self) -> Tensor:
-        """Return bool `[V]`: which codes stay; reserved ones always do."""
+        """Return bool `[V]` or `[F]`: what stays; reserved codes always do."""
 
     @abstractmethod
     def scores(self) -> Tensor:
-        """Return `[V]`: how strongly each code is wanted."""
+        """Return `[V]` or `[F]`: how strongly each is wanted."""
 
     def facts(self) -> Mapping[str, float]:
         """Return numbers for the history, such as the temperature."""
         return {}
 
 
+class ValueGateModule(GateModule):
+    """A gate on values.
+
+    Attributes:
+        scale: What a hard, open gate multiplies by.
+    """
+
+    scale: float
+
+    @abstractmethod
+    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
+        """Scale looked-up rows `[..., D]` of codes `[...]`; changes nothing but what `update` needs of a training pass."""
+
+
+class FieldGateModule(GateModule):
+    """A gate on fields."""
+
+    @abstractmethod
+    def forward(self, embedded: Embedded) -> Embedded:
+        """Scale the fields of a batch; see `scaled`."""
+
+
 class Gate(ABC):
     """A frozen dataclass of parameters; the search takes `epochs`, and its weights go back to epoch `rewind`."""
 
-    site: ClassVar[str] = "value"
+    site: ClassVar[Site] = "value"
     epochs: int
     rewind: int
 
     @abstractmethod
     def build(self, plan: SearchPlan) -> GateModule:
         """Build for a search; ConfigError if no gate could close in it."""
+
+
+def scaled(embedded: Embedded, weights: Tensor) -> Embedded:
+    """Multiply every slot by a weight: its row, its first order and, where it stays a float, its number.
+
+    Args:
+        embedded: A batch.
+        weights: `[F]`, or `[B, F]` for weights of each row.
+    """
+    w = weights if weights.dim() == 2 else weights[None]
+    floats = embedded.floats.shape[1]
+    return replace(
+        embedded,
+        main=embedded.main * w[..., None],
+        first_order=None if embedded.first_order is None else embedded.first_order * w[..., None],
+        floats=embedded.floats * w[:, w.shape[1] - floats :] if floats else embedded.floats,
+    )

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
+from ctrsel.models.gates._adam import Adam
+from ctrsel.models.gates._contract import Exchange, Gate, GateModule, SearchPlan, ValueGateModule
 
 __all__ = ["OptFS"]
 
@@ -128,13 +129,12 @@ def _idle(schedule: Iterable[float], *, rate: float, strength: float) -> tuple[i
     return None, w
 
 
-class _OptFS(GateModule):
+class _OptFS(ValueGateModule):
     reserved: Tensor
     tau: Tensor
 
     def __init__(self, plan: SearchPlan, *, rate: float, strength: float, temperature: float, warmup: float) -> None:
         super().__init__()
-        self.learning_rate = rate
         self.strength = strength
         self.temperature = temperature
         self.warmup = warmup
@@ -143,14 +143,7 @@ class _OptFS(GateModule):
         self.w = nn.Parameter(torch.full((plan.total_codes,), _START))
         self.register_buffer("reserved", torch.from_numpy(plan.reserved))
         self.register_buffer("tau", torch.tensor(1.0))
-        self.w.register_post_accumulate_grad_hook(self._hold)  # type: ignore[no-untyped-call]  # torch does not annotate it
-
-    def _hold(self, w: Tensor) -> None:
-        """Reserved codes are neither penalised nor closed: their gates stay at w0 and open with the temperature."""
-        if self.held:
-            w.grad = None  # the optimiser passes over it and keeps its moments for later
-        elif w.grad is not None:
-            w.grad[self.reserved] = 0.0
+        self.adam = Adam([self.w], rate=rate)
 
     def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
         w = self.w.gather(0, codes.reshape(-1)).view(codes.shape)
@@ -165,9 +158,17 @@ class _OptFS(GateModule):
         after = (progress - self.warmup) / (1 - self.warmup)
         self.tau.fill_(self.temperature ** max(after, 0.0))
 
-    def penalty(self) -> Tensor:
+    def price(self) -> Tensor:
         held = torch.sigmoid(self.tau * self.w.detach()[self.reserved]).sum()
-        return torch.sigmoid(self.tau * self.w).sum() - held
+        return self.strength * (torch.sigmoid(self.tau * self.w).sum() - held)
+
+    def update(self, exchange: Exchange) -> None:
+        """Reserved codes are neither penalised nor closed: their gates stay at w0 and open with the temperature."""
+        if self.held:
+            self.w.grad = None  # Adam passes over it and keeps its moments for later
+        elif self.w.grad is not None:
+            self.w.grad[self.reserved] = 0.0
+        self.adam.step()
 
     def kept(self) -> Tensor:
         return self.w.detach() > 0

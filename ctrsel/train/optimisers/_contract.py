@@ -25,7 +25,7 @@ class Optimiser(ABC):
 
     @abstractmethod
     def build(self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float) -> Updates:
-        """Begin on a net: its parameters' role decides what is done with them; a gate brings its own rate.
+        """Begin on a net: its parameters' role decides what is done with them; a gate moves itself.
 
         Args:
             net: The net, on the device where it stays.

@@ -98,12 +98,8 @@ class RowUpdates(Updates):
         roles = {role: [p for p in ps if p.numel() and id(p) not in own] for role, ps in net.roles().items()}
         self._decayed = roles["embedding"]  # vectors of fields that stay floats
         self._network = [*roles["embedding"], *roles["network"]]
-        gated = [] if net.gate is None else [{"params": roles["gate"], "lr": net.gate.learning_rate}]
-        groups: list[dict[str, Any]] = [
-            g for g in ({"params": self._network, "lr": learning_rate}, *gated) if g["params"]
-        ]
-        self._dense = [p for group in groups for p in group["params"]]
-        self._adam = torch.optim.Adam(groups, fused=True) if groups else None  # a net may be its tables alone
+        # A net may be its tables alone.
+        self._adam = torch.optim.Adam(self._network, lr=learning_rate, fused=True) if self._network else None
         widths = [1 if t.dim() == 1 else t.shape[1] for t in self._tables]
         self._columns = [rule.columns(width) for width in widths]
         self._at = [sum(self._columns[:k]) for k in range(len(widths))]
@@ -119,7 +115,7 @@ class RowUpdates(Updates):
 
     def step(self, objective: Tensor) -> None:
         """Differentiate, add the L2 of touched rows, clip and step."""
-        for parameter in (*self._dense, *self._tables):
+        for parameter in (*self._network, *self._tables):
             parameter.grad = None
         objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._steps += 1
@@ -140,8 +136,7 @@ class RowUpdates(Updates):
             for _, finish in begun:
                 finish(factor)
             if self._adam is not None:
-                if self._network:
-                    self._adam.param_groups[0]["lr"] = self.learning_rate
+                self._adam.param_groups[0]["lr"] = self.learning_rate
                 self._adam.step()
         for table in self._tables:
             table.grad = None  # as large as the batch: not needed beside the next forward pass
@@ -153,14 +148,14 @@ class RowUpdates(Updates):
             "steps": torch.tensor(self._steps),
             "rows": self._state,
         }
-        for i, parameter in enumerate(self._dense):
+        for i, parameter in enumerate(self._network):
             found |= {f"{i}.{name}": value for name, value in self._moments().get(parameter, {}).items()}
         return found
 
     def owners(self) -> Mapping[str, nn.Parameter]:
         """The rows are those of the tables; every other parameter has its own steps and moments."""
         kinds = ("step", "exp_avg", "exp_avg_sq")
-        dense = {f"{i}.{kind}": p for i, p in enumerate(self._dense) for kind in kinds}
+        dense = {f"{i}.{kind}": p for i, p in enumerate(self._network) for kind in kinds}
         return {**dense, **({"rows": self._tables[0]} if self._tables else {})}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -168,7 +163,7 @@ class RowUpdates(Updates):
         self.learning_rate = float(state["learning_rate"])
         self._steps = int(state["steps"])
         self._state.copy_(state["rows"])
-        for i, parameter in enumerate(self._dense):
+        for i, parameter in enumerate(self._network):
             own = {k.partition(".")[2]: v.clone() for k, v in state.items() if k.startswith(f"{i}.")}
             if own:
                 self._moments()[parameter] = own

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,11 +39,7 @@ class _DenseAdam(Updates):
         self._l2 = embedding_l2
         self._clip = clip
         self.learning_rate = learning_rate
-        groups: list[dict[str, Any]] = [{"params": self._clipped, "lr": learning_rate}]
-        if net.gate is not None:
-            groups.append({"params": roles["gate"], "lr": net.gate.learning_rate})
-        self._all = [p for group in groups for p in group["params"]]
-        self._adam = torch.optim.Adam(groups, fused=True)
+        self._adam = torch.optim.Adam(self._clipped, lr=learning_rate, fused=True)
 
     def step(self, objective: Tensor) -> None:
         """Differentiate, add the L2 of the tables, clip and step."""
@@ -63,18 +58,18 @@ class _DenseAdam(Updates):
     def state(self) -> Mapping[str, Tensor]:
         """Rate, and per parameter its steps and moments."""
         found = {"learning_rate": torch.tensor(self.learning_rate, dtype=torch.float64)}
-        for i, parameter in enumerate(self._all):
+        for i, parameter in enumerate(self._clipped):
             found |= {f"{i}.{name}": value for name, value in self._adam.state.get(parameter, {}).items()}
         return found
 
     def owners(self) -> Mapping[str, nn.Parameter]:
         """Every parameter has its own steps and moments."""
-        return {f"{i}.{kind}": p for i, p in enumerate(self._all) for kind in ("step", "exp_avg", "exp_avg_sq")}
+        return {f"{i}.{kind}": p for i, p in enumerate(self._clipped) for kind in ("step", "exp_avg", "exp_avg_sq")}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Copy rate and moments in."""
         self.learning_rate = float(state["learning_rate"])
-        for i, parameter in enumerate(self._all):
+        for i, parameter in enumerate(self._clipped):
             own = {k.partition(".")[2]: v.clone() for k, v in state.items() if k.startswith(f"{i}.")}
             if own:
                 self._adam.state[parameter] = own

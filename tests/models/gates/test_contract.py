@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ctrsel.models.gates import CATALOG
-from ctrsel.models.gates._contract import GateModule, SearchPlan
+from ctrsel.models.gates._contract import Alone, GateModule, SearchPlan
 
 GATES = [CATALOG.load(name) for name in CATALOG.names()]
 V = 20
@@ -48,19 +48,21 @@ def test_hard_is_scale_or_zero_by_kept(gate):
     torch.testing.assert_close(gate(x, torch.arange(V), hard=True).flatten(), want)
 
 
-def test_forward_is_pure_and_penalty_falls_with_the_gates(gate):
+def test_forward_is_pure_and_the_price_falls_with_the_gates(gate):
     before = {k: v.clone() for k, v in gate.state_dict().items()}
     first = gate(torch.ones(V, 1), torch.arange(V))
     assert torch.equal(first, gate(torch.ones(V, 1), torch.arange(V)))
     assert all(torch.equal(v, before[k]) for k, v in gate.state_dict().items())
     gate.advance(0.5)
-    price = gate.penalty()
-    assert price.ndim == 0
-    price.backward()
-    with torch.no_grad():
-        for p in gate.parameters():
-            p.sub_(p.grad, alpha=1.0)
-    assert gate.penalty() < price
+    open_before = gate(torch.ones(V, 1), torch.arange(V))[3:].sum()
+    for _ in range(5):
+        price = gate.price()
+        if price is not None:
+            assert price.ndim == 0
+            price.backward()
+        gate.update(Alone())
+    gate.finish()
+    assert gate(torch.ones(V, 1), torch.arange(V))[3:].sum() < open_before
 
 
 def test_rows_order_does_not_matter(gate):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.models.gates._contract import SearchPlan
+from ctrsel.models.gates._contract import Alone, SearchPlan
 from ctrsel.models.gates.optfs import OptFS, _idle
 
 
@@ -50,7 +50,9 @@ def test_gate_and_penalty_by_hand():
     x = torch.ones(2, 1)
     codes = torch.tensor([3, 4])
     assert gate(x, codes).flatten().tolist() == pytest.approx([open_ * scale, closed * scale], rel=1e-5)
-    assert float(gate.penalty().detach()) == pytest.approx(open_ + closed, rel=1e-5)  # reserved codes cost nothing
+    assert float(gate.price().detach()) / gate.strength == pytest.approx(
+        open_ + closed, rel=1e-5
+    )  # reserved codes cost nothing
     assert gate(x, codes, hard=True).flatten().tolist() == pytest.approx([scale, 0.0])
     assert gate.kept().tolist() == [True, True, True, True, False]
 
@@ -71,7 +73,7 @@ def test_only_advance_moves_the_temperature_and_forward_moves_nothing():
     gate = OptFS().build(plan()).train()
     before = {k: v.clone() for k, v in gate.state_dict().items()}
     gate(torch.randn(4, 2), torch.tensor([3, 4, 5, 6]))
-    gate.penalty()
+    gate.price()
     gate.kept()
     assert all(torch.equal(v, before[k]) for k, v in gate.state_dict().items())
 
@@ -79,9 +81,11 @@ def test_only_advance_moves_the_temperature_and_forward_moves_nothing():
 def test_reserved_codes_get_no_gradient_and_stay_open():
     gate = OptFS().build(plan())
     gate.advance(0.2)
-    (gate(torch.ones(12, 1), torch.arange(12)).sum() * 5 + gate.penalty()).backward()
-    assert not gate.w.grad[:3].any()
-    assert gate.w.grad[3:].all()
+    before = gate.w.detach().clone()
+    (gate(torch.ones(12, 1), torch.arange(12)).sum() * 5 + gate.price()).backward()
+    gate.update(Alone())
+    assert torch.equal(gate.w[:3], before[:3])
+    assert (gate.w[3:] != before[3:]).all()
 
 
 @pytest.mark.parametrize(
@@ -128,19 +132,19 @@ def test_the_derived_rate_closes_an_idle_gate_in_a_twentieth_of_the_search(steps
     gate = OptFS(warmup=0.0).build(plan(steps=steps))
     assert gate.strength == 1e-3  # a nat over 1,000 training rows
     taus = [1000 ** (t / (steps - 1)) for t in range(steps)]
-    closed, _ = _idle(taus, rate=gate.learning_rate, strength=gate.strength)
+    closed, _ = _idle(taus, rate=gate.adam.rate, strength=gate.strength)
     assert closed is not None
     assert closed <= max(steps / 20, 1)
-    assert gate.learning_rate >= 1e-3
+    assert gate.adam.rate >= 1e-3
 
 
 def test_a_short_search_closes_an_idle_gate_before_its_half():
     gate = OptFS(warmup=0.0).build(plan(steps=20))
-    assert 0.08 < gate.learning_rate <= 0.1
+    assert 0.08 < gate.adam.rate <= 0.1
 
 
 def test_a_long_search_uses_the_nets_rate():
-    assert OptFS().build(plan(steps=40_000)).learning_rate == 1e-3
+    assert OptFS().build(plan(steps=40_000)).adam.rate == 1e-3
 
 
 def test_too_few_steps_for_any_rate():
@@ -168,16 +172,14 @@ def test_impossible_parameters_are_refused(bad):
 def test_gates_are_held_in_the_warmup_and_the_schedule_starts_after_it():
     """A held gate has no gradient at all, so that Adam neither moves it nor counts the step."""
     gate = OptFS(warmup=0.5).build(plan())
-    adam = torch.optim.Adam(gate.parameters(), lr=0.1)
     for progress, tau, moved in ((0.0, 1.0, False), (0.49, 1.0, False), (0.5, 1.0, True), (1.0, 1000.0, True)):
         gate.advance(progress)
         assert gate.facts()["tau"] == pytest.approx(tau)
         before = gate.w.detach().clone()
-        adam.zero_grad()
-        gate.penalty().backward()
-        adam.step()
+        gate.price().backward()
+        gate.update(Alone())
         assert (not torch.equal(gate.w.detach(), before)) == moved
-    assert int(next(iter(adam.state.values()))["step"]) == 2
+    assert int(gate.adam.t0) == 2
 
 
 def test_the_warmup_shortens_the_time_to_close():

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctrsel.models.gates._contract import SearchPlan
+from ctrsel.models.gates._contract import Alone, SearchPlan
 from ctrsel.models.gates.optfs import OptFS
 from ctrsel.train.net import NetLearner
 from ctrsel.train.optimisers import _rows_loops as loops
@@ -136,7 +136,7 @@ def test_going_on_from_a_state_is_exact(small, params, compiled):
     assert two.learning_rate == pytest.approx(5e-3)
 
 
-def test_a_gate_is_moved_by_adam_and_scales_in_the_graph(small):
+def test_a_gate_moves_itself_and_scales_in_the_graph(small):
     nets = []
     for sparse, optimiser in ((True, LazyAdam()), (False, DenseAdam())):
         net = small.net(sparse=sparse)
@@ -147,8 +147,9 @@ def test_a_gate_is_moved_by_adam_and_scales_in_the_graph(small):
         net.gate.advance(0.1)
         ours = optimiser.build(net, learning_rate=1e-2, embedding_l2=0.0, clip=1e9)
         for step in range(4):
-            loss = small.loss(net, small.batch(step, every_row=True)) + net.gate.strength * net.gate.penalty()
+            loss = small.loss(net, small.batch(step, every_row=True)) + net.gate.price()
             ours.step(loss)
+            net.gate.update(Alone())
         nets.append(weights(net))
     assert any(k.startswith("gate.") for k in nets[0])
     assert_same(*nets)
