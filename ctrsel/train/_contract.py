@@ -38,7 +38,8 @@ class Fit:
         kept: After a search bool `[V]` per vocabulary.
         scores: After a search the gates' parameters `[V]` per vocabulary.
         kept_fields: After a search with a gate on fields those that stay open; `model` is the net without its gate then.
-        field_scores: After such a search the gates' parameters by field.
+        field_scores: After such a search how strongly each field is wanted.
+        field_errors: Their standard errors, where they are means over rows.
         notes: What a reader should know of this training, a sentence each.
         unseen: Log-odds `[N, T]` of the validation rows, where parts of the model were fitted on them: each row's by a fit
             on other rows. What is fitted on top of the model goes by these. None where `model` gives them itself.
@@ -54,6 +55,7 @@ class Fit:
     scores: Mapping[str, np.ndarray] | None = None
     kept_fields: frozenset[str] | None = None
     field_scores: Mapping[str, float] | None = None
+    field_errors: Mapping[str, float] | None = None
     notes: tuple[str, ...] = ()
     unseen: np.ndarray | None = None
 

@@ -176,6 +176,12 @@ class NetLearner(Learner):
             raise ConfigError(
                 f"net: the backbone offers gates on {', '.join(self.backbone.sites)}, not on {gate.site!r}"
             )
+        histories = Layout.of(table.encoder, history="history" in self.backbone.lookups).histories
+        if gate is not None and gate.site == "field" and histories:
+            raise ConfigError(
+                f"net: a gate on fields needs every field in a slot, but the backbone is given {histories[0][0]!r} as it is; "
+                "search with one that averages lists, such as deepfm"
+            )
         span = table.span("train")
         if span.stop - span.start < 1 or table.labels is None:
             raise DataError(f"net: the training split needs rows and labels, got {span.stop - span.start} rows")

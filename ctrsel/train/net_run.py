@@ -18,7 +18,7 @@ from ctrsel.core.seeds import derive
 from ctrsel.data.batches import Batch, batches
 from ctrsel.data.rows import RowMatrix
 from ctrsel.models.embedding import to_inputs
-from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan, ValueGateModule
+from ctrsel.models.gates._contract import FieldGateModule, Gate, GateModule, SearchPlan, ValueGateModule
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
 from ctrsel.models.network import Net
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from ctrsel.train.parallel import Processes
 
 __all__ = ["NetRun"]
+
+_OBSERVED = 8192  # rows at once
 
 
 class NetRun:
@@ -149,6 +151,7 @@ class NetRun:
             train_rows=self.n,
             steps=self.per_epoch * gate.epochs,
             learning_rate=self.learner.learning_rate,
+            seed=derive(self.seed, "net", "gate"),
         )
         module = self.net.gate = gate.build(plan).to(self.device)
         self._begin(saved)
@@ -182,16 +185,27 @@ class NetRun:
     def _searched(self, module: GateModule, began: float) -> Fit:
         model = self._model(self._folded(module, hard=True))
         snapshot = self._model(self.snapshot) if self.snapshot else None
+        if isinstance(module, FieldGateModule) and module.observes:
+            self._observe(module)
         kept, scores = module.kept().cpu().numpy(), module.scores().cpu().numpy().astype(np.float64)
         fit = self._fit(began, model=model, snapshot=snapshot)
         if isinstance(module, ValueGateModule):
             return replace(fit, kept=self._by_vocabulary(kept), scores=self._by_vocabulary(scores))
         slots = self.net.layout.slots
+        errors = module.errors() if isinstance(module, FieldGateModule) else None
         return replace(
             fit,
             kept_fields=frozenset(name for name, k in zip(slots, kept.tolist(), strict=True) if k),
             field_scores=dict(zip(slots, scores.tolist(), strict=True)),
+            field_errors=None if errors is None else dict(zip(slots, errors.cpu().double().tolist(), strict=True)),
         )
+
+    @torch.no_grad()
+    def _observe(self, module: FieldGateModule) -> None:
+        """Show a gate every validation row, as they are looked up."""
+        self.net.eval()
+        for batch in batches(self.valid, None, size=_OBSERVED):
+            module.observe(self.net.embedding(to_inputs(batch, self.device)))
 
     def _begin(self, saved: Saved | None) -> None:
         learner = self.learner

@@ -20,12 +20,12 @@ class Backbone(ABC):
 
     Attributes:
         lookups: What it reads of "main", "first_order" and "history".
-        sites: Where a gate may sit: "value" is a factor on the looked-up rows of a value.
+        sites: Where a gate may sit: "value" is a factor on the looked-up rows of a value, "field" one on a slot.
         exact_drop: Whether a slot that is zero in every row can be removed without changing any logit.
     """
 
     lookups: ClassVar[tuple[str, ...]] = ("main",)
-    sites: ClassVar[tuple[str, ...]] = ("value",)
+    sites: ClassVar[tuple[str, ...]] = ("value", "field")
     exact_drop: ClassVar[bool] = False
 
     @abstractmethod

@@ -41,6 +41,7 @@ class SearchPlan:
         train_rows: Rows of an epoch.
         steps: Of the whole search, if nothing ends it early.
         learning_rate: The net's.
+        seed: Of what a gate draws while it is trained.
     """
 
     total_codes: int
@@ -51,6 +52,7 @@ class SearchPlan:
     train_rows: int
     steps: int
     learning_rate: float
+    seed: int = 0
 
 
 class Exchange(Protocol):
@@ -129,23 +131,46 @@ class ValueGateModule(GateModule):
 
 
 class FieldGateModule(GateModule):
-    """A gate on fields."""
+    """A gate on fields.
+
+    Attributes:
+        observes: Whether its scores are read off rows: `observe` is given every validation row once, when the search is over.
+    """
+
+    observes: bool = False
 
     @abstractmethod
     def forward(self, embedded: Embedded) -> Embedded:
         """Scale the fields of a batch; see `scaled`."""
 
+    def observe(self, embedded: Embedded) -> None:
+        """Take note of some rows for `scores`."""
+
+    def errors(self) -> Tensor | None:
+        """Return `[F]`: the standard errors of `scores`, where they are means over rows."""
+        return None
+
 
 class Gate(ABC):
-    """A frozen dataclass of parameters; the search takes `epochs`, and its weights go back to epoch `rewind`."""
+    """A frozen dataclass of parameters; the search takes `epochs`, and its weights go back to epoch `rewind`.
+
+    Attributes:
+        site: Where it sits.
+        decides: Whether what is not in `kept` is not wanted; False for a gate that only puts fields in order.
+    """
 
     site: ClassVar[Site] = "value"
+    decides: ClassVar[bool] = True
     epochs: int
     rewind: int
 
     @abstractmethod
     def build(self, plan: SearchPlan) -> GateModule:
         """Build for a search; ConfigError if no gate could close in it."""
+
+    def reaching(self, number: int) -> Gate:
+        """Return the gate for a search of which at most so many fields will be asked for."""
+        return self
 
 
 def scaled(embedded: Embedded, weights: Tensor) -> Embedded:
