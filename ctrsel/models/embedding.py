@@ -21,7 +21,7 @@ from ctrsel.records.feature_set import HIDDEN
 
 __all__ = ["INIT_STD", "Embedding", "Inputs", "Scale", "to_inputs"]
 
-Scale = Callable[[Tensor, Tensor], Tensor]  # looked-up rows [..., D] and their codes [...] -> scaled rows
+Scale = Callable[..., Tensor]  # looked-up rows [..., D] and their codes [...] -> scaled rows; see `ValueGateModule`
 
 INIT_STD = 1e-4  # of the tables, as in FuxiCTR
 
@@ -65,6 +65,7 @@ class Embedding(nn.Module):
     """
 
     hidden: Tensor
+    others: Tensor
 
     def __init__(
         self, layout: Layout, *, width: int, first_order: bool, init_std: float = INIT_STD, sparse: bool = False
@@ -79,6 +80,7 @@ class Embedding(nn.Module):
         self.float_main = nn.Parameter(torch.empty(floats, width).normal_(std=init_std))
         self.float_first = nn.Parameter(torch.empty(floats).normal_(std=init_std)) if first_order else None
         self.register_buffer("hidden", torch.from_numpy(layout.rows(HIDDEN)), persistent=False)
+        self.register_buffer("others", torch.tensor(layout.others, dtype=torch.int64), persistent=False)
         with torch.no_grad():
             self.zero_rows(self.hidden)
         for table in [] if sparse else self.tables():
@@ -107,10 +109,11 @@ class Embedding(nn.Module):
         if self.first is not None and self.float_first is not None:
             first = self._slots(self.first, self.float_first, inputs, pooled, scale)
         history, masks = {}, {}
-        for name, hidden in self.layout.histories:
+        others = self._others(self.main, scale)[len(self.layout.code_fields) + len(pooled) :]
+        for (name, hidden), other in zip(self.layout.histories, others, strict=True):
             codes, masks[name] = _padded(*inputs.lists[name], hidden=hidden)
             rows = self._take(self.main, codes.reshape(-1)).view(*codes.shape, self.width)
-            history[name] = rows if scale is None else scale(rows, codes)
+            history[name] = _scaled(scale, rows, codes, other)
         return Embedded(main=main, first_order=first, floats=inputs.floats, history=history, history_mask=masks)
 
     def _slots(
@@ -125,18 +128,22 @@ class Embedding(nn.Module):
         codes = inputs.codes
         rows = self._take(table, codes.reshape(-1))
         parts = [rows.view(*codes.shape, rows.shape[1])]
-        if scale is not None:
-            parts[0] = scale(parts[0], codes)
-        for values, owner, lengths in pooled:
-            rows = self._take(table, values)
-            if scale is not None:
-                rows = scale(rows, values)
+        others, fields = self._others(table, scale), codes.shape[1]
+        parts[0] = _scaled(scale, parts[0], codes, others[:fields])
+        for (values, owner, lengths), other in zip(pooled, others[fields:], strict=False):
+            rows = _scaled(scale, self._take(table, values), values, other)
             total = rows.new_zeros(len(lengths), rows.shape[1]).index_add(0, owner, rows)
             parts.append((total / lengths[:, None])[:, None])
         if inputs.floats.shape[1]:
             v = vectors if vectors.dim() == 2 else vectors[:, None]  # [M, D]
             parts.append(inputs.floats[:, :, None] * v)
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def _others(self, table: Tensor, scale: Scale | None) -> Tensor | list[None]:
+        """Rows `OTHER` of the fields with one code, the pooled lists and the histories, for a gate that asks for them."""
+        if getattr(scale, "toward_other", False):
+            return self._take(table, self.others)
+        return [None] * (len(self.layout.code_fields) + len(self.layout.pooled) + len(self.layout.histories))
 
     def _take(self, table: Tensor, codes: Tensor) -> Tensor:
         """Look up rows of a table `[V, D]`, or numbers of a table `[V]` as rows of width 1."""
@@ -146,6 +153,12 @@ class Embedding(nn.Module):
             return functional.embedding(codes, table, sparse=True)
         # The dense gradients of select and gather take a quarter (a tenth) of the time of nn.Embedding's on one thread.
         return table.index_select(0, codes)
+
+
+def _scaled(scale: Scale | None, rows: Tensor, codes: Tensor, other: Tensor | list[None] | None) -> Tensor:
+    if scale is None:
+        return rows
+    return scale(rows, codes, other=other) if isinstance(other, Tensor) else scale(rows, codes)
 
 
 def _empty(*shape: int) -> Tensor:

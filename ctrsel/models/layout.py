@@ -28,6 +28,7 @@ class Layout:
         histories: Per list field that is given as it is the row of its `HIDDEN` code, for padding.
         targets: Per history the slot of the field whose vocabulary it shares, None without one.
         starts: First row of each vocabulary.
+        others: Per field with one code, then per pooled list, then per history the row of its `OTHER` code.
     """
 
     total_codes: int
@@ -37,6 +38,7 @@ class Layout:
     histories: tuple[tuple[str, int], ...]
     targets: tuple[tuple[str, int | None], ...]
     starts: tuple[int, ...]
+    others: tuple[int, ...] = ()
 
     @staticmethod
     def of(encoder: Encoder, *, history: bool) -> Layout:
@@ -53,6 +55,10 @@ class Layout:
             histories=tuple((f.name, encoder.offset(f.name) + HIDDEN) for f in given),
             targets=tuple((f.name, slots.get(f.vocabulary)) for f in given),
             starts=tuple(encoder.offsets.values()),
+            others=tuple(
+                encoder.offset(name) + OTHER
+                for name in (*codes, *(f.name for f in lists if f not in given), *(f.name for f in given))
+            ),
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -56,7 +56,13 @@ class SearchPlan:
 
 
 class Exchange(Protocol):
-    """The processes that train together, as far as a gate has to know them."""
+    """The processes that train together, as far as a gate has to know them.
+
+    Attributes:
+        rows: Of the last step's whole batch: a gradient times it is one of a row's own loss, in nats.
+    """
+
+    rows: int
 
     def occurrences(self, codes: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
         """Put what all processes have behind each other, as gradients of the mean over the rows of the whole batch.
@@ -66,8 +72,11 @@ class Exchange(Protocol):
         """
 
 
+@dataclass(slots=True)
 class Alone:
     """One process, which has all there is."""
+
+    rows: int = 1
 
     def occurrences(self, codes: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is given."""
@@ -121,13 +130,27 @@ class ValueGateModule(GateModule):
 
     Attributes:
         scale: What a hard, open gate multiplies by.
+        toward_other: Whether a closing gate moves a row towards row `OTHER` of its vocabulary, which is what a dropped value
+            gets, instead of towards zero.
     """
 
     scale: float
+    toward_other: bool = False
 
     @abstractmethod
-    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
-        """Scale looked-up rows `[..., D]` of codes `[...]`; changes nothing but what `update` needs of a training pass."""
+    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False, other: Tensor | None = None) -> Tensor:
+        """Scale looked-up rows `[..., D]` of codes `[...]`; changes nothing but what `update` needs of a training pass.
+
+        Args:
+            x: The rows.
+            codes: Whose they are; the same tensor for each table that they are looked up in, the rows of width D first.
+            hard: Whether gates are open or closed.
+            other: Rows `OTHER` of the vocabularies, such that they can be broadcast to `x`; only with `toward_other`; None
+                = zeros.
+        """
+
+    def see(self, tables: Sequence[Tensor]) -> None:
+        """Get to know the tables that it scales, as they are trained, the rows of width D first; before the first step."""
 
 
 class FieldGateModule(GateModule):
@@ -163,6 +186,7 @@ class Gate(ABC):
     decides: ClassVar[bool] = True
     epochs: int
     rewind: int
+    patience: int = 0  # epochs in a row with hardly a change in what is kept, after which a search ends; 0 = never
 
     @abstractmethod
     def build(self, plan: SearchPlan) -> GateModule:

@@ -145,7 +145,7 @@ class _OptFS(ValueGateModule):
         self.register_buffer("tau", torch.tensor(1.0))
         self.adam = Adam([self.w], rate=rate)
 
-    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False) -> Tensor:
+    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False, other: Tensor | None = None) -> Tensor:
         w = self.w.gather(0, codes.reshape(-1)).view(codes.shape)
         gate = (w > 0).to(x.dtype) if hard else torch.sigmoid(self.tau * w)
         return x * (gate * self.scale)[..., None]
