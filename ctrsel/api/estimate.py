@@ -359,7 +359,7 @@ def _stages(made: Plan, size: _Size, costs: Mapping[str, TrainingCost]) -> list[
 
     chosen = costs[config.select.learner]
     memory = chosen.memory(matrix=matrix, bins=bins)
-    retrained = chosen.seconds(train=train, valid=valid, epochs=ASSUMED.retrain_epochs, kept=config.select.size)
+    retrained = chosen.seconds(train=train, valid=valid, epochs=ASSUMED.retrain_epochs, kept=made.size.most)
     for selector in (*made.selectors, *CONTROLS):
         gate = getattr(selector, "gate", None)
         if gate is not None:

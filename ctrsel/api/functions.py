@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ctrsel.api.auto_size import auto_select
 from ctrsel.api.starts import check_start, open_start
-from ctrsel.core.errors import ConfigError
 from ctrsel.data.append import append
 from ctrsel.data.audit import audit as _audit
 from ctrsel.data.ingest import ingest
@@ -23,6 +23,7 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.ranking import Ranking
 from ctrsel.select import CATALOG as SELECTORS
 from ctrsel.select import Outcome, Problem, Selector, retrain
+from ctrsel.select.wanted import Wanted
 from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Fit, Learner
 
@@ -119,7 +120,7 @@ def select_features(
     *,
     label: str | None = None,
     by: str | Selector | Mapping[str, Any] = "gated",
-    size: float = 0.5,
+    size: float | str | Mapping[str, int] = 0.5,
     learner: str | Learner | Mapping[str, Any] = "net",
     rankings: Sequence[Ranking] = (),
     always_keep: Sequence[str] = (),
@@ -132,7 +133,8 @@ def select_features(
         data: A Table, or anything that `ingest` takes.
         label: The label column, if data is not a Table.
         by: A selector, its name, or `{"use": name, ...parameters}`.
-        size: At most this share of the values is kept.
+        size: At most this share of the values is kept (0.2, "20%"); `{"fields": 12}` keeps so many fields; "auto" takes the
+            smallest set whose validation loss is within one standard error of the best (see `ctrsel.api.auto_size`).
         learner: What searches and is retrained.
         rankings: What a selector by ranking follows; the one it names is made if it is not given.
         always_keep: Fields of which every value is kept.
@@ -142,8 +144,7 @@ def select_features(
     Returns:
         The selection with its `features`, and the retrained fit with its `model`.
     """
-    if not 0 < size <= 1:
-        raise ConfigError(f"size: must be a share in (0, 1], got {size}")
+    much = Wanted.read(size, place="size")
     table = as_table(data, label=label, seed=seed)
     known = table.without("test") if "test" in table.splits else table
     selector = by if isinstance(by, Selector) else SELECTORS.create(by, place="by")
@@ -159,7 +160,10 @@ def select_features(
         always_keep=tuple(always_keep),
         groups=tuple(tuple(g) for g in groups),
     )
-    selection = selector.select(problem, size=int(size * problem.n_values + 1e-9), seed=seed)
+    if much.auto:
+        selection = auto_select(problem, selector, seed=seed).selection
+    else:
+        selection = selector.select(problem, size=much.of(problem), seed=seed)
     return retrain(problem, selection, snapshot=selection.snapshot, seed=seed)
 
 

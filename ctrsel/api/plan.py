@@ -16,8 +16,9 @@ from ctrsel.models.model import Model
 from ctrsel.rank import CATALOG as RANKERS
 from ctrsel.rank import Ranker
 from ctrsel.select import CATALOG as SELECTORS
-from ctrsel.select import CONTROLS, Selector
+from ctrsel.select import CONTROLS, Selector, Size
 from ctrsel.select.none import NoSelection
+from ctrsel.select.wanted import Wanted
 from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Learner
 
@@ -35,7 +36,8 @@ class Plan:
         out: The run's folder.
         rankers: In the order of the config.
         learners: By the name that the config gives them.
-        selectors: In the order of the config; the first one's number of kept values is the size of all that follow.
+        selectors: In the order of the config; what the first one keeps is the size of all that follow.
+        size: How much may be kept.
         start: The model that nets go on from, None for fresh weights.
         cross_ranker: What crosses are chosen by, None if no ranking of them is wanted.
     """
@@ -45,6 +47,7 @@ class Plan:
     rankers: tuple[Ranker, ...]
     learners: Mapping[str, Learner]
     selectors: tuple[Selector, ...]
+    size: Wanted
     cross_ranker: Ranker | None = None
     start: Model | None = None
 
@@ -63,12 +66,13 @@ def plan(config: RunConfig) -> Plan:
     learners = {name: LEARNERS.create(spec, place=f"learners.{name}") for name, spec in config.learners.items()}
     if config.select.learner not in learners:
         raise unknown_name("learner", config.select.learner, learners, place="select.learner")
-    if not 0 < config.select.size <= 1:
-        raise ConfigError(f"select.size: must be a share in (0, 1], got {config.select.size}")
-    specs = config.select.selectors or ({"use": "gated"}, {"use": "ranking"})
+    size = Wanted.read(config.select.size, place="select.size")
+    # Gates choose values, so a number of fields is kept by a ranking unless something else is named.
+    both = ({"use": "gated"}, {"use": "ranking"})
+    specs = config.select.selectors or (both if size.fields is None else both[1:])
     selectors = tuple(SELECTORS.create(spec, place=f"select.selectors[{i}]") for i, spec in enumerate(specs))
     rankers = tuple(RANKERS.create(spec, place=f"rank[{i}]") for i, spec in enumerate(config.rank))
-    _check_selectors(selectors, rankings=[component_key(r) for r in rankers])
+    _check_selectors(selectors, rankings=[component_key(r) for r in rankers], size=size)
     _check_wishes(config.select)
     for kind, components in (("rank", rankers), ("select.selectors", selectors)):
         keys = [component_key(c) for c in components]
@@ -91,14 +95,17 @@ def plan(config: RunConfig) -> Plan:
         rankers=rankers,
         learners=learners,
         selectors=selectors,
+        size=size,
         cross_ranker=cross_ranker,
         start=start,
     )
 
 
-def _check_selectors(selectors: tuple[Selector, ...], *, rankings: list[str]) -> None:
-    """Refuse what stands beside every selection anyway, and a ranking that is not made."""
+def _check_selectors(selectors: tuple[Selector, ...], *, rankings: list[str], size: Wanted) -> None:
+    """Refuse what stands beside every selection anyway, a ranking that is not made, and a size of another kind."""
     for i, selector in enumerate(selectors):
+        if size.fields is not None:
+            selector.check(Size(number=size.fields, of="fields"))
         key = component_key(selector)
         if selector in (*CONTROLS, NoSelection()):
             raise ConfigError(

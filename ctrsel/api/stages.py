@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+from ctrsel.api.auto_size import AutoSelection
 from ctrsel.api.cache import StageCache
 from ctrsel.api.crosses import Crossed, choose_crosses
 from ctrsel.api.evaluate import evaluate
-from ctrsel.api.plan import Plan, component_key, selection_name
-from ctrsel.api.saved import load_fit, load_selection, save_fit, save_selection
+from ctrsel.api.plan import Plan, component_key
+from ctrsel.api.saved import load_fit, save_fit
+from ctrsel.api.selecting import Selecting, started
 from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import ConfigError, LeakError
@@ -34,7 +36,7 @@ from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
-from ctrsel.select import CONTROLS, Outcome, Problem, Selection, Selector, exclude, retrain
+from ctrsel.select import Outcome, Selector, exclude
 from ctrsel.train import Fit, Learner
 
 __all__ = ["Stages", "stored_table"]
@@ -159,7 +161,7 @@ class Stages:
             return self.cache.get(
                 f"train/{name}",
                 version=1,
-                inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed, **_started(start)},
+                inputs={"table": known.digest, "learner": describe(learner), "seed": self.seed, **started(start)},
                 compute=partial(learner.fit, known, start=start, work=work, seed=self.seed),
                 save=save_fit,
                 load=load_fit,
@@ -209,67 +211,16 @@ class Stages:
         )
 
     def select(self, known: Table, rankings: tuple[Ranking, ...]) -> dict[str, tuple[Selector, Outcome]]:
-        """Run each selector and each control, then retrain on each selection.
+        """Run each selector and each control, then retrain on each selection."""
+        return self._selecting.select(known, rankings)
 
-        The first selector's number of values is the size of all that follow, and all are retrained from the snapshot
-        of the first one that has one, so that they differ in their values only. Where the config names a start that the
-        learner can go on from, all are retrained from that, brought to each smaller table by value text.
-        """
-        with self.cache.working("select") as work:
-            return self._select(known, rankings, work=work)
+    def auto(self, known: Table, rankings: tuple[Ranking, ...]) -> AutoSelection:
+        """Find the first selector's size, where the config leaves it open."""
+        return self._selecting.auto(known, rankings)
 
-    def _select(
-        self, known: Table, rankings: tuple[Ranking, ...], *, work: Path
-    ) -> dict[str, tuple[Selector, Outcome]]:
-        config, learner = self.plan.config, self.plan.learner
-        problem = Problem(
-            table=known,
-            learner=learner,
-            rankings={component_key(k): r for k, r in zip(self.plan.rankers, rankings, strict=True)},
-            always_keep=config.select.always_keep,
-            groups=config.select.groups,
-            work=work,
-        )
-        basis = {"table": known.digest, "learner": describe(learner), "seed": self.seed}
-        wishes = {
-            "always_keep": list(config.select.always_keep),
-            "groups": [list(g) for g in config.select.groups],
-            "rankings": [r.digest for r in rankings],
-        }
-        size = int(config.select.size * problem.n_values + 1e-9)  # a share such as 0.29 of 100 is a little less than 29
-        selections: list[tuple[Selector, Selection]] = []
-        for selector in (*self.plan.selectors, *CONTROLS):
-            selection = self.cache.get(
-                f"select/{component_key(selector)}",
-                version=2,
-                inputs={**basis, **wishes, "selector": describe(selector), "size": size},
-                compute=partial(selector.select, problem, size=size, seed=self.seed),
-                save=save_selection,
-                load=load_selection,
-            )
-            if not selections:
-                size = selection.features.n_values
-            selections.append((selector, selection))
-        snapshot = next((s.snapshot for _, s in selections if s.snapshot is not None), None)
-        given = self._start(learner)
-        outcomes: dict[str, tuple[Selector, Outcome]] = {}
-        for selector, selection in selections:
-            start = {"features": selection.features.digest, "snapshot": snapshot.digest if snapshot else None}
-
-            def compute(selection: Selection = selection) -> Fit:
-                return retrain(problem, selection, snapshot=snapshot, start=given, seed=self.seed).fit
-
-            fit = self.cache.get(
-                f"retrain/{component_key(selector)}",
-                version=2,
-                inputs={**basis, **start, **_started(given)},
-                compute=compute,
-                save=save_fit,
-                load=load_fit,
-            )
-            name = selection_name(config.select.learner, selector)
-            outcomes[name] = (selector, Outcome(selection=selection, fit=fit))
-        return outcomes
+    @property
+    def _selecting(self) -> Selecting:
+        return Selecting(plan=self.plan, cache=self.cache, start=self._start(self.plan.learner))
 
     def evaluate(
         self, name: str, model: Model, table: Table, *, features: FeatureSet | None, segments: tuple[str, ...]
@@ -309,11 +260,6 @@ class Stages:
 
 def _load(path: Path) -> Table | None:
     return Table.load(path)
-
-
-def _started(start: Model | None) -> dict[str, str]:
-    """Return what a stage's inputs say of a start: nothing without one."""
-    return {} if start is None else {"start": start.digest}
 
 
 def stored_table(config: RunConfig) -> Table:

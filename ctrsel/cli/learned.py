@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.sizes import names_of, size_of, size_text
 from ctrsel.cli.source import Source
 from ctrsel.cli.speak import Say, aligned
 from ctrsel.cli.steps import MINIMAL, SHOWN, START, STEP, Out, examples, ranking_text
@@ -87,13 +88,29 @@ def _facts(fit: Fit) -> dict[str, Any]:
 def select(
     *,
     source: Source,
-    by: Annotated[
+    method: Annotated[
         list[str] | None,
-        typer.Option(help="A selector (see 'ctrsel list'); repeatable. Default: the config's, else gated and ranking."),
+        typer.Option(
+            metavar="M[,M2]",
+            help="Selectors (see 'ctrsel list'). Default: the config's, else gated and ranking.",
+            show_default=False,
+        ),
     ] = None,
-    size: Annotated[
-        float | None, typer.Option(help="At most this share of the values is kept (0.5).", show_default=False)
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE", help="Keep at most this share of the values: 20%, 0.2 (50%).", show_default=False
+        ),
     ] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", metavar="FIELDS", help="Keep so many fields.", show_default=False)
+    ] = None,
+    auto: Annotated[
+        bool,
+        typer.Option(
+            "--auto", help="Keep the fewest values whose validation loss is within a standard error of the best size's."
+        ),
+    ] = False,
     always_keep: Annotated[
         list[str] | None, typer.Option(help="A field of which all values are kept; repeatable.", show_default=False)
     ] = None,
@@ -110,8 +127,8 @@ def select(
     """
     with say.session() as speaker:
         wishes = {
-            "select.selectors": [{"use": name} for name in by] if by else None,
-            "select.size": size,
+            "select.selectors": [{"use": name} for name in names_of(method)] or None,
+            "select.size": size_of(keep, k, auto),
             "select.always_keep": always_keep or None,
             "select.never_use": never_use or None,
         }
@@ -140,14 +157,17 @@ def select(
                 rows.append([name, *facts.values()])
                 found.append({"name": name, "out": folder, "kept_fields": features.fields, **facts})
             everything = {"fields": len(work.known.schema.names), "values": work.known.encoder.n_values}
+            choice = work.size_choice()
             header = ["selection", "fields", "values", "valid_auc", "valid_log_loss", "bytes", "seconds"]
             text = [
+                *([] if choice is None else [size_text(choice), ""]),
                 aligned(header, rows),
                 "",
                 f"of {everything['fields']} fields and {everything['values']:,} values",
                 *([f"saved in {out}"] if out is not None else []),
             ]
-            speaker.show({"selections": found, "of": everything}, "\n".join(text))
+            tried = {} if choice is None else {"sizes": choice}
+            speaker.show({"selections": found, "of": everything, **tried}, "\n".join(text))
 
 
 @expand
@@ -216,7 +236,11 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (
         "select",
         select,
-        examples("ctrsel select clicks.parquet --label click --size 0.3 --out small", "ctrsel select clicks.yaml"),
+        examples(
+            "ctrsel select clicks.parquet --label click --keep 30% --out small",
+            "ctrsel select clicks.parquet --label click --method ranking --k 12",
+            "ctrsel select clicks.yaml --auto",
+        ),
         STEP,
     ),
     (

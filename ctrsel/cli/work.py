@@ -16,6 +16,7 @@ from ctrsel.data.table import Table
 from ctrsel.rank import ModelRanker
 from ctrsel.records.audit import Audit
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.size_choice import SizeChoice
 from ctrsel.select import Outcome, Selector, exclude
 from ctrsel.train import Fit
 
@@ -88,7 +89,15 @@ class Work:
 
     def select(self) -> dict[str, tuple[Selector, Outcome]]:
         """Run the selectors and the controls, each retrained."""
-        return self.stages.select(self.known, self.rank())
+        return self.stages.select(self.known, self._rankings)
+
+    def size_choice(self) -> SizeChoice | None:
+        """How the size was found, if it was left open; after `select` it is at hand."""
+        return self.stages.auto(self.known, self._rankings).choice if self.plan.size.auto else None
+
+    @cached_property
+    def _rankings(self) -> tuple[Ranking, ...]:
+        return self.rank()
 
     @property
     def reused(self) -> list[str]:

@@ -152,7 +152,7 @@ class SelectConfig:
 
     learner: str = "net"
     selectors: tuple[Spec, ...] = ()
-    size: float = 0.5  # at most this share of the values is kept
+    size: Any = 0.5  # a share of the values (0.2, "20%"), {fields: 12}, or "auto"
     always_keep: tuple[str, ...] = ()
     never_use: tuple[str, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()  # kept or dropped together

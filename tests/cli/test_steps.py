@@ -162,7 +162,7 @@ def test_train_refuses_an_unknown_learner(ctrsel, here, small_run):
 def test_select_writes_feature_sets_beside_controls(ctrsel, here):
     gate = ("--set", "select.selectors=[{use: gated, gate: {use: optfs, epochs: 3}}]")
     said = ctrsel(
-        "select", "clicks.parquet", "-l", "click", "--ignore", "id", "--size", "0.7", "-o", "small", "--json", "-q",
+        "select", "clicks.parquet", "-l", "click", "--ignore", "id", "--keep", "70%", "-o", "small", "--json", "-q",
         *NET, *gate,
     )  # fmt: skip
     assert said.code == 0, said.err

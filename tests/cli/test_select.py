@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+TREES = ("--set", "learners.net={use: boosted, rounds: 5}", "-q")
+BASE = ("select", "clicks.parquet", "-l", "click", "--ignore", "id")
+
+
+def test_a_number_of_fields_is_kept_by_the_ranking_and_the_controls(ctrsel, here):
+    said = ctrsel(*BASE, "--k", "2", "--json", *TREES)
+    assert said.code == 0, said.err
+    assert {s["name"]: s["fields"] for s in said.json["selections"]} == {
+        "net, best fields by mutual information": 2,
+        "net, random values": 2,
+        "net, most frequent values": 2,
+    }
+    assert set(said.json["selections"][0]["kept_fields"]) == {"site", "ad"}
+
+
+def test_the_size_is_found_and_said(ctrsel, here):
+    said = ctrsel(*BASE, "--auto", "--method", "ranking", *TREES)
+    assert said.code == 0, said.err
+    assert "the smallest within one standard error of the best" in said.out
+    told = ctrsel(*BASE, "--auto", "--method", "ranking", "--json", *TREES).json
+    sizes = told["sizes"]
+    tried = {t["number"]: t for t in sizes["tried"]}
+    assert tried[sizes["chosen"]]["values"] == told["selections"][0]["values"]
+    assert max(s["values"] for s in told["selections"]) == told["selections"][0]["values"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--k", "2", "--keep", "20%"), "--k: one size is enough, and --keep names one"),
+        (("--keep", "2"), "--keep: must be a share in (0, 1], got 2"),
+        (("--keep", "some"), "--keep: expected a share of the values such as 20% or 0.2, got 'some'"),
+        (("--k", "0"), "--k: must be at least 1 field"),
+        (("--k", "20"), "select.size: the table has 5 fields to choose from, got 20"),
+        (("--k", "2", "--method", "gated"), "'gated' chooses values, so it cannot keep 2 fields"),
+        (("--method", "gatde"), "unknown selector 'gatde'"),
+        (("--set", "select.size=true"), "select.size"),
+    ],
+)
+def test_mistakes_are_named(ctrsel, here, flags, message):
+    said = ctrsel(*BASE, *flags, *TREES)
+    assert said.code == 2, said.out
+    assert message in said.err
