@@ -1,7 +1,7 @@
 """How well do the nets predict? Every net with the published recipe, beside LightGBM, logistic regression and mixes.
 
     python benchmarks/net_accuracy.py [--data FOLDER] [--only frappe] [--models deepfm,boosted] [--seeds 5]
-        [--budget 3600] [--scores FOLDER] [--write docs/measured]
+        [--budget 3600] [--scores FOLDER] [--peers PYTHON] [--write docs/measured]
 
 Tables: frappe (official validation and test rows; the negatives of the training rows were drawn again), criteo_137k and
 census; the first two are read from `--data` where they are, and left out with a word where not. Early stopping and every
@@ -16,6 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -39,6 +41,7 @@ from ctrsel.train import CATALOG as LEARNERS
 
 Spec = Mapping[str, Any]
 SETTINGS = Path(__file__).with_name("net_accuracy.yaml")
+RUNNER = Path(__file__).with_name("tabular_runner.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,27 +114,23 @@ def recipes(name: str, *, tuned: bool) -> dict[str, Spec]:
     return found
 
 
-def score(spec: Spec, table: Table, *, model: str, seed: int) -> tuple[Cell, dict[str, np.ndarray]]:
+def score(spec: Spec, table: Table, *, model: str, seed: int, peers: Path | None) -> tuple[Cell, dict[str, np.ndarray]]:
     """Train on the table without its test rows, then score validation and test."""
+    if "peer" in spec:
+        return score_peer(spec, table, model=model, seed=seed, python=peers)
     learner = LEARNERS.create(spec, place=model)
     began, cpu = time.perf_counter(), time.process_time()
     fit = learner.fit(table.without("test"), seed=seed)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     logits = {split: fit.model.logits(table.part(split))[:, 0] for split in ("valid", "test")}
-    y = {split: labels(table, split) for split in logits}
-    area = {split: auc(y[split], logits[split].astype(np.float64)) for split in logits}
-    loss = {split: log_loss(y[split], logits[split].astype(np.float64)) for split in logits}
     predictor = fit.model.predictor
     tables = predictor.net.embedding.tables() if isinstance(predictor, NetPredictor) else []
-    cell = Cell(
-        table=table.digest,
+    cell = measured(
+        table,
+        logits,
         model=model,
         recipe=digest_json(dict(spec)),
         seed=seed,
-        valid_auc=area["valid"],
-        valid_log_loss=loss["valid"],
-        test_auc=area["test"],
-        test_log_loss=loss["test"],
         epochs=fit.epochs or len(fit.history),
         seconds=seconds,
         cpu_seconds=cpu,
@@ -140,6 +139,56 @@ def score(spec: Spec, table: Table, *, model: str, seed: int) -> tuple[Cell, dic
         row_numbers=sum(t.numel() // len(t) for t in tables),
     )
     return cell, logits
+
+
+def measured(table: Table, logits: Mapping[str, np.ndarray], **facts: Any) -> Cell:
+    """Return a cell with the metrics of logits on validation and test rows."""
+    y = {split: labels(table, split) for split in logits}
+    area = {split: auc(y[split], logits[split].astype(np.float64)) for split in logits}
+    loss = {split: log_loss(y[split], logits[split].astype(np.float64)) for split in logits}
+    return Cell(
+        table=table.digest,
+        valid_auc=area["valid"],
+        valid_log_loss=loss["valid"],
+        test_auc=area["test"],
+        test_log_loss=loss["test"],
+        **facts,
+    )
+
+
+def score_peer(
+    spec: Spec, table: Table, *, model: str, seed: int, python: Path | None
+) -> tuple[Cell, dict[str, np.ndarray]]:
+    """Let another package train, in an environment of its own; its parameters are not counted."""
+    if python is None:
+        raise ConfigError("--peers is not given")
+    with tempfile.TemporaryDirectory(prefix="net-accuracy-") as scratch:
+        for split in ("train", "valid", "test"):
+            part = table.part(split)
+            np.savez(
+                Path(scratch) / f"{split}.npz",
+                codes=np.stack([part.columns[n] for n in table.code_fields], axis=1).astype(np.int32),
+                floats=np.array([part.columns[n] for n in table.float_fields], np.float32).reshape(-1, part.n_rows).T,
+                labels=labels(table, split).astype(np.int64),
+            )
+        command = [str(python), str(RUNNER), scratch, str(spec["peer"]), str(seed)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ConfigError(f"{spec['peer']} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        facts = json.loads(done.stdout.splitlines()[-1])
+        logits = dict(np.load(Path(scratch) / "logits.npz"))
+    return measured(
+        table,
+        logits,
+        model=model,
+        recipe=digest_json(dict(spec)),
+        seed=seed,
+        epochs=0,
+        parameters=0,
+        table_rows=0,
+        row_numbers=0,
+        **facts,
+    ), logits
 
 
 def labels(table: Table, split: str) -> np.ndarray:
@@ -162,7 +211,7 @@ def run(name: str, table: Table, specs: Mapping[str, Spec], arguments: argparse.
             if time.monotonic() > until:
                 continue
             try:
-                cell, logits = score(spec, table, model=model, seed=seed)
+                cell, logits = score(spec, table, model=model, seed=seed, peers=arguments.peers)
             except ConfigError as error:
                 print(f"{name}, {model}: left out: {error}", flush=True)
                 missing.add(model)
@@ -201,7 +250,7 @@ def lines(name: str, cells: Cells, table: Table, specs: Mapping[str, Spec]) -> I
     rows = {model: some for model, some in rows.items() if some}
     for model in sorted(rows, key=lambda m: -fmean(c.test_auc for c in rows[m])):
         some, known = rows[model], bars.PUBLISHED.get(model.partition(" (")[0]) if name == "frappe" else None
-        count = f"{some[0].parameters:,}"
+        count = f"{some[0].parameters:,}" if some[0].parameters else "-"
         if known is not None and known.parameters is not None and "(" not in model:
             same = bars.rows_counted(
                 some[0].parameters, rows=some[0].table_rows, tables=some[0].row_numbers, published=known.rows
@@ -305,6 +354,9 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which no new cell starts")
     parser.add_argument("--cells", type=Path, default=Path("docs/measured/net_accuracy"), help="folder of the cells")
     parser.add_argument("--scores", type=Path, help="folder for the logits of every cell")
+    parser.add_argument(
+        "--peers", type=Path, help="the Python of an environment with pytabkit, for the models it trains"
+    )
     parser.add_argument("--write", type=Path, help="folder for net_accuracy.md")
     arguments = parser.parse_args()
     until = time.monotonic() + arguments.budget
