@@ -41,9 +41,9 @@ class SpyLearner(Learner):
 class SpySelector(Selector):
     """Writes down what it is shown, and keeps the most frequent values."""
 
-    def select(self, problem, *, size, seed):
+    def search(self, problem, *, sizes, seed):
         note("selector", problem.table)
-        return MostFrequent().select(problem, size=size, seed=seed)
+        return MostFrequent().search(problem, sizes=sizes, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
