@@ -1,26 +1,32 @@
 """Judging: retrain on a feature set from scratch and measure it, once per (table, feature set, judge, seed).
 
 Cells are lines of one file, written as they are done, so that a run that stopped goes on where it was, and selectors that
-choose the same set share its training.
+choose the same set share its training. A cell may be made without its test split: the model is kept then, and the split is
+read later, when whatever is decided on validation has been decided.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from ctrsel.api.evaluate import evaluate
-from ctrsel.core.artifact import digest_json
+from ctrsel.core.artifact import MANIFEST, digest_json
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import DataError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
+from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.feature_set import FeatureSet
+from ctrsel.stats.auc import delong_paired
 from ctrsel.train import Learner
 
 __all__ = ["Cell", "Cells", "judge"]
@@ -42,6 +48,9 @@ class Cell:
         valid_log_loss: Nats per row.
         test_log_loss: Nats per row.
         seconds: Of training.
+        bytes: Of the model on disk.
+        test_error: Standard error of test AUC's difference to that of the full model of this judge and seed, over rows; None
+            where it was not compared.
     """
 
     table: str
@@ -55,6 +64,8 @@ class Cell:
     valid_log_loss: float
     test_log_loss: float | None
     seconds: float
+    bytes: int | None = None
+    test_error: float | None = None
 
     @property
     def key(self) -> str:
@@ -68,20 +79,22 @@ class Cells:
 
     Attributes:
         path: The file; it is made with the first cell.
-        known: By key, what the file held when it was opened and what was added since.
+        known: By key, what the file held when it was opened and what was added since; a later line of a key counts.
+        models: Where models wait for their test split; None keeps none.
     """
 
     path: Path
     known: dict[str, Cell] = field(default_factory=dict)
+    models: Path | None = None
 
     @staticmethod
-    def open(path: Path) -> Cells:
+    def open(path: Path, *, models: Path | None = None) -> Cells:
         """Read a file of cells, or start one; a last line that a kill cut short is dropped.
 
         Raises:
             DataError: If any other line is no cell.
         """
-        cells = Cells(path=Path(path))
+        cells = Cells(path=Path(path), models=models)
         if not cells.path.exists():
             return cells
         text = cells.path.read_text(encoding="utf-8")
@@ -108,14 +121,62 @@ class Cells:
         found = self.find(table, features, learner, seed=seed)
         if found is not None:
             return found
-        cell = judge(table, features, learner, seed=seed)
+        cell, model = _judged(table, features, learner, seed=seed)
+        if self.models is not None and cell.test_auc is None:
+            model.save(self.models / cell.key)
+        self._write(cell)
+        return cell
+
+    def read_test(
+        self, table: Table, features: FeatureSet, learner: Learner, *, seed: int, full: np.ndarray | None = None
+    ) -> tuple[Cell, np.ndarray | None]:
+        """Add the test split to a cell that was made without it; it is read once, and the model is kept no longer.
+
+        Args:
+            table: With the split "test".
+            features: Of the cell.
+            learner: Its judge.
+            seed: Of the training.
+            full: Test logits of the full model with this judge and seed, for the error of the difference.
+
+        Returns:
+            The cell, and the test logits `[N]`; None where the split had been read before.
+
+        Raises:
+            DataError: If there is no such cell.
+        """
+        known = table.without("test")
+        cell = self.find(known, features, learner, seed=seed)
+        if cell is None:
+            raise DataError(f"judging: there is no cell of the set {features.digest} and seed {seed} to read test for")
+        if cell.test_auc is not None:
+            return cell, None
+        kept = None if self.models is None else self.models / cell.key
+        if kept is not None and (kept / MANIFEST).is_file():
+            model = Model.load(kept)
+        else:
+            model = learner.fit(known.narrow(features), seed=seed).model
+        test = evaluate(model, table.narrow(features), split="test", seed=seed)
+        logits = test.logits
+        assert logits is not None
+        error = None
+        if full is not None:
+            part = table.part("test")
+            paired = delong_paired(part.label().astype(np.float64), logits, full, groups=part.group)
+            error = None if paired is None else paired.standard_error
+        cell = replace(cell, test_auc=_of(test, "auc"), test_log_loss=_of(test, "log_loss"), test_error=error)
+        self._write(cell)
+        if kept is not None:
+            shutil.rmtree(kept, ignore_errors=True)
+        return cell, logits
+
+    def _write(self, cell: Cell) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(cell), sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
         self.known[cell.key] = cell
-        return cell
 
 
 def judge(table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> Cell:
@@ -127,6 +188,10 @@ def judge(table: Table, features: FeatureSet, learner: Learner, *, seed: int) ->
         learner: The judge.
         seed: Of the training.
     """
+    return _judged(table, features, learner, seed=seed)[0]
+
+
+def _judged(table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> tuple[Cell, Model]:
     narrow = table.narrow(features)
     began = time.perf_counter()
     fit = learner.fit(narrow.without("test") if "test" in narrow.splits else narrow, seed=seed)
@@ -134,7 +199,7 @@ def judge(table: Table, features: FeatureSet, learner: Learner, *, seed: int) ->
     valid = evaluate(fit.model, narrow, split="valid", seed=seed, keep_logits=False)
     test = evaluate(fit.model, narrow, split="test", seed=seed, keep_logits=False) if "test" in table.splits else None
     event("judge", features=features.digest, seed=seed, seconds=seconds)
-    return Cell(
+    cell = Cell(
         table=table.digest,
         features=features.digest,
         judge=describe(learner),
@@ -146,7 +211,9 @@ def judge(table: Table, features: FeatureSet, learner: Learner, *, seed: int) ->
         valid_log_loss=_of(valid, "log_loss"),
         test_log_loss=None if test is None else _of(test, "log_loss"),
         seconds=seconds,
+        bytes=fit.model.bytes_on_disk,
     )
+    return cell, fit.model
 
 
 def _of(evaluation: Evaluation, name: str) -> float:

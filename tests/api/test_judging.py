@@ -75,3 +75,38 @@ def test_whole_fields_refuses():
         whole_fields(encoder, ["adx"])
     with pytest.raises(DataError, match="at least one"):
         whole_fields(encoder, [])
+
+
+def test_test_is_read_later_once_by_the_kept_model(tmp_path, trained):
+    table = tiny_table(rows=1500)
+    known = table.without("test")
+    features = whole_fields(table.encoder, ["ad", "site"])
+    cells = Cells.open(tmp_path / "cells.jsonl", models=tmp_path / "models")
+    cell = cells.judge(known, features, TREES, seed=1)
+    assert cell.test_auc is None
+    assert (tmp_path / "models" / cell.key).is_dir()
+    read, logits = cells.read_test(table, features, TREES, seed=1, full=None)
+    assert len(trained) == 1  # not trained again
+    whole = Cells.open(tmp_path / "whole.jsonl").judge(table, features, TREES, seed=1)
+    assert (read.test_auc, read.test_log_loss) == (whole.test_auc, whole.test_log_loss)
+    assert not (tmp_path / "models" / cell.key).exists()
+    again, none = cells.read_test(table, features, TREES, seed=1, full=logits)
+    assert again == read
+    assert none is None
+    assert Cells.open(tmp_path / "cells.jsonl").find(known, features, TREES, seed=1) == read
+    noise = whole_fields(table.encoder, ["noise"])
+    cells.judge(known, noise, TREES, seed=1)
+    paired, _ = cells.read_test(table, noise, TREES, seed=1, full=logits)
+    assert 0 < paired.test_error < 0.2
+    with pytest.raises(DataError, match="no cell"):
+        cells.read_test(table, noise, TREES, seed=7)
+
+
+def test_a_model_that_is_gone_is_trained_again(tmp_path, trained):
+    table = tiny_table(rows=1500)
+    features = whole_fields(table.encoder, ["ad"])
+    cells = Cells.open(tmp_path / "cells.jsonl")
+    cells.judge(table.without("test"), features, TREES, seed=1)
+    read, _ = cells.read_test(table, features, TREES, seed=1)
+    assert len(trained) == 2
+    assert read.test_auc == Cells.open(tmp_path / "w").judge(table, features, TREES, seed=1).test_auc
