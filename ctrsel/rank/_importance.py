@@ -17,6 +17,8 @@ from ctrsel.core.log import progress
 from ctrsel.core.seeds import generator
 from ctrsel.data.table import Ragged
 from ctrsel.models.boosted import BoostedPredictor
+from ctrsel.rank._resampled import Shuffle
+from ctrsel.rank._resampled import givers as moved_rows
 from ctrsel.records.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -107,7 +109,13 @@ def _trees(model: Model, what: str) -> BoostedPredictor:
 
 
 def loss_increase(
-    model: Model, part: Table, *, items: Sequence[tuple[str, ...]], repeats: int, seed: int
+    model: Model,
+    part: Table,
+    *,
+    items: Sequence[tuple[str, ...]],
+    repeats: int,
+    seed: int,
+    shuffle: Shuffle = "rows",
 ) -> Importance:
     """Return by how much the log-loss of the first label rises, nats a row, when items take other rows' values.
 
@@ -121,6 +129,7 @@ def loss_increase(
         items: Names of the fields that move together, each item by itself.
         repeats: Permutations an item.
         seed: Of the permutations; an item's do not depend on the other items.
+        shuffle: Which rows may give to which; see `givers`, which knows no weights. "rows": any to any, by weight.
 
     Raises:
         DataError: If the table is another Encoder's, or has no rows.
@@ -140,7 +149,10 @@ def loss_increase(
             found, givers = np.empty((repeats, n)), np.empty((repeats, n), dtype=np.int64)
             for r in range(repeats):
                 rng = generator(seed, "rank", "permutation", *names, r)
-                givers[r] = rng.permutation(n) if share is None else rng.choice(n, size=n, p=share)
+                if shuffle != "rows":
+                    givers[r] = moved_rows(part, shuffle=shuffle, rng=rng)
+                else:
+                    givers[r] = rng.permutation(n) if share is None else rng.choice(n, size=n, p=share)
                 found[r] = _loss(labels, scorer(names, givers[r]))
                 bar.advance(1)
             each = (found - loss) @ weight / weight.sum()
