@@ -130,7 +130,7 @@ def test_hash_buckets_are_named_by_their_number() -> None:
     codes = applied.encoder.encode(raw).columns["ad"]
     assert not isinstance(codes, Ragged)
     names = applied.transform(raw)["ad"].to_list()
-    assert {c: n for c, n in zip(codes.tolist(), names, strict=True)} == {
+    assert dict(zip(codes.tolist(), names, strict=True)) == {
         1: "(other)", 3: "(bucket 0)", 4: "(bucket 3)"
     }  # fmt: skip
     assert applied.columns()["kept_as"].to_list() == ["(bucket 0)", "(bucket 3)"]
