@@ -135,8 +135,9 @@ def test_a_second_run_computes_nothing(small_plan, monkeypatch):
     def broken(*_args, **_kwargs):
         raise AssertionError("a second run is to compute nothing")
 
-    for name in ("ingest", "audit", "rank", "retrain", "evaluate", "explain"):
+    for name in ("ingest", "audit", "rank", "evaluate", "explain"):
         monkeypatch.setattr(module, name, broken)
+    monkeypatch.setattr("ctrsel.api.selecting.retrain", broken)
     second = stages_of(small_plan())
     again = work(second)
     assert [s["name"] for s in second.cache.stages] == names
@@ -162,7 +163,7 @@ def test_a_second_run_computes_nothing(small_plan, monkeypatch):
 
 
 def test_only_what_depends_on_a_change_is_made_again(small_plan, monkeypatch):
-    import ctrsel.api.stages as module
+    import ctrsel.api.selecting as module
 
     monkeypatch.setattr(module, "CONTROLS", ())
     net = {"use": "net", "backbone": {"use": "deepfm", "hidden": [4]}, "width": 2, "max_epochs": 1}
@@ -219,7 +220,7 @@ def test_a_leak_stops_every_time_until_it_is_accepted(small_plan, tmp_path):
 
 
 def test_the_size_is_a_share_and_no_rounding_takes_a_value(small_plan, monkeypatch):
-    import ctrsel.api.stages as module
+    import ctrsel.api.selecting as module
     from ctrsel.select import Problem
 
     monkeypatch.setattr(module, "CONTROLS", ())
@@ -228,8 +229,8 @@ def test_the_size_is_a_share_and_no_rounding_takes_a_value(small_plan, monkeypat
 
     @dataclass(frozen=True, kw_only=True)
     class Asked(Selector):
-        def select(self, problem, *, size, seed):
-            asked.append(size)
+        def search(self, problem, *, sizes, seed):
+            asked.append(sizes[0].number)
             raise KeyboardInterrupt
 
     for share, expected in ((0.29, 29), (0.5, 50), (0.999, 99), (1.0, 100)):
