@@ -104,3 +104,32 @@ def _ranking_of(*fields: str, q: list[float | None] | None = None, method: str =
     if q is not None:
         columns["q"] = q
     return Ranking(method=method, params={"use": method}, unit="points", null=None, frame=pl.DataFrame(columns))
+
+
+@pytest.fixture(scope="session")
+def planted_fields() -> Callable[..., Table]:
+    """Tables of `good` fields that move the log-odds, each less than the one before, and `noise` fields that do not."""
+    return _planted_fields
+
+
+def _planted_fields(
+    *, good: int = 3, noise: int = 5, rows: int = 3000, seed: int = 0, strength: float = 1.2, timed: bool = False
+) -> Table:
+    """Good fields have 4, 6, 8, ... values, noise fields 3, 8, 21, ...; fields stand in mixed order."""
+    rng = np.random.default_rng(seed)
+    logit, columns = np.full(rows, -0.5), {}
+    for j in range(good):
+        effect = np.linspace(-1, 1, 4 + 2 * j) * strength / (1 + 0.3 * j)
+        codes = rng.integers(0, len(effect), rows)
+        logit += rng.permutation(effect)[codes]
+        columns[f"good{j}"] = [f"g{c}" for c in codes]
+    for j in range(noise):
+        columns[f"noise{j}"] = [f"n{c}" for c in rng.integers(0, (3, 8, 21, 5, 60)[j % 5], rows)]
+    click = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
+    names = rng.permutation(list(columns))
+    frame = pl.DataFrame({"click": click, **{str(n): columns[n] for n in names}})
+    label = LabelConfig(name="click")
+    if timed:
+        frame = frame.with_columns(at=pl.int_range(rows))
+        return ingest(frame, schema=SchemaConfig(label=label, time="at"), seed=1).without("test")
+    return ingest(frame, schema=SchemaConfig(label=label), seed=1).without("test")
