@@ -153,7 +153,7 @@ class NetRun:
             learning_rate=self.learner.learning_rate,
             seed=derive(self.seed, "net", "gate"),
         )
-        module = self.net.gate = gate.build(plan).to(self.device)
+        module = self.net.gate = in_pieces(gate.build(plan).to(self.device))
         self._begin(saved)
         with progress("search", gate.epochs * self.n, unit="rows") as bar:
             bar.advance(min(self.steps * self.batch_size, gate.epochs * self.n))
@@ -274,6 +274,7 @@ class NetRun:
         gate = net.gate
         if gate is not None and plan is not None:
             gate.advance(self.steps / max(plan.steps - 1, 1))
+            gate.begin(batch.rows)
         with autocast(self.device, self.learner.precision):
             loss = self.learner.step.objective(net, to_inputs(batch, self.device), labels, weight)
         price = None if gate is None else gate.price()

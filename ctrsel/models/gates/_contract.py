@@ -86,7 +86,7 @@ class Alone:
 class GateModule(nn.Module, ABC):
     """A built gate. It moves itself: no optimiser of the net's touches it.
 
-    A step is `advance`, the net's forward pass through the gate, the backward pass of the objective, to which `price` is
+    A step is `advance`, `begin`, the net's forward pass through the gate, the backward pass of the objective, to which `price` is
     added, the move of the net's weights, and `update`. All that it remembers between steps is in its parameters and
     buffers, so that a search goes on from a checkpoint. A parameter's `grad` is that of the whole batch, over all processes.
 
@@ -100,6 +100,9 @@ class GateModule(nn.Module, ABC):
     @abstractmethod
     def advance(self, progress: float) -> None:
         """Move a temperature to `progress` in [0, 1] of the search: the only place where one moves."""
+
+    def begin(self, rows: np.ndarray) -> None:
+        """Get to know which rows of the table the next training pass is about, int64 `[B]`."""
 
     def price(self) -> Tensor | None:
         """Return what is added to the objective, nats per row; None = nothing, or the price is part of `update`."""
