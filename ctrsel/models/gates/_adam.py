@@ -48,3 +48,9 @@ class Adam(nn.Module):
             root = v.sqrt().div_(float((1 - b2 ** int(t)) ** 0.5)).add_(self.eps)
             p.addcdiv_(m, root, value=-self.rate / (1 - b1 ** int(t)))
             p.grad = None
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Forget all moments."""
+        for buffer in self.buffers():
+            buffer.zero_()
