@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.table import Ragged, Table
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
+from ctrsel.select._budget import reduce_groups
 from ctrsel.select._contract import Found, Selector
 from ctrsel.select._wishes import Wishes
 from ctrsel.select.problem import Problem
@@ -111,7 +111,7 @@ class _Merges(Found):
         """Merge on, over all fields, until the values are at most the size."""
         groups = {name: f.count for name, f in self.parts.items()}
         counted = [name for name in self.parts if name not in self.silent]
-        _reduce(self.parts, groups, counted=counted, size=size.number)
+        reduce_groups({name: self.parts[name].steps for name in counted}, groups, size=size.number)
         remaps = {name: f.remap(groups[name]) for name, f in self.parts.items()}
         scores = {name: f.scores(remaps[name]) for name, f in self.parts.items()}
         return self.problem.choose(scores, size=size.number, method="merge", params=describe(self.by), merged=remaps)
@@ -240,45 +240,6 @@ def _steps(train: LabelCounts, path: MergePath, *, last: bool) -> tuple[np.ndarr
         more = max(float(_misfit(*both)[0]) - one - other, 0.0)
         counts, lost = np.append(counts, 0), np.append(lost, lost[-1] + more)
     return counts, lost
-
-
-def _reduce(fields: Mapping[str, _Field], groups: dict[str, int], *, counted: list[str], size: int) -> None:
-    """Merge on until all groups are at most `size`, what loses least per group first; `groups` is changed."""
-    over = sum(groups[n] for n in counted) - size
-    if over <= 0:
-        return
-    slopes, freed, owner, ends = [], [], [], []
-    for i, name in enumerate(counted):
-        counts, lost = fields[name].steps
-        here = counts <= groups[name]
-        for a, b in _hull(counts[here], lost[here]):
-            slopes.append((lost[here][b] - lost[here][a]) / (counts[here][a] - counts[here][b]))
-            freed.append(int(counts[here][a] - counts[here][b]))
-            owner.append(i)
-            ends.append(int(counts[here][b]))
-    for j in np.lexsort((np.arange(len(slopes)), np.array(slopes))).tolist():
-        name = counted[owner[j]]
-        if over < freed[j]:  # part of a stretch is enough
-            counts = fields[name].steps[0]
-            ends[j] = int(counts[counts <= groups[name] - over].max())
-        over -= groups[name] - ends[j]
-        groups[name] = ends[j]
-        if over <= 0:
-            return
-
-
-def _hull(counts: np.ndarray, lost: np.ndarray) -> list[tuple[int, int]]:
-    """Return the stretches (first and last place) of the lower convex hull of loss against groups that are gone."""
-    hull: list[int] = []
-    gone, loss = (-counts).tolist(), lost.tolist()
-    for i in range(len(gone)):
-        while len(hull) > 1:
-            a, b = hull[-2], hull[-1]
-            if (loss[b] - loss[a]) * (gone[i] - gone[a]) < (loss[i] - loss[a]) * (gone[b] - gone[a]):
-                break
-            hull.pop()
-        hull.append(i)
-    return list(pairwise(hull))
 
 
 def _counts(table: Table) -> dict[str, tuple[LabelCounts, LabelCounts | None]]:

@@ -16,7 +16,8 @@ from ctrsel.data.ingest import ingest
 from ctrsel.data.synthetic import value_table
 from ctrsel.records.feature_set import OTHER, RESERVED
 from ctrsel.select import Problem
-from ctrsel.select.merge import Merge, _hull
+from ctrsel.select._budget import hull
+from ctrsel.select.merge import Merge
 from ctrsel.testing.tables import tiny_frame
 
 RATES = {"low": 0.05, "mid": 0.2, "high": 0.5}
@@ -170,8 +171,8 @@ def test_weighted_rows_are_refused(untouched):
 
 def test_the_hull_is_the_lower_one():
     counts, lost = np.array([5, 4, 3, 2, 1]), np.array([0.0, 2.0, 1.0, 1.8, 9.0])
-    assert _hull(counts, lost) == [(0, 2), (2, 3), (3, 4)]
-    assert _hull(np.array([1]), np.array([0.0])) == []
+    assert hull(counts, lost) == [(0, 2), (2, 3), (3, 4)]
+    assert hull(np.array([1]), np.array([0.0])) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,250 @@
+"""NetMerge: values whose embedding rows a trained net can hardly tell apart share one row, those first that cost least.
+
+References: LeCun, Denker and Solla, "Optimal brain damage", 1990 (a change of weights costs half its square times the
+curvature); Ward, "Hierarchical grouping to optimize an objective function", 1963 (which groups are merged next); Choi,
+El-Khamy and Lee, "Towards the limit of network quantization", 2017 (weights that share a value, by Hessian-weighted
+clusters).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ctrsel.core.catalog import describe
+from ctrsel.core.errors import ConfigError
+from ctrsel.core.log import event
+from ctrsel.core.ranges import search
+from ctrsel.core.seeds import derive
+from ctrsel.explain import sample_rows
+from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
+from ctrsel.select._budget import reduce_groups
+from ctrsel.select._contract import Found, Selector
+from ctrsel.select._ward import WardPath, ward_path
+from ctrsel.select._wishes import Wishes
+from ctrsel.select.problem import Problem
+from ctrsel.select.size import Size
+
+__all__ = ["NetMerge"]
+
+_KNOWN = 5.0  # rows from which on a value's own curvature counts as much as the field's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetMerge(Selector):
+    """Train the net once, then merge embedding rows where the log-loss grows least, over all vocabularies.
+
+    A group of values costs half the curvature-weighted squared distances of their rows from its centre. A value that the
+    size leaves no row of its own so joins the group that it resembles, in place of "other". Rare values that training rows
+    have taken together as "other" are a point like the others, and what merges with them is "other".
+
+    Attributes:
+        rows: Training rows that the curvature is taken from at most, each class in proportion.
+        damping: Added to the curvature in every direction, as a share of its mean: directions in which the net is flat at
+            these rows are not free.
+        shrink: Rows of a value from which on its embedding row counts as much as the mean row of its field; 0 takes rows as
+            they are.
+        start: Whether a retraining starts from the merged weights, in place of new ones.
+    """
+
+    rows: int = 1_000_000
+    damping: float = field(default=1e-3, metadata=search(1e-5, 1e-1, log=True))
+    shrink: float = 0.0
+    start: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or not self.damping > 0 or self.shrink < 0:
+            raise ConfigError(
+                f"net_merge: needs rows >= 1, damping > 0 and shrink >= 0, got {self.rows}, {self.damping}, {self.shrink}"
+            )
+
+    def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
+        """Train on the training split, take the curvature there, and work out all merges.
+
+        Raises:
+            ConfigError: If the learner makes no net.
+        """
+        from ctrsel.explain.row_curvature import row_curvature
+
+        began = time.perf_counter()
+        table, encoder = problem.table, problem.table.encoder
+        fit = problem.learner.fit(table, work=problem.work, seed=seed)
+        if fit.model.predictor.kind != "net":
+            raise ConfigError(
+                f"net_merge: merges rows of a net, and learner {describe(problem.learner)['use']!r} makes "
+                f"{fit.model.predictor.kind!r}; use merge, which counts"
+            )
+        picked = sample_rows(table, self.rows, split="train", seed=derive(seed, "select", "net_merge", "rows"))
+        found = row_curvature(fit.model, table.take(picked))
+        wishes = Wishes.of(encoder, always_keep=problem.always_keep, groups=problem.groups)
+        grouped = {
+            encoder.schema.field(f).vocabulary for g in wishes.groups for f in g if not encoder.schema.field(f).is_float
+        }
+        parts = {}
+        for name, vocabulary in encoder.vocabularies.items():
+            curvature = found[name]
+            points = _whitened(curvature.rows, curvature.matrix, damping=self.damping)
+            if self.shrink:
+                points = _drawn_in(points, vocabulary.counts, rows=self.shrink)
+            parts[name] = _Rows.of(
+                points,
+                _weights(curvature.weight, curvature.occurrences, vocabulary.counts),
+                vocabulary.counts,
+                merged=name not in wishes.forced,
+                last=name in grouped,
+            )
+        return _NetMerges(
+            problem=problem,
+            by=self,
+            parts=parts,
+            silent=wishes.silent,
+            snapshot=fit.model if self.start else None,
+            history=fit.history,
+            seconds=time.perf_counter() - began,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _NetMerges(Found):
+    """The partitions of every vocabulary.
+
+    Attributes:
+        problem: Whose wishes are honoured.
+        by: The selector.
+        parts: By vocabulary.
+        silent: Vocabularies in which all rows look alike.
+    """
+
+    problem: Problem
+    by: NetMerge
+    parts: Mapping[str, _Rows]
+    silent: frozenset[str]
+
+    def at(self, size: Size) -> FeatureSet:
+        """Merge, over all vocabularies, until the values are at most the size."""
+        groups = {name: part.size for name, part in self.parts.items()}
+        reduce_groups({n: p.steps for n, p in self.parts.items() if n not in self.silent}, groups, size=size.number)
+        remaps = {name: part.remap(groups[name]) for name, part in self.parts.items()}
+        scores = {name: part.scores(remaps[name]) for name, part in self.parts.items()}
+        return self.problem.choose(
+            scores, size=size.number, method="net_merge", params=describe(self.by), merged=remaps
+        )
+
+    def told(self, features: FeatureSet) -> tuple[Mapping[str, float], ...]:
+        """Tell the training, and then what the merges of a size lose, to second order."""
+        table = self.problem.table
+        span = table.span("train")
+        values = table.encoder.n_values
+        lost = sum(self.parts[n].loss(remap) for n, remap in features.remaps.items())
+        last = {
+            "values": float(values),
+            "kept": features.n_values / max(values, 1),
+            "lost": lost / max(span.stop - span.start, 1),
+        }
+        event("net_merge", **last, seconds=self.seconds)
+        return (*self.history, last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rows:
+    """The values of one vocabulary as weighted points, and the partitions that they can have.
+
+    Attributes:
+        points: float64 `[V, K]`, all codes, in units in which half a weighted squared distance is nats.
+        weight: float64 `[V]`.
+        counts: Training occurrences `[V]`.
+        first: The first code that takes part: `OTHER` where training rows have it.
+        path: Merges of the codes from `first` on; None where the values stay as they are.
+        steps: Numbers of groups, falling, and what they lose, nats of the training rows.
+    """
+
+    points: np.ndarray
+    weight: np.ndarray
+    counts: np.ndarray
+    first: int
+    path: WardPath | None
+    steps: tuple[np.ndarray, np.ndarray]
+
+    @staticmethod
+    def of(points: np.ndarray, weight: np.ndarray, counts: np.ndarray, *, merged: bool, last: bool) -> _Rows:
+        size = len(counts) - RESERVED
+        if not merged or size == 0:
+            steps = np.array([size]), np.zeros(1)
+            return _Rows(points=points, weight=weight, counts=counts, first=RESERVED, path=None, steps=steps)
+        first = OTHER if counts[OTHER] else RESERVED
+        here = _taking_part(len(counts), first)
+        path = ward_path(points[here], weight[here])
+        # With "other" among the points its group takes no room; without it, one group says no more than "other" would.
+        left = np.arange(size, size - len(path.cost) - 1, -1)
+        lost = np.concatenate([[0.0], np.cumsum(0.5 * path.cost)])
+        if first == RESERVED:
+            left, lost = np.append(left, 0), np.append(lost, lost[-1])
+        if last:
+            left, lost = left[left > 0], lost[left > 0]
+        return _Rows(points=points, weight=weight, counts=counts, first=first, path=path, steps=(left, lost))
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self.counts) - RESERVED
+
+    def remap(self, count: int) -> np.ndarray:
+        """Return the codes of a partition into so many groups, uint32 `[V]`: more frequent groups have smaller codes."""
+        remap = np.arange(len(self.counts), dtype=np.uint32)
+        if self.path is None:
+            return remap
+        if count == 0:
+            remap[RESERVED:] = OTHER
+            return remap
+        here = _taking_part(len(self.counts), self.first)
+        with_other = self.first == OTHER
+        owner = self.path.groups(count + with_other)
+        rows = np.bincount(owner, weights=self.counts[here], minlength=len(here))
+        groups = np.unique(owner)
+        if with_other:
+            groups = groups[groups != 0]  # the smallest point of the group of "other" is "other"
+        code = np.full(len(here), OTHER, dtype=np.uint32)
+        code[groups[np.lexsort((groups, -rows[groups]))]] = np.arange(RESERVED, RESERVED + len(groups))
+        remap[here] = code[owner]
+        return remap
+
+    def scores(self, remap: np.ndarray) -> np.ndarray:
+        """Return what would be lost if a group's row were the mean row, nats of the training rows, by new code."""
+        size = max(int(remap.max()) + 1, RESERVED)
+        mass = np.bincount(remap, self.weight, minlength=size)
+        total = np.stack([np.bincount(remap, self.weight * x, minlength=size) for x in self.points.T], 1)
+        centre = total / np.where(mass > 0, mass, 1.0)[:, None]
+        mean = total.sum(0) / max(float(mass.sum()), 1e-300)
+        return np.asarray(0.5 * mass * ((centre - mean) ** 2).sum(1), dtype=np.float64)
+
+    def loss(self, remap: np.ndarray) -> float:
+        """Return what a remap loses, nats of the training rows."""
+        return max(float(self.scores(np.arange(len(remap))).sum() - self.scores(remap).sum()), 0.0)
+
+
+def _taking_part(codes: int, first: int) -> np.ndarray:
+    return np.concatenate([np.arange(first, first + (first < RESERVED)), np.arange(RESERVED, codes)])
+
+
+def _whitened(rows: np.ndarray, matrix: np.ndarray, *, damping: float) -> np.ndarray:
+    """Return rows in units in which the curvature is the same in all directions, `[V, K]`."""
+    trace = float(np.trace(matrix))
+    damped = matrix + damping * max(trace, 1e-300) / len(matrix) * np.eye(len(matrix))
+    values, axes = np.linalg.eigh(damped)
+    return np.asarray((rows @ axes) * np.sqrt(np.maximum(values, 0.0)), dtype=np.float64)
+
+
+def _weights(weight: np.ndarray, occurrences: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return each value's curvature over all training rows, from that of the rows that were looked at."""
+    per_row = float(weight.sum() / max(occurrences.sum(), 1e-300))
+    return np.asarray(counts * (weight + _KNOWN * per_row) / (occurrences + _KNOWN), dtype=np.float64)
+
+
+def _drawn_in(points: np.ndarray, counts: np.ndarray, *, rows: float) -> np.ndarray:
+    """Return points drawn to their mean, each by how few rows it has."""
+    share = counts / max(float(counts.sum()), 1e-300)
+    mean = share @ points
+    return np.asarray(mean + (points - mean) * (counts / (counts + rows))[:, None], dtype=np.float64)
