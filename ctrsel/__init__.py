@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FeatureSetTransformer": "ctrsel.transformers",
     "FieldSelector": "ctrsel.estimators",
     "append": "ctrsel.api.functions",
     "attention_maps": "ctrsel.explain.attention",
@@ -21,6 +22,7 @@ _HOMES = {
     "explain_model": "ctrsel.api.functions",
     "ingest": "ctrsel.api.functions",
     "load_config": "ctrsel.core.config",
+    "load_feature_set": "ctrsel.api.feature_sets",
     "load_model": "ctrsel.api.functions",
     "load_table": "ctrsel.api.functions",
     "predict": "ctrsel.api.functions",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "FeatureSetTransformer",
     "FieldSelector",
     "append",
     "attention_maps",
@@ -43,6 +46,7 @@ __all__ = [
     "explain_model",
     "ingest",
     "load_config",
+    "load_feature_set",
     "load_model",
     "load_table",
     "predict",
@@ -57,6 +61,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ctrsel.api.evaluate import evaluate
+    from ctrsel.api.feature_sets import load_feature_set
     from ctrsel.api.functions import (
         append,
         audit,
@@ -77,6 +82,7 @@ if TYPE_CHECKING:
     from ctrsel.explain.attention import attention_maps
     from ctrsel.rank.comparison import compare_rankings
     from ctrsel.train.together import together
+    from ctrsel.transformers import FeatureSetTransformer
 
 
 def __getattr__(name: str) -> Any:

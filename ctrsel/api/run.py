@@ -20,6 +20,7 @@ from ctrsel.api.stages import Stages
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import DataError, PromotionRefusedError
 from ctrsel.core.log import event
+from ctrsel.data.applied import AppliedFeatureSet
 from ctrsel.data.example import example_rows
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
@@ -50,6 +51,7 @@ class RunResult:
         audit: What was found before training.
         rankings: In the order of the config.
         features: The chosen feature set.
+        feature_set: The same with the texts that it keeps, which turns raw rows into the kept columns.
         model: The chosen small model.
         evaluations: On test, by contender.
         explanations: Of the trees, then of the chosen net.
@@ -63,6 +65,7 @@ class RunResult:
     audit: Audit
     rankings: tuple[Ranking, ...]
     features: FeatureSet
+    feature_set: AppliedFeatureSet
     model: Model
     evaluations: Mapping[str, Evaluation]
     explanations: tuple[Explanation, ...]
@@ -163,6 +166,7 @@ def _run(made: Plan) -> RunResult:
         audit=found,
         rankings=rankings,
         features=features,
+        feature_set=outcome.feature_set,
         model=outcome.fit.model,
         evaluations=evaluations,
         explanations=explanations,
@@ -312,7 +316,7 @@ def _publish(stages: Stages, result: RunResult) -> RunResult:
         record = replace(record, registration=registration, stages=tuple(cache.stages))
         write(record)
     record.save(result.out / "run")
-    result.features.save(result.out / "feature_set")
+    result.feature_set.save(result.out / "feature_set")
     result.model.save(result.out / "model")
     for ranking in result.rankings:
         ranking.save(result.out / "rankings" / ranking.method)

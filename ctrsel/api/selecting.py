@@ -85,7 +85,7 @@ class Selecting:
                 load=load_fit,
             )
             name = selection_name(config.select.learner, selector)
-            outcomes[name] = (selector, Outcome(selection=selection, fit=fit))
+            outcomes[name] = (selector, Outcome(selection=selection, fit=fit, encoder=known.encoder))
         return outcomes
 
     def auto(self, known: Table, rankings: tuple[Ranking, ...], *, work: Path | None = None) -> AutoSelection:
