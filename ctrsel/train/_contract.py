@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ctrsel.data.table import Table
     from ctrsel.models.gates._contract import Gate
     from ctrsel.records.feature_set import FeatureSet
+    from ctrsel.train.rewinding import Rewound
 
 __all__ = ["Fit", "Learner"]
 
@@ -33,8 +34,7 @@ class Fit:
             search those of the gate and `kept`, the share of values still open.
         valid: auc and log_loss of `model` on the validation split, as sampled (the model's offset is not applied); those of
             `unseen` where there are some.
-        snapshot: After a search the model at the rewind point with the scale of open gates folded into its rows:
-            `snapshot.narrow(features)` is where a retraining starts.
+        rewound: After a search what makes `snapshot`.
         kept: After a search bool `[V]` per vocabulary.
         scores: After a search the gates' parameters `[V]` per vocabulary.
         kept_fields: After a search with a gate on fields those that stay open; `model` is the net without its gate then.
@@ -50,7 +50,7 @@ class Fit:
     seconds: float
     history: tuple[Mapping[str, float], ...]
     valid: Mapping[str, float]
-    snapshot: Model | None = None
+    rewound: Rewound | None = None
     kept: Mapping[str, np.ndarray] | None = None
     scores: Mapping[str, np.ndarray] | None = None
     kept_fields: frozenset[str] | None = None
@@ -58,6 +58,14 @@ class Fit:
     field_errors: Mapping[str, float] | None = None
     notes: tuple[str, ...] = ()
     unseen: np.ndarray | None = None
+
+    @property
+    def snapshot(self) -> Model | None:
+        """After a search the model at the rewind point with the scale of open gates folded into its rows.
+
+        `snapshot.narrow(features)` is where a retraining starts. It is made anew each time it is asked for.
+        """
+        return None if self.rewound is None else self.rewound.model()
 
 
 class Learner(ABC):

@@ -176,7 +176,7 @@ class EnsembleLearner(Learner):
             if any(np.array_equal(found, other) for other in scores):
                 event("ensemble", member=place, note="its seed decides nothing: kept once")
                 break
-            fits.append(replace(fit, snapshot=None, unseen=None))
+            fits.append(replace(fit, rewound=None, unseen=None))
             scores.append(found)
         return fits, scores
 

@@ -5,42 +5,95 @@ Reference: Lyu et al., "Optimizing feature set for click-through rate prediction
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ctrsel.models.gates._contract import ValueGateModule
+from ctrsel.models.embedded import Embedded
+from ctrsel.models.gates._contract import Exchange, FieldGateModule, GateModule, ValueGateModule, scaled
 from ctrsel.records.feature_set import OTHER
 
 if TYPE_CHECKING:
     from ctrsel.data.encoder import Encoder
 
-__all__ = ["folded"]
+__all__ = ["fold", "hard"]
 
 
-def folded(weights: dict[str, Tensor], gate: ValueGateModule, encoder: Encoder, *, hard: bool) -> dict[str, Tensor]:
-    """Fold an open gate's scale into the rows; with `hard`, a closed gate's row becomes its vocabulary's `OTHER`.
+@torch.no_grad()
+def fold(
+    weights: Mapping[str, Tensor], *, scale: float, kept: Tensor | None = None, encoder: Encoder | None = None
+) -> None:
+    """Fold an open gate's scale into the rows, in place; with `kept`, a closed gate's row becomes its vocabulary's `OTHER`.
 
     Args:
-        weights: A net's own weights by name (see `Net.weights`).
-        gate: The gate.
-        encoder: Whose codes the rows are.
-        hard: Whether closed gates close.
-
-    Returns:
-        Weights of a net without a gate; only the tables with a row per code differ.
+        weights: A net's own weights by name (see `Net.weights`); only the tables with a row per code change.
+        scale: Of open gates.
+        kept: Bool `[V]`; None = all.
+        encoder: Whose codes the rows are; with `kept`.
     """
-    owner = torch.empty(encoder.total_codes, dtype=torch.int64)
-    for name, start in encoder.offsets.items():
-        owner[start : start + encoder.vocabularies[name].size] = start + OTHER
-    dropped = ~gate.kept().cpu()
-    out = dict(weights)
     for key in ("embedding.main", "embedding.first"):
-        if key in weights:
-            rows = weights[key] * gate.scale
-            if hard:
-                # DEVIATION(OptFS): a dropped value becomes OTHER, which serving meets anyway; the paper's is a zero row.
-                rows[dropped] = rows[owner[dropped]]
-            out[key] = rows
-    return out
+        if key not in weights:
+            continue
+        rows = weights[key]
+        if scale != 1.0:
+            rows *= scale
+        if kept is None or encoder is None:
+            continue
+        for name, start in encoder.offsets.items():
+            part = slice(start, start + encoder.vocabularies[name].size)
+            # DEVIATION(OptFS): a dropped value becomes OTHER, which serving meets anyway; the paper's is a zero row.
+            rows[part][~kept[part]] = rows[start + OTHER].clone()
+
+
+def hard(gate: GateModule) -> GateModule:
+    """Return a gate that does to a batch what hardening would do to the weights now, for measuring.
+
+    A field that a field gate closes is a zero in its slot; one that stays open is taken as it is.
+    """
+    gate.finish()
+    return _HardValues(gate) if isinstance(gate, ValueGateModule) else _HardFields(gate.kept())
+
+
+class _Still:
+    """What stands still."""
+
+    def advance(self, progress: float) -> None:
+        """Do nothing."""
+
+    def update(self, exchange: Exchange) -> None:
+        """Do nothing."""
+
+
+class _HardValues(_Still, ValueGateModule):
+    toward_other = True
+
+    def __init__(self, gate: ValueGateModule) -> None:
+        super().__init__()
+        self.scale, self.open = gate.scale, gate.kept()
+
+    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = True, other: Tensor | None = None) -> Tensor:
+        kept = self.open[codes][..., None]
+        return torch.where(kept, x, torch.zeros_like(x) if other is None else other) * self.scale
+
+    def kept(self) -> Tensor:
+        return self.open
+
+    def scores(self) -> Tensor:
+        return self.open.float()
+
+
+class _HardFields(_Still, FieldGateModule):
+    def __init__(self, kept: Tensor) -> None:
+        super().__init__()
+        self.open = kept
+
+    def forward(self, embedded: Embedded) -> Embedded:
+        return scaled(embedded, self.open.to(embedded.main.dtype))
+
+    def kept(self) -> Tensor:
+        return self.open
+
+    def scores(self) -> Tensor:
+        return self.open.float()

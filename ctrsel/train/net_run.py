@@ -21,16 +21,17 @@ from ctrsel.models.embedding import to_inputs
 from ctrsel.models.gates._contract import FieldGateModule, Gate, GateModule, SearchPlan, ValueGateModule
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
-from ctrsel.models.network import Net
 from ctrsel.train._contract import Fit
 from ctrsel.train.best import Best
 from ctrsel.train.checkpoint import Checkpoint, Saved
-from ctrsel.train.hardening import folded
+from ctrsel.train.fresh import fresh_net, known_odds
+from ctrsel.train.hardening import fold, hard
 from ctrsel.train.hardware import autocast, device_of
-from ctrsel.train.intercept import log_odds
 from ctrsel.train.moments import collect
 from ctrsel.train.overfitting import one_epoch_overfitting
 from ctrsel.train.pieces import in_pieces
+from ctrsel.train.rewinding import Again, Kept, Rewound
+from ctrsel.train.search_stop import SearchStop
 from ctrsel.train.settling import centre, settle
 from ctrsel.train.starting import Begun, begin_from
 from ctrsel.train.validation import validate
@@ -75,22 +76,11 @@ class NetRun:
         self.weight_mean = 1.0 if table.weight is None else float(np.mean(table.weight[span]))
         if not self.weight_mean > 0:
             raise DataError(f"net: the training rows' weights must have a mean above 0, got {self.weight_mean}")
-        torch.manual_seed(derive(seed, "net", "weights"))
-        self.net = Net(
-            learner.backbone,
-            layout,
-            width=learner.width,
-            labels=self.labels,
-            init_std=learner.init_std,
-            sparse=learner.optimiser.sparse,
-        )
-        untrained = layout.untrained(table.encoder, other_share=learner.other_share)
-        self.net.embedding.zero_rows(torch.from_numpy(untrained))
+        self.net = fresh_net(learner, table, layout, seed=seed)
         self.notes: tuple[str, ...] = ()
         self.begun: Begun | None = None
         if start is None:
-            weight = None if table.weight is None else table.weight[span]
-            self.net.prior.copy_(torch.from_numpy(log_odds(table.labels[span], weight=weight)))
+            self.net.prior.copy_(known_odds(table))
         else:
             self.begun = begin_from(start, self.net, learner=learner, table=table, rows=rows, seed=seed)
             self.notes = self.begun.notes
@@ -101,7 +91,8 @@ class NetRun:
         self.steps = 0  # done so far
         self.total = 0.0  # of the present epoch: the loss summed over its rows
         self.best, self.failed, self.best_weights = -math.inf, 0, Best()
-        self.snapshot: dict[str, Tensor] = {}  # weights at a gate's rewind point
+        self.rewound = Best()  # weights at a gate's rewind point, if they cannot be made again
+        self.stop = SearchStop(patience=0 if gate is None else gate.patience)
         self.earlier = 0.0  # seconds that were spent before a kill
         self._held_out: RowMatrix | None = None  # rows of the validation split, for a gate that learns from them
         self._held_out_stream: Iterator[Batch] | None = None
@@ -154,23 +145,36 @@ class NetRun:
             seed=derive(self.seed, "net", "gate"),
         )
         module = self.net.gate = in_pieces(gate.build(plan).to(self.device))
+        if isinstance(module, ValueGateModule):
+            module.see([table.detach() for table in self.net.embedding.tables()])
         self._begin(saved)
+        again = gate.rewind == 0 and self.begun is None
         with progress("search", gate.epochs * self.n, unit="rows") as bar:
             bar.advance(min(self.steps * self.batch_size, gate.epochs * self.n))
-            while len(self.history) < gate.epochs:
-                if len(self.history) == gate.rewind and not self.snapshot:
-                    self.snapshot = self._folded(module, hard=False)
+            while len(self.history) < gate.epochs and not (self.stop.over and len(self.history) > gate.rewind):
+                if len(self.history) == gate.rewind and not again and not self.rewound.weights():
+                    self.rewound.keep(self.net.weights())
                 facts = self._epoch(bar, began, plan=plan)
-                facts |= {**module.facts(), "kept": self._share(module)}
-        return self._searched(module, began)
+                facts |= {**module.facts(), "kept": self._share(module), **self._hardened(gate, module, facts)}
+        if self.stop.over:
+            event("search over", epoch=len(self.history), reason=self.stop.reason)
+        del self.optimiser  # its moments are as large as the tables
+        return self._searched(module, began, again=again)
 
-    def _folded(self, module: GateModule, *, hard: bool) -> dict[str, Tensor]:
-        """Return weights without the gate: its outcome is in the rows, unless it is one on fields."""
-        module.finish()
-        weights = self._copy()
-        if not isinstance(module, ValueGateModule):
-            return weights
-        return folded(weights, module, self.table.encoder, hard=hard)
+    def _hardened(self, gate: Gate, module: GateModule, facts: Mapping[str, float]) -> dict[str, float]:
+        """Look at what a search that ended now would hand back: AUC and log-loss, and what has changed since an epoch before."""
+        if isinstance(module, FieldGateModule) and (module.observes or not gate.decides):
+            return {}  # its scores are read off rows at the end, or it decides nothing
+        self.net.gate = hard(module)
+        try:
+            learner = self.learner
+            predictor = NetPredictor(backbone=learner.backbone, width=learner.width, labels=self.labels, net=self.net)
+            valid = validate(self.valid, self.processes.logits(predictor, self.valid))
+        finally:
+            self.net.gate = module
+        found = {"hard_auc": valid["auc"], "hard_log_loss": valid["log_loss"], "gap": facts["valid_auc"] - valid["auc"]}
+        found = self.processes.agreed(found)
+        return found | self.stop.look(module.kept(), module.scores(), log_loss=found["hard_log_loss"])
 
     def _share(self, module: GateModule) -> float:
         """Return the share of the values, or of the fields, that is still open."""
@@ -182,13 +186,20 @@ class NetRun:
             kept = kept[free]
         return float(kept.mean()) if len(kept) else 1.0
 
-    def _searched(self, module: GateModule, began: float) -> Fit:
-        model = self._model(self._folded(module, hard=True))
-        snapshot = self._model(self.snapshot) if self.snapshot else None
+    def _searched(self, module: GateModule, began: float, *, again: bool) -> Fit:
+        """Harden, and say where a retraining starts."""
+        module.finish()
+        scale = module.scale if isinstance(module, ValueGateModule) else 1.0
+        known: dict[str, Any] = {"learner": self.learner, "table": self.table, "scale": scale}
+        rewound: Rewound = Again(**known, seed=self.seed) if again else Kept(**known, weights=self.rewound)
         if isinstance(module, FieldGateModule) and module.observes:
             self._observe(module)
         kept, scores = module.kept().cpu().numpy(), module.scores().cpu().numpy().astype(np.float64)
-        fit = self._fit(began, model=model, snapshot=snapshot)
+        self.net.gate = None
+        if isinstance(module, ValueGateModule):
+            # In place: this net is not needed any more.
+            fold(self.net.weights(), scale=scale, kept=torch.from_numpy(kept), encoder=self.table.encoder)
+        fit = self._fit(began, model=self._model(self.net.weights()), rewound=rewound)
         if isinstance(module, ValueGateModule):
             return replace(fit, kept=self._by_vocabulary(kept), scores=self._by_vocabulary(scores))
         slots = self.net.layout.slots
@@ -324,10 +335,12 @@ class NetRun:
 
     def _state(self, began: float) -> Saved:
         """Return all that the rest of the fit depends on; the tensors are the fit's own."""
+        stop = self.stop.state()
         parts: dict[str, Mapping[str, Tensor]] = {
             "net": self.net.state_dict(),
             "best": self.best_weights.weights(),
-            "snapshot": self.snapshot,
+            "rewound": self.rewound.weights(),
+            "stop": stop[1],
             "optimiser": self.optimiser.state(),
             "noise": {"cpu": torch.get_rng_state()},
         }
@@ -339,6 +352,7 @@ class NetRun:
             "total": self.total,
             "best": self.best if math.isfinite(self.best) else None,
             "failed": self.failed,
+            "stop": stop[0],
             "rows": "memory" if isinstance(self.rows, RowMatrix) else "blocks",
             "seconds": self.earlier + time.perf_counter() - began,
         }
@@ -346,16 +360,18 @@ class NetRun:
 
     def _restore(self, saved: Saved) -> None:
         """Go back to a state."""
-        parts: dict[str, dict[str, Tensor]] = {"best": {}, "snapshot": {}, "optimiser": {}}
+        parts: dict[str, dict[str, Tensor]] = {"best": {}, "rewound": {}, "stop": {}, "optimiser": {}}
         for name, tensor in saved.tensors.items():
             part, _, key = name.partition("/")
             parts.setdefault(part, {})[key] = tensor
         self.net.load_state_dict(parts["net"])
         self.optimiser.restore(parts["optimiser"])
-        self.snapshot = parts["snapshot"]
+        if parts["rewound"]:
+            self.rewound.keep(parts["rewound"])
         if parts["best"]:
             self.best_weights.keep(parts["best"])
         facts = saved.facts
+        self.stop.restore(facts["stop"], parts["stop"])
         self.history = [dict(h) for h in facts["history"]]
         self.steps, self.total, self.failed = facts["steps"], facts["total"], facts["failed"]
         self.best = -math.inf if facts["best"] is None else facts["best"]
@@ -370,7 +386,7 @@ class NetRun:
         began: float,
         *,
         model: Model,
-        snapshot: Model | None = None,
+        rewound: Rewound | None = None,
         notes: tuple[str, ...] = (),
     ) -> Fit:
         return Fit(
@@ -379,7 +395,7 @@ class NetRun:
             seconds=self.earlier + time.perf_counter() - began,
             history=tuple(self.history),
             valid=self._valid(model),
-            snapshot=snapshot,
+            rewound=rewound,
             notes=notes,
         )
 
@@ -394,9 +410,6 @@ class NetRun:
             self.table.encoder, weights, backbone=learner.backbone, width=learner.width, labels=self.labels
         )
         return Model(encoder=self.table.encoder, predictor=predictor, offset=math.log(self.table.schema.sampling_rate))
-
-    def _copy(self) -> dict[str, Tensor]:
-        return {k: v.detach().to("cpu", copy=True) for k, v in self.net.weights().items()}
 
     def _by_vocabulary(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         encoder = self.table.encoder

@@ -20,7 +20,9 @@ from ctrsel.models.gates._contract import Exchange, SearchPlan, ValueGateModule
 
 __all__ = ["AddUp", "RowGate", "Sums", "added_up"]
 
-Sums = tuple[Tensor, Tensor, Tensor]  # distinct codes int64 [k], and per code the sums of gradients and of their squares [k]
+Sums = tuple[
+    Tensor, Tensor, Tensor
+]  # distinct codes int64 [k], and per code the sums of gradients and of their squares [k]
 AddUp = Callable[[Tensor, Tensor, Tensor], Sums]  # of codes [n], gradients [n] and a place for notes, int32 [V], all -1
 
 _PIECE = 1 << 20  # values brought up to date at once
