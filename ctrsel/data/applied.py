@@ -21,8 +21,9 @@ from ctrsel.data.table import Ragged
 from ctrsel.data.vocabulary import Vocabulary
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.records.schema import Field
+from ctrsel.records.set_difference import SetDifference
 
-__all__ = ["AppliedFeatureSet"]
+__all__ = ["AppliedFeatureSet", "hashed_codes"]
 
 _PART = "applied"  # the folder within a saved feature set
 _OTHER = "(other)"
@@ -182,6 +183,12 @@ class AppliedFeatureSet:
         return bucket_ranges(
             self.encoder.vocabularies[of.vocabulary].values.to_list(), edges=self.encoder.edges.get(field)
         )
+
+    def diff(self, new: AppliedFeatureSet, *, top: int = 5) -> SetDifference:
+        """Say what changes from this set to `new`, with the most frequent texts; see `set_difference.difference`."""
+        from ctrsel.data.set_difference import difference
+
+        return difference(self, new, top=top)
 
     def save(self, path: Path) -> None:
         """Save as a feature set's folder that holds the narrowed Encoder as well; `FeatureSet.load` reads it too."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 
+__all__ = ["PLAN", "expressions", "transform"]
+
 _EXACT = 2**53
 # Texts of whole numbers below 2^53 that are written with ".0", told from longer ones digit by digit.
 _BELOW = [f"{_EXACT}"[:i] + f"[0-{int(d) - 1}]" + f"[0-9]{{{15 - i}}}" for i, d in enumerate(f"{_EXACT}") if d != "0"]

@@ -13,7 +13,7 @@ import numpy as np
 from ctrsel.core.artifact import atomic_folder, digest_arrays, digest_json, read_array, read_manifest
 from ctrsel.core.errors import DataError
 
-__all__ = ["HIDDEN", "MISSING", "OTHER", "RESERVED", "FeatureSet", "FeatureSetDiff"]
+__all__ = ["HIDDEN", "MISSING", "OTHER", "RESERVED", "FeatureSet", "FeatureSetDiff", "regrouped"]
 
 MISSING, OTHER, HIDDEN = 0, 1, 2
 RESERVED = 3  # codes 0..2 have a fixed meaning in every vocabulary; values start here
@@ -21,12 +21,51 @@ RESERVED = 3  # codes 0..2 have a fixed meaning in every vocabulary; values star
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSetDiff:
-    """What changes from one feature set to another: field names, and numbers of values per field."""
+    """What changes from one feature set to another: field names, and numbers of values per vocabulary.
+
+    Attributes:
+        fields_added: Fields that only the new set keeps.
+        fields_removed: Fields that only the old one keeps.
+        values_added: Values that only the new set keeps; vocabularies without any are left out, here and below.
+        values_removed: Values that only the old one keeps.
+        values_merged: Values that both keep, and that share their code with others of these in the new set only.
+        values_parted: Likewise, in the old set only.
+    """
 
     fields_added: tuple[str, ...]
     fields_removed: tuple[str, ...]
     values_added: Mapping[str, int]
     values_removed: Mapping[str, int]
+    values_merged: Mapping[str, int]
+    values_parted: Mapping[str, int]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether both keep the same."""
+        return not any(
+            (self.fields_added, self.fields_removed, self.values_added, self.values_removed, self.values_merged,
+             self.values_parted)
+        )  # fmt: skip
+
+
+def regrouped(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+    """Return how many values share a code with another one after but not before, and before but not after.
+
+    Args:
+        before: Code of each value `[n]`.
+        after: Likewise.
+
+    Examples:
+        >>> regrouped(np.array([3, 4, 5, 6]), np.array([3, 3, 3, 4])), regrouped(np.array([3, 3, 4]), np.array([3, 4, 5]))
+        ((3, 0), (0, 2))
+    """
+    size = len(before)
+    if not size:
+        return 0, 0
+    together = np.unique(np.stack([before, after]), axis=1, return_inverse=True, return_counts=True)
+    pairs = together[2][together[1].ravel()]
+    mates_before, mates_after = (np.bincount(c)[c] for c in (before, after))
+    return int((mates_after > pairs).sum()), int((mates_before > pairs).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,23 +178,31 @@ class FeatureSet:
     def diff(self, new: FeatureSet) -> FeatureSetDiff:
         """Say what changes from this set to `new`; both must decide on the same Encoder's codes.
 
+        `AppliedFeatureSet.diff` tells the values by their texts, and compares sets of different Encoders.
+
         Raises:
             DataError: If they are about different Encoders.
         """
         if self.encoder != new.encoder:
             raise DataError(f"feature sets are about different encoders: {self.encoder} and {new.encoder}")
-        added, removed = {}, {}
+        added, removed, merged, parted = {}, {}, {}, {}
         for name in sorted({*self.remaps, *new.remaps}):
             size = len(self.remaps[name]) if name in self.remaps else len(new.remaps[name])
             before = self.kept(name) if name in self.remaps else np.zeros(size, bool)
             after = new.kept(name) if name in new.remaps else np.zeros(size, bool)
             added[name] = int((after & ~before)[RESERVED:].sum())
             removed[name] = int((before & ~after)[RESERVED:].sum())
+            both = np.flatnonzero(before & after)
+            both = both[both >= RESERVED]
+            if name in self.remaps and name in new.remaps:
+                merged[name], parted[name] = regrouped(self.remaps[name][both], new.remaps[name][both])
         return FeatureSetDiff(
             fields_added=tuple(f for f in new.fields if f not in self.fields),
             fields_removed=tuple(f for f in self.fields if f not in new.fields),
             values_added={k: v for k, v in added.items() if v},
             values_removed={k: v for k, v in removed.items() if v},
+            values_merged={k: v for k, v in merged.items() if v},
+            values_parted={k: v for k, v in parted.items() if v},
         )
 
     def _head(self) -> dict[str, Any]:
