@@ -26,6 +26,7 @@ from ctrsel.rank.counts import FieldCounts, TableCounts
 from ctrsel.rank.driver import count
 from ctrsel.rank.mutual_information import MutualInformation
 from ctrsel.stats.counts import LabelCounts, label_counts, weighted_label_counts
+from ctrsel.stats.selection_bounds import unimodal_factor
 
 if TYPE_CHECKING:
     from ctrsel.data.table import Table
@@ -123,7 +124,7 @@ class StabilitySelection(ModelRanker):
         chosen = places <= min(top, len(table.schema.fields))
         share, both = chosen.mean(axis=0), (chosen[0::2] & chosen[1::2]).mean(axis=0)
         worst = top**2 / (slack * fields)
-        unimodal = _factor(self.threshold, self.pairs, top / fields) * top**2 / fields
+        unimodal = unimodal_factor(self.threshold, self.pairs, top / fields) * top**2 / fields
 
         def by(values: np.ndarray) -> dict[str, float]:
             return dict(zip(names, values.tolist(), strict=True))
@@ -205,19 +206,3 @@ def _rest(whole: FieldCounts, part: FieldCounts) -> FieldCounts:
     """Return the counts of the training rows that are not in the part: counts add up exactly."""
     totals, positives = whole.train.totals - part.train.totals, whole.train.positives - part.train.positives
     return replace(part, train=LabelCounts(positives=positives, totals=totals))
-
-
-def _factor(threshold: float, pairs: int, share: float) -> float:
-    """Return C of theorem 2 of Shah and Samworth: expected false selections are at most C q^2 / F; infinite if it is silent.
-
-    Args:
-        threshold: Share from which on a field is stable.
-        pairs: Of halves.
-        share: q / F.
-    """
-    if threshold > 0.75:
-        return 4 * (1 - threshold + 1 / (2 * pairs)) / (1 + 1 / pairs)
-    if threshold <= 0.5 + min(share**2, 1 / (2 * pairs) + 0.75 * share**2):
-        return math.inf
-    slack = 2 * threshold - 1 - 1 / (2 * pairs)
-    return 1 / (2 * slack) if slack > 0 else math.inf
