@@ -120,7 +120,9 @@ class _SequentialAttention(FieldGateModule):
         self.logits = nn.Parameter(torch.zeros(fields))
         self.register_buffer("place", torch.full((fields,), -1))  # of each field in the order of picks, -1 = not picked
         self.register_buffer("step", torch.tensor(0))  # updates so far
-        self.adam = Adam([self.logits], rate=rate)
+        # DEVIATION(Sequential Attention): logits move in proportion to their gradients; under plain Adam all fields that gain
+        # more than the mean move alike, and in a short phase rounding decides among them.
+        self.adam = Adam([self.logits], rate=rate, shared=True)
 
     @property
     def picked(self) -> Tensor:
