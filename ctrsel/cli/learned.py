@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctrsel.cli.comparing_selectors import Comparison, compare
 from ctrsel.cli.groups import expand
 from ctrsel.cli.sizes import names_of, size_of, size_text
 from ctrsel.cli.source import Source
@@ -117,6 +118,7 @@ def select(
     never_use: Annotated[
         list[str] | None, typer.Option(help="A field that must not be used; repeatable.", show_default=False)
     ] = None,
+    comparison: Comparison,
     out: Out = None,
     say: Say,
 ) -> None:
@@ -124,11 +126,17 @@ def select(
 
     The controls (random values, most frequent values) always run too. OUT holds, per selector, the feature set and the
     retrained model. Test rows are not read.
+
+    With --compare selectors are compared under one protocol instead: all with one judge, one seed and three sizes, the best
+    of them and the controls with all judges, seeds and sizes. OUT holds everything, and the same command goes on there.
     """
     with say.session() as speaker:
+        comparing = comparison.compare is not None
+        if comparing and (method or k is not None or auto):
+            raise ConfigError("--compare: names the selectors itself, and sizes with --keep 10%,20%,50%")
         wishes = {
             "select.selectors": [{"use": name} for name in names_of(method)] or None,
-            "select.size": size_of(keep, k, auto),
+            "select.size": None if comparing else size_of(keep, k, auto),
             "select.always_keep": always_keep or None,
             "select.never_use": never_use or None,
         }
@@ -138,13 +146,16 @@ def select(
 
             speaker.place = str(out or work.plan.out)
             work.audit()
+            if comparing:
+                speaker.show(*compare(comparison, work, keep=keep, out=out))
+                return
             outcomes = work.select()
             found, rows = [], []
             for name, (selector, outcome) in outcomes.items():
                 features, folder = outcome.selection.features, None
                 if out is not None:
                     folder = out / component_key(selector)
-                    features.save(folder / "feature_set")
+                    outcome.feature_set.save(folder / "feature_set")
                     outcome.fit.model.save(folder / "model")
                 facts = {
                     "fields": len(features.fields),
@@ -240,6 +251,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
             "ctrsel select clicks.parquet --label click --keep 30% --out small",
             "ctrsel select clicks.parquet --label click --method ranking --k 12",
             "ctrsel select clicks.yaml --auto",
+            "ctrsel select clicks.yaml --compare gated,ranking --keep 10%,30%,60% --budget 1h",
         ),
         STEP,
     ),
