@@ -57,7 +57,7 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """What a backbone returns: logits `[B, T]`, and auxiliary losses by name that are added to the objective."""
+    """What a backbone returns: logits `[B, T]`, and auxiliary losses of each row by name, `[B, T]` nats."""
 
     logits: Tensor
     losses: Mapping[str, Tensor] = field(default_factory=dict)

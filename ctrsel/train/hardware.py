@@ -35,10 +35,15 @@ def device_of(name: DeviceName) -> torch.device:
 
 
 @contextlib.contextmanager
-def torch_threads(number: int | Literal["auto"]) -> Iterator[int]:
-    """Let torch compute on so many threads, "auto" for what `faster_threads` finds; the former number comes back."""
+def torch_threads(number: int | Literal["auto"], *, sharers: int = 1) -> Iterator[int]:
+    """Let torch compute on so many threads, "auto" for what `faster_threads` finds; the former number comes back.
+
+    Args:
+        number: Of threads.
+        sharers: How many processes divide this machine's processors among them.
+    """
     before = torch.get_num_threads()
-    chosen = faster_threads() if number == "auto" else number
+    chosen = faster_threads(most=max(_usable() // sharers, 1)) if number == "auto" else number
     torch.set_num_threads(chosen)
     try:
         yield chosen
@@ -56,9 +61,8 @@ def faster_threads(*, most: int | None = None, turns: int = 5) -> int:
         most: At most so many; None for the processors that this process may use.
         turns: How often each number is timed.
     """
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     numbers = [1]
-    while numbers[-1] * 2 <= (most or usable):
+    while numbers[-1] * 2 <= (most or _usable()):
         numbers.append(numbers[-1] * 2)
     before = torch.get_num_threads()
     rows, inner, columns = _PROBE
@@ -81,6 +85,11 @@ def faster_threads(*, most: int | None = None, turns: int = 5) -> int:
             best = n
     event("threads", chosen=best, **{f"seconds_{n}": median(t) for n, t in times.items()})
     return best
+
+
+def _usable() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:

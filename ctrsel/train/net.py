@@ -206,7 +206,7 @@ class NetLearner(Learner):
             processes=processes,
             seed=derive(seed, "net", "blocks"),
         )
-        with opened as rows, torch_threads(self.threads), torch.random.fork_rng(devices=[]):
+        with opened as rows, torch_threads(self.threads, sharers=processes.sharers), torch.random.fork_rng(devices=[]):
             run = NetRun(
                 self,
                 table,

@@ -47,6 +47,16 @@ def test_threads_are_set_and_given_back():
     assert torch.get_num_threads() == before
 
 
+def test_processes_that_share_a_machine_divide_its_processors(monkeypatch):
+    most = []
+    monkeypatch.setattr(hardware, "faster_threads", lambda *, most=None, turns=5, seen=most: seen.append(most) or 1)
+    monkeypatch.setattr(hardware, "_usable", lambda: 8)
+    for sharers in (1, 3, 16):
+        with torch_threads("auto", sharers=sharers):
+            pass
+    assert most == [8, 2, 1]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said(monkeypatch):
     assert device_of("auto").type == device_of("cpu").type == "cpu"

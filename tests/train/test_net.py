@@ -162,11 +162,13 @@ def test_auxiliary_losses_enter_the_objective(table):
             self.inner = inner
 
         def forward(self, x):
-            return replace(self.inner(x), losses={"extra": torch.tensor(2.0)})
+            return replace(self.inner(x), losses={"extra": torch.arange(16.0)[:, None]})
 
-    plain = BCE().objective(net, inputs, labels, None)
+    weight = torch.linspace(0, 2, 16)
+    plain = [BCE().objective(net, inputs, labels, w) for w in (None, weight)]
     net.backbone = WithLoss(net.backbone)
-    torch.testing.assert_close(BCE(auxiliary=0.5).objective(net, inputs, labels, None), plain + 1.0)
+    for w, before, mean in ((None, plain[0], 7.5), (weight, plain[1], float((weight * torch.arange(16.0)).mean()))):
+        torch.testing.assert_close(BCE(auxiliary=0.5).objective(net, inputs, labels, w), before + 0.5 * mean)
 
 
 @pytest.mark.parametrize(

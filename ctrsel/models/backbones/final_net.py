@@ -113,7 +113,7 @@ class _FinalNet(nn.Module):
         shift = 0.0 if x.prior is None else x.prior
         target = torch.sigmoid(logits.detach() + shift)
         losses = {
-            f"block{k}": functional.binary_cross_entropy_with_logits(y + shift, target) if len(y) else y.sum()
+            f"block{k}": functional.binary_cross_entropy_with_logits(y + shift, target, reduction="none")
             for k, y in ((1, one), (2, two))
         }
         return Output(logits=logits, losses=losses)

@@ -25,11 +25,11 @@ class BCE(Step):
     auxiliary: float = 1.0
 
     def objective(self, net: Net, inputs: Inputs, labels: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the weighted mean over rows and labels."""
+        """Return the weighted mean over rows and labels, of auxiliary losses as well."""
         out = net(inputs)
-        total = functional.binary_cross_entropy_with_logits(
-            out.logits, labels, None if weight is None else weight[:, None]
-        )
+        per_row = None if weight is None else weight[:, None]
+        total = functional.binary_cross_entropy_with_logits(out.logits, labels, per_row)
         for loss in out.losses.values():
-            total = total + self.auxiliary * loss
+            weighted = loss if per_row is None else loss * per_row
+            total = total + self.auxiliary * weighted.sum() / max(weighted.numel(), 1)  # a process may have no rows
         return total

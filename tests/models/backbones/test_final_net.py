@@ -66,9 +66,9 @@ def test_each_block_learns_from_the_mean(prior):
     shift = 0.0 if prior is None else prior
     target = torch.sigmoid(out.logits + shift).detach()
     for name, y in (("block1", one), ("block2", two)):
-        torch.testing.assert_close(out.losses[name], functional.binary_cross_entropy(torch.sigmoid(y + shift), target))
+        torch.testing.assert_close(out.losses[name].mean(), functional.binary_cross_entropy(torch.sigmoid(y + shift), target))
     # The mean teaches and does not follow: pulling both blocks towards it leaves the gradient of a block against it.
-    (grad,) = torch.autograd.grad(out.losses["block1"], module.out1.bias)
+    (grad,) = torch.autograd.grad(out.losses["block1"].mean(), module.out1.bias)
     torch.testing.assert_close(grad, (torch.sigmoid(one + shift) - target).mean(0))
 
 
@@ -78,10 +78,10 @@ def test_evaluation_and_a_single_block_have_no_losses():
     assert FinalNet(hidden1=(4,), hidden2=()).build(shape(3, 2)).train()(embedded(main)).losses == {}
 
 
-def test_a_batch_of_no_rows_has_finite_losses():
+def test_a_batch_of_no_rows_has_no_losses():
     out = FinalNet(hidden1=(4,), hidden2=(6,)).build(shape(3, 2)).train()(embedded(torch.randn(0, 3, 2)))
     assert out.logits.shape == (0, 1)
-    assert all(float(loss.detach()) == 0 for loss in out.losses.values())
+    assert all(loss.shape == (0, 1) for loss in out.losses.values())
 
 
 def test_a_zero_slot_can_be_removed():
