@@ -48,7 +48,7 @@ class Cell:
         valid_log_loss: Nats per row.
         test_log_loss: Nats per row.
         seconds: Of training.
-        bytes: Of the model on disk.
+        bytes: Of the model on disk, where it was kept.
         test_error: Standard error of test AUC's difference to that of the full model of this judge and seed, over rows; None
             where it was not compared.
     """
@@ -124,11 +124,20 @@ class Cells:
         cell, model = _judged(table, features, learner, seed=seed)
         if self.models is not None and cell.test_auc is None:
             model.save(self.models / cell.key)
+            size = sum(f.stat().st_size for f in (self.models / cell.key).rglob("*") if f.is_file())
+            cell = replace(cell, bytes=size)
         self._write(cell)
         return cell
 
     def read_test(
-        self, table: Table, features: FeatureSet, learner: Learner, *, seed: int, full: np.ndarray | None = None
+        self,
+        table: Table,
+        features: FeatureSet,
+        learner: Learner,
+        *,
+        seed: int,
+        full: np.ndarray | None = None,
+        known: Table | None = None,
     ) -> tuple[Cell, np.ndarray | None]:
         """Add the test split to a cell that was made without it; it is read once, and the model is kept no longer.
 
@@ -138,6 +147,7 @@ class Cells:
             learner: Its judge.
             seed: Of the training.
             full: Test logits of the full model with this judge and seed, for the error of the difference.
+            known: The table without that split, where it is at hand.
 
         Returns:
             The cell, and the test logits `[N]`; None where the split had been read before.
@@ -145,7 +155,7 @@ class Cells:
         Raises:
             DataError: If there is no such cell.
         """
-        known = table.without("test")
+        known = table.without("test") if known is None else known
         cell = self.find(known, features, learner, seed=seed)
         if cell is None:
             raise DataError(f"judging: there is no cell of the set {features.digest} and seed {seed} to read test for")
@@ -211,7 +221,6 @@ def _judged(table: Table, features: FeatureSet, learner: Learner, *, seed: int) 
         valid_log_loss=_of(valid, "log_loss"),
         test_log_loss=None if test is None else _of(test, "log_loss"),
         seconds=seconds,
-        bytes=fit.model.bytes_on_disk,
     )
     return cell, fit.model
 

@@ -238,7 +238,7 @@ class Source:
         made = plan(config)
         if self.configured:
             with exclusive(made.out):
-                yield Work.of(made, folder=made.out / "stages")
+                yield Work.of(made, folder=made.out / "stages", saves=True)
             return
         with tempfile.TemporaryDirectory(prefix="ctrsel-", ignore_cleanup_errors=True) as folder:
             yield Work.of(made, folder=Path(folder), saved=self.table_folder)

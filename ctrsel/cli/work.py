@@ -30,17 +30,19 @@ class Work:
     Attributes:
         stages: The stages.
         saved: A saved table's folder, used in place of an ingest.
+        saves: Whether the run's folder is there to stay, as with a config.
     """
 
     stages: Stages
     saved: Path | None = None
+    saves: bool = False
 
     @staticmethod
-    def of(plan: Plan, *, folder: Path, saved: Path | None = None) -> Work:
+    def of(plan: Plan, *, folder: Path, saved: Path | None = None, saves: bool = False) -> Work:
         """Work on a plan, with its finished stages in a folder."""
         cache = StageCache(folder=folder, version=importlib.metadata.version("ctrsel"))
         cache.sweep()
-        return Work(stages=Stages(plan=plan, cache=cache), saved=saved)
+        return Work(stages=Stages(plan=plan, cache=cache), saved=saved, saves=saves)
 
     @property
     def plan(self) -> Plan:

@@ -1,0 +1,256 @@
+"""The work of a comparison of selectors: searches, trainings and, at the end, the test rows, within a budget of seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ctrsel.api.compared import FULL, Figures
+from ctrsel.api.contestants import Contest
+from ctrsel.api.judging import Cell, Cells
+from ctrsel.api.min_counts import MinCount, counted
+from ctrsel.api.protocol import Protocol
+from ctrsel.api.searching import Search, Searched, Searches
+from ctrsel.core.catalog import describe
+from ctrsel.core.errors import ConfigError
+from ctrsel.core.log import event
+from ctrsel.data.table import Table
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.selection_comparison import ComparedCell
+from ctrsel.select import Problem, Size
+from ctrsel.train import Learner
+
+__all__ = ["ComparisonRun", "plain"]
+
+
+@dataclass(kw_only=True)
+class ComparisonRun:
+    """The work on one table within a budget.
+
+    Attributes:
+        protocol: What is held equal.
+        contest: Who takes part.
+        known: Training and validation rows.
+        cells: What was trained.
+        searches: What was searched.
+        until: When the budget ends, monotonic seconds; None = never.
+        screened: By name the area of the first stage.
+    """
+
+    protocol: Protocol
+    contest: Contest
+    known: Table
+    cells: Cells
+    searches: Searches
+    until: float | None
+    screened: dict[str, float] = field(default_factory=dict)
+    _slow: dict[str, float] = field(default_factory=dict)
+    _found: dict[tuple[str, int], Searched] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left, None for no limit."""
+        return None if self.until is None else self.until - time.monotonic()
+
+    @property
+    def problem(self) -> Problem:
+        """The table as selectors see it."""
+        p = self.protocol
+        return Problem(table=self.known, learner=self._learner, always_keep=p.always_keep, groups=p.groups)
+
+    @property
+    def _learner(self) -> Learner:
+        return self.protocol.learner or next(iter(self.protocol.judges.values()))
+
+    @property
+    def total(self) -> int:
+        """How many values or fields there are."""
+        return self.problem.n_values if self.protocol.unit == "values" else len(self.known.schema.names)
+
+    def sizes(self) -> dict[float, Size]:
+        """Return the sizes by share.
+
+        Raises:
+            ConfigError: If two shares come to the same size, or one to none.
+        """
+        numbers = [int(s * self.total + 1e-9) for s in self.protocol.shares]
+        if len(set(numbers)) < len(numbers) or numbers[0] < 1:
+            shares, unit = list(self.protocol.shares), self.protocol.unit
+            raise ConfigError(f"compare: the sizes {shares} of {self.total:,} {unit} are {numbers}; name others")
+        return {s: Size(number=n, of=self.protocol.unit) for s, n in zip(self.protocol.shares, numbers, strict=True)}
+
+    def judge(self, features: FeatureSet, judge: str, *, seed: int) -> Cell | None:
+        """Return a cell; None where it is not known and would not fit into the budget any more."""
+        learner, set_ = self.protocol.judges[judge], plain(features)
+        found = self.cells.find(self.known, set_, learner, seed=seed)
+        left = self.left
+        if found is None and (left is None or left > self._slow.get(judge, 0.0)):
+            found = self.cells.judge(self.known, set_, learner, seed=seed)
+        if found is not None:
+            self._slow[judge] = max(self._slow.get(judge, 0.0), found.seconds)
+        return found
+
+    def min_count(self) -> MinCount:
+        """Find the minimum count that is best on validation, by the first judge and seed."""
+        judge, losses, sets = next(iter(self.protocol.judges)), dict[int, float](), dict[str, float]()
+        for count in self.protocol.min_counts:
+            features = counted(self.known, count, always_keep=self.protocol.always_keep)
+            cell = self.judge(features, judge, seed=self.protocol.seeds[0]) if features.n_values else None
+            if cell is not None and cell.features not in sets:
+                sets[cell.features] = losses[count] = cell.valid_log_loss
+        # Of counts that keep the same the smallest stands for all, and of equal losses the larger count, since it has
+        # dropped what the judge does not use; where none was run, nothing is dropped.
+        chosen = min(losses, key=lambda c: (losses[c], -c)) if losses else 1
+        event("min_count", chosen=chosen)
+        features = counted(self.known, chosen, always_keep=self.protocol.always_keep)
+        return MinCount(chosen=chosen, features=features, losses=losses)
+
+    def search(self, name: str, seed: int, *, begin: bool = True) -> Searched | None:
+        """Return what a contestant found; None where it is not known and must not begin, or the budget ended it."""
+        if (name, seed) in self._found:
+            return self._found[name, seed]
+        search = Search(
+            selector=self.contest.specs[name],
+            learner=describe(self._learner),
+            sizes=tuple(self.sizes().values()),
+            seed=seed,
+            always_keep=self.protocol.always_keep,
+            groups=self.protocol.groups,
+        )
+        found = self.searches.get(self.known, search, seconds=self.left if begin else 0.0)
+        if found is not None:
+            self._found[name, seed] = found
+        return found
+
+    def set_of(self, name: str, share: float, seed: int, *, begin: bool = True) -> FeatureSet | None:
+        """Return what a contestant keeps at a size."""
+        if name == FULL:
+            return self.problem.everything()
+        found = self.search(name, seed, begin=begin)
+        return None if found is None else found.sets.get(self.sizes()[share])
+
+    def stages(self) -> tuple[str, ...]:
+        """Run both stages as far as the budget goes; return the selectors that went on."""
+        p, (first, *_) = self.protocol, self.protocol.judges
+        seed = p.seeds[0]
+        self.sizes()
+        for name in (FULL, *self.contest.controls, *self.contest.selectors):
+            if name in self.contest.refused:
+                continue
+            for share in p.screened if name != FULL else (1.0,):
+                features = self.set_of(name, share, seed)
+                if features is not None:
+                    self.judge(features, first, seed=seed)
+        figures = self.figures(())
+        for name in (*self.contest.controls, *self.contest.selectors):
+            area = figures.area(name, first, seed, "valid", shares=p.screened)
+            if area is not None:
+                self.screened[name] = area
+        rated = [n for n in self.contest.selectors if n in self.screened]
+        finalists = tuple(sorted(rated, key=lambda n: -self.screened[n])[: p.best])
+        event("first stage", on=", ".join(finalists), of=len(self.contest.selectors))
+        for seed in p.seeds:
+            for judge in p.judges:
+                for name in (FULL, *self.contest.controls, *finalists):
+                    for share in p.shares if name != FULL else (1.0,):
+                        features = self.set_of(name, share, seed)
+                        if features is not None:
+                            self.judge(features, judge, seed=seed)
+        return finalists
+
+    def planned(self, finalists: Sequence[str]) -> list[tuple[str, float, str, int]]:
+        """Return the cells of both stages."""
+        p = self.protocol
+        second = (FULL, *self.contest.controls, *finalists)
+        made = [
+            (name, share, judge, seed)
+            for seed in p.seeds
+            for judge in p.judges
+            for name in second
+            for share in (p.shares if name != FULL else (1.0,))
+        ]
+        others = [n for n in self.contest.selectors if n not in second and n not in self.contest.refused]
+        return [*made, *((n, s, next(iter(p.judges)), p.seeds[0]) for n in others for s in p.screened)]
+
+    def figures(self, finalists: Sequence[str]) -> Figures:
+        """Return what is known of the planned cells; nothing is trained."""
+        cells = {}
+        for name, share, judge, seed in self.planned(finalists):
+            features = self.set_of(name, share, seed, begin=False)
+            if features is None and self._refuses(name, share, seed):
+                continue
+            found = None
+            if features is not None:
+                found = self.cells.find(self.known, plain(features), self.protocol.judges[judge], seed=seed)
+            cells[name, share, judge, seed] = _cell(found, name=name, share=share, judge=judge, seed=seed)
+        sizes = self.sizes()
+        return Figures(
+            cells=cells,
+            shares=tuple(sizes),
+            numbers=tuple(s.number for s in sizes.values()),
+            judges=tuple(self.protocol.judges),
+            seeds=self.protocol.seeds,
+            margin=self.protocol.margin,
+        )
+
+    def _refuses(self, name: str, share: float, seed: int) -> bool:
+        """Whether a search is known that keeps nothing at a size: no budget would change that."""
+        return name in self.contest.refused or self.search(name, seed, begin=False) is not None
+
+    def read_test(self, table: Table, finalists: Sequence[str], *, folder: Path) -> None:
+        """Read the test rows once for each model of the second stage; the full model's scores are kept for the others."""
+        p = self.protocol
+        for seed in p.seeds:
+            for learner in p.judges.values():
+                full: np.ndarray | None = None
+                for name in (FULL, *self.contest.controls, *finalists):
+                    for share in p.shares if name != FULL else (1.0,):
+                        features = self.set_of(name, share, seed, begin=False)
+                        if features is None or self.cells.find(self.known, plain(features), learner, seed=seed) is None:
+                            continue
+                        cell, logits = self.cells.read_test(
+                            table, plain(features), learner, seed=seed, full=full, known=self.known
+                        )
+                        if name == FULL:
+                            full = _full_scores(folder / "full" / f"{cell.key}.npy", logits)
+
+
+def plain(features: FeatureSet) -> FeatureSet:
+    """Return the decision without who made it, so that equal sets are one."""
+    return replace(features, method="set", params={}, evidence=(), scores=None, field_scores=None, other="learned")
+
+
+def _cell(found: Cell | None, *, name: str, share: float, judge: str, seed: int) -> ComparedCell:
+    if found is None:
+        return ComparedCell(contestant=name, share=share, judge=judge, seed=seed)
+    return ComparedCell(
+        contestant=name,
+        share=share,
+        judge=judge,
+        seed=seed,
+        run=True,
+        valid_auc=found.valid_auc,
+        valid_log_loss=found.valid_log_loss,
+        test_auc=found.test_auc,
+        test_log_loss=found.test_log_loss,
+        test_error=found.test_error,
+        seconds=found.seconds,
+        bytes=found.bytes,
+    )
+
+
+def _full_scores(path: Path, logits: np.ndarray | None) -> np.ndarray | None:
+    """Keep the full model's test scores, or read those that an earlier command kept."""
+    if logits is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, logits, allow_pickle=False)
+        return logits
+    try:
+        found: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return found

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from ctrsel.api.comparing import compare_selectors
+from ctrsel.api.protocol import Protocol
+from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.data.table import Table
+from ctrsel.records.selection_comparison import SelectionComparison
+from ctrsel.select import Selector
+from ctrsel.select.frequent import MostFrequent
+from ctrsel.select.scored import ScoredValues
+from ctrsel.stats.paired import paired_mean
+from ctrsel.stats.size_curve import area_under_size_curve
+from ctrsel.testing.tables import tiny_table
+from ctrsel.train.boosted import BoostedLearner
+
+TREES = BoostedLearner(rounds=10, leaves=6, min_rows=10, category_smoothing=5.0, row_share=0.8, threads=1)
+OTHER = dataclasses.replace(TREES, leaves=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowing(Selector):
+    """Knows the fields that were planted; `worst` turns its order around."""
+
+    worst: bool = False
+
+    def search(self, problem, *, sizes, seed):
+        order = ("site", "ad", "hour", "noise", "id", "load")
+        sign = -1 if self.worst else 1
+        scores = {
+            name: -sign * order.index(name) - np.arange(v.size) / v.size
+            for name, v in problem.table.encoder.vocabularies.items()
+        }
+        return ScoredValues(problem=problem, method="knowing", params={}, scores=scores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusing(Selector):
+    def search(self, problem, *, sizes, seed):
+        raise DataError("refusing: this table has nothing that it can choose from")
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return tiny_table(rows=2400, seed=3)
+
+
+def protocol(**given) -> Protocol:
+    usual = {
+        "judges": {"trees": TREES, "stumps": OTHER},
+        "shares": (0.004, 0.008, 0.4),
+        "seeds": (1, 2, 3),
+        "min_counts": (),
+        "apart": False,
+        "best": 1,
+    }
+    return Protocol(**{**usual, **given})
+
+
+BOTH = (Knowing(worst=True), Knowing(), Refusing())
+
+
+@pytest.fixture(scope="module")
+def compared(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared")
+    return compare_selectors(table, selectors=BOTH, protocol=protocol(), folder=folder), folder
+
+
+def test_the_better_goes_on_and_is_named(compared):
+    found, _ = compared
+    assert found.complete
+    by_name = {c.name: c for c in found.contestants}
+    assert found.naming.selector == "Knowing #2"  # the one that knows; the other is its reverse
+    assert by_name["Knowing #2"].final
+    assert not by_name["Knowing"].final
+    assert by_name["Refusing"].refused == "refusing: this table has nothing that it can choose from"
+    assert by_name["Knowing #2"].screened > by_name["Knowing"].screened
+    assert [c.role for c in found.contestants[:4]] == ["full", "control", "control", "control"]
+    assert set(found.naming.by_share.values()) == {"Knowing #2"}
+    # 3 seeds, 2 judges: the full model, and 4 at 3 sizes; and the other's first stage.
+    assert len(found.cells) == 3 * 2 * (1 + 4 * 3) + 3
+
+
+def test_paired_by_hand(compared):
+    found, _ = compared
+
+    def aucs(name: str, share: float) -> list[float]:
+        cells = {c.seed: c for c in found.cells if (c.contestant, c.share, c.judge) == (name, share, "trees")}
+        return [cells[s].test_auc for s in found.seeds]
+
+    line = found.pair("Knowing #2", "random", 0.008, "trees", "test")
+    apart = np.array(aucs("Knowing #2", 0.008)) - np.array(aucs("random", 0.008))
+    half = 4.302652729911275 * apart.std(ddof=1) / np.sqrt(3)
+    assert (line.value, line.low, line.high) == pytest.approx(
+        (apart.mean(), apart.mean() - half, apart.mean() + half), abs=1e-9
+    )
+    assert line.low > 0
+    full = found.pair("Knowing #2", "none", 0.008, "trees", "test")
+    expected = paired_mean(aucs("Knowing #2", 0.008), aucs("none", 1.0))
+    assert (full.value, full.low) == (expected.value, expected.low)
+    assert full.low_rows < full.low
+    curve = found.curve("random", "trees", "test")
+    areas = [area_under_size_curve(found.numbers, [aucs("random", s)[i] for s in found.shares]) for i in range(3)]
+    assert curve.area == pytest.approx(fmean(areas))
+
+
+def test_sets_say_what_is_kept(compared):
+    found, _ = compared
+    sets = [s for s in found.sets if s.contestant == "frequent" and s.seed == 1]
+    assert [s.values for s in sets] == list(found.numbers)
+    assert [s.covered for s in sets] == sorted(s.covered for s in sets)
+    assert all(s.digest for s in sets)
+    chance = [s for s in found.sets if s.contestant == "random" and s.share == 0.4]
+    assert len({s.digest for s in chance}) == 3  # a draw a seed
+
+
+def test_nothing_is_done_twice_and_the_record_is_kept(compared, table, monkeypatch):
+    found, folder = compared
+    monkeypatch.setattr(BoostedLearner, "fit", lambda *_a, **_k: pytest.fail("nothing is to be trained again"))
+    again = compare_selectors(table, selectors=BOTH, protocol=protocol(), folder=folder)
+    assert again.digest == found.digest
+    assert SelectionComparison.load(folder / "comparison").digest == found.digest
+    assert not (folder / "models").exists()
+
+
+class Sealed(Table):
+    """A table whose test rows break whoever reads them."""
+
+    def part(self, split: str) -> Table:
+        assert split != "test", "test was read"
+        return super().part(split)
+
+    def _rows(self, rows, *, splits):
+        if isinstance(rows, slice):
+            assert rows.stop is not None, "test was read"
+            assert rows.stop <= self.splits.get("test", (self.n_rows,))[0], "test was read"
+        made = super()._rows(rows, splits=splits)
+        return Table(**{f.name: getattr(made, f.name) for f in dataclasses.fields(Table)})
+
+    def narrow(self, features, *, scratch=None):
+        raise AssertionError("test was read")
+
+    @property
+    def digest(self):
+        raise AssertionError("test was read")
+
+
+def test_test_is_not_read_before_somebody_is_named(table, tmp_path):
+    sealed = Sealed(**{f.name: getattr(table, f.name) for f in dataclasses.fields(Table)})
+    wanted = protocol(seeds=(1, 2), min_counts=(1, 2), shares=(0.008, 0.4), judges={"trees": TREES})
+    with pytest.raises(AssertionError, match="test was read"):
+        compare_selectors(sealed, selectors=BOTH, protocol=wanted, folder=tmp_path)
+    named = json.loads((tmp_path / "naming.json").read_text())
+    assert [n["selector"] for n in named] == ["Knowing #2"]
+    # All that validation decides on was there by then.
+    trained = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()]
+    assert all(cell["test_auc"] is None for cell in trained)
+    assert compare_selectors(
+        sealed, selectors=BOTH, protocol=dataclasses.replace(wanted, test="never"), folder=tmp_path
+    )
+
+
+def test_what_test_holds_changes_nothing_that_is_decided(table, tmp_path):
+    start, stop = table.splits["test"]
+    labels = np.array(table.labels)
+    labels[start:stop] = 1 - labels[start:stop]
+    other = dataclasses.replace(table, labels=labels)
+    wanted = protocol(seeds=(1, 2), shares=(0.008, 0.4), judges={"trees": TREES})
+    one = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path / "one")
+    two = compare_selectors(other, selectors=BOTH, protocol=wanted, folder=tmp_path / "two")
+    assert one.naming == two.naming
+    assert [c.valid_auc for c in one.cells] == [c.valid_auc for c in two.cells]
+    assert [c.test_auc for c in one.cells] != [c.test_auc for c in two.cells]
+
+
+def test_a_killed_comparison_goes_on(table, tmp_path, monkeypatch):
+    wanted, fits = protocol(seeds=(1, 2), shares=(0.008, 0.4), judges={"trees": TREES}), []
+    fit = BoostedLearner.fit
+
+    def some(self, *given, **named):
+        fits.append(1)
+        if len(fits) == 7:
+            raise KeyboardInterrupt
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(BoostedLearner, "fit", some)
+    with pytest.raises(KeyboardInterrupt):
+        compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path / "a")
+    compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path / "a")
+    done = len(fits) - 1
+    found = SelectionComparison.load(tmp_path / "a" / "comparison")
+    whole = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path / "b")
+    assert len(fits) - 1 - done == done  # nothing was trained twice
+    assert [c.test_auc for c in found.cells] == [c.test_auc for c in whole.cells]
+
+
+def test_the_budget_is_kept(table, tmp_path):
+    wanted = protocol(test="complete")
+    began = time.monotonic()
+    found = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path, budget=0.5)
+    assert time.monotonic() - began < 8  # one training may be at work at the end
+    assert not found.complete
+    assert any(c.run for c in found.cells)
+    assert all(c.valid_auc is None and c.test_auc is None for c in found.cells if not c.run)
+    assert any("were not run" in n for n in found.notes)
+    assert any("have not been read" in n for n in found.notes)
+    none = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path / "x", budget=1e-6)
+    assert not any(c.run for c in none.cells)
+    assert none.naming.selector is None
+
+
+def test_sizes_are_shares_of_what_the_minimum_count_leaves(table, tmp_path):
+    wanted = protocol(min_counts=(1, 5, 40), seeds=(1,), test="never", shares=(0.1, 0.5, 1.0))
+    found = compare_selectors(table, selectors=[Knowing()], protocol=wanted, folder=tmp_path)
+    assert found.min_count in (5, 40)  # the ids stand in one row each
+    counts = [v.counts[3:] for v in table.encoder.vocabularies.values()]
+    assert found.total == sum(int((c >= found.min_count).sum()) for c in counts)
+    # At size 1 every value is kept, by whoever: that is no selection.
+    full = next(c for c in found.cells if c.contestant == "none" and c.judge == "trees")
+    for name in ("frequent", "random", "Knowing"):
+        cell = next(c for c in found.cells if (c.contestant, c.share, c.judge) == (name, 1.0, "trees"))
+        assert cell.valid_auc == full.valid_auc
+
+
+def test_fields(table, tmp_path):
+    wanted = protocol(unit="fields", shares=(0.4, 0.7), seeds=(1,), judges={"trees": TREES}, test="never")
+    found = compare_selectors(table, selectors=["ranking", Knowing()], protocol=wanted, folder=tmp_path)
+    assert found.numbers == (2, 4)
+    assert found.total == 6
+    refused = next(c for c in found.contestants if c.name == "Knowing")
+    assert "chooses values, so it cannot keep 2 fields" in refused.refused
+    assert {s.fields for s in found.sets if s.contestant == "random" and s.share == 0.4} == {2}
+
+
+def test_mistakes_are_named(table, tmp_path):
+    def check(message, *, selectors=("gated",), **given):
+        with pytest.raises(ConfigError, match=message):
+            compare_selectors(table, selectors=selectors, protocol=protocol(**given), folder=tmp_path)
+
+    check("unknown selector 'gatde'; did you mean 'gated'", selectors=["gatde"])
+    check("'frequent' is what every selector is compared with", selectors=[MostFrequent()])
+    check("name at least one", selectors=[])
+    check("unknown ranker 'mutual'", ranking="mutual")
+    check("two or more sizes that rise", shares=(0.5, 0.2))
+    check("at least one judge", judges={})
+    check("each seed counts once", seeds=(1, 1))
+    check("are .*; name others", shares=(0.00001, 0.5))
