@@ -81,6 +81,8 @@ class FeatureSet:
         other: What row `OTHER` starts as in the retrained net: "zero", or "learned" from the dropped values' rows.
         scores: Per vocabulary float64 `[V]`: how strongly a value was wanted (a gate's parameter, a frequency); NaN = none.
         field_scores: By field, how strongly it was wanted, where the method decides on fields; None = no such scores.
+        refused: Per vocabulary bool `[V]`: values that the method wants at no size; None = it refuses none.
+        refused_fields: Fields that it wants at no size, where it decides on fields.
         method: Name of the selector.
         params: Its `{use: ..., parameters}`.
         encoder: Digest of the Encoder whose codes `remaps` maps.
@@ -95,6 +97,8 @@ class FeatureSet:
     other: Literal["zero", "learned"] = "learned"
     scores: Mapping[str, np.ndarray] | None = None
     field_scores: Mapping[str, float] | None = None
+    refused: Mapping[str, np.ndarray] | None = None
+    refused_fields: tuple[str, ...] = ()
     method: str
     params: Mapping[str, Any]
     encoder: str
@@ -106,6 +110,11 @@ class FeatureSet:
         for name, score in (self.scores or {}).items():
             if name not in self.remaps or score.shape != self.remaps[name].shape:
                 raise DataError(f"feature set: the scores of {name!r} must have one number per code that it maps")
+        for name, mask in (self.refused or {}).items():
+            if name not in self.remaps or mask.shape != self.remaps[name].shape or mask.dtype != np.bool_:
+                raise DataError(
+                    f"feature set: what is refused of {name!r} must be one truth value per code that it maps"
+                )
         for name, remap in self.remaps.items():
             if remap.ndim != 1 or remap.dtype != np.uint32 or len(remap) < RESERVED:
                 raise DataError(
@@ -218,7 +227,7 @@ class FeatureSet:
 
     @property
     def digest(self) -> str:
-        """Digest of the decision (scores are evidence and do not count)."""
+        """Digest of the decision (scores and what was refused are evidence and do not count)."""
         head = {**self._head(), "vocabularies": sorted(self.remaps)}
         return digest_json({**head, "remaps": digest_arrays(self.remaps)})
 
@@ -235,12 +244,16 @@ class FeatureSet:
                 "field_scores": None
                 if self.field_scores is None
                 else {n: s if math.isfinite(s) else None for n, s in self.field_scores.items()},
+                "refused": None if self.refused is None else sorted(self.refused),
+                "refused_fields": list(self.refused_fields),
             },
         ) as folder:
             for i, name in enumerate(self.remaps):
                 np.save(folder / f"remap_{i}.npy", self.remaps[name], allow_pickle=False)
                 if self.scores is not None and name in self.scores:
                     np.save(folder / f"score_{i}.npy", self.scores[name], allow_pickle=False)
+                if self.refused is not None and name in self.refused:
+                    np.save(folder / f"refused_{i}.npy", self.refused[name], allow_pickle=False)
 
     @staticmethod
     def load(path: Path) -> FeatureSet:
@@ -251,6 +264,9 @@ class FeatureSet:
         scores = None
         if m["scored"] is not None:
             scores = {n: read_array(Path(path) / f"score_{place[n]}.npy") for n in m["scored"]}
+        refused = None
+        if m.get("refused") is not None:
+            refused = {n: read_array(Path(path) / f"refused_{place[n]}.npy") for n in m["refused"]}
         return FeatureSet(
             fields=tuple(m["fields"]),
             remaps=remaps,
@@ -259,6 +275,8 @@ class FeatureSet:
             field_scores=None
             if m.get("field_scores") is None
             else {n: math.nan if s is None else s for n, s in m["field_scores"].items()},
+            refused=refused,
+            refused_fields=tuple(m.get("refused_fields", ())),
             method=m["method"],
             params=m["params"],
             encoder=m["encoder"],

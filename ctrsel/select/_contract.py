@@ -61,9 +61,12 @@ class Selector(ABC):
 
     Attributes:
         units: The kinds of sizes that it can be cut at.
+        refuses: Why it wants a field or value at no size, in words that go on from "dropped, since"; may name its parameters
+            in braces.
     """
 
     units: ClassVar[tuple[Unit, ...]] = ("values",)
+    refuses: ClassVar[str] = "the method wants it at no size"
 
     @abstractmethod
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:

@@ -144,10 +144,18 @@ class Problem:
             scores=scores,
             evidence=evidence,
         )
+        if wanted is not None:
+            own = {name: ~np.asarray(mask, dtype=bool) for name, mask in wanted.items()}
+            if merged is not None:
+                own = {name: mask[merged[name]] for name, mask in own.items()}
+            refused = {name: mask & (np.arange(len(mask)) >= RESERVED) for name, mask in own.items()}
+        else:
+            refused = None
         if merged is None:
-            return chosen
+            return replace(chosen, refused=refused)
         return replace(
             chosen,
+            refused=refused,
             remaps={name: chosen.remaps[name][remap] for name, remap in merged.items()},
             scores={name: np.asarray(scores[name])[remap] for name, remap in merged.items()},
         )
@@ -196,7 +204,13 @@ class Problem:
                 "select.always_keep"
             )
         found = whole_fields(self.table.encoder, sorted(chosen))
-        return replace(found, method=method, params=dict(params), evidence=evidence)
+        return replace(
+            found,
+            method=method,
+            params=dict(params),
+            evidence=evidence,
+            refused_fields=tuple(n for n in names if n not in good),
+        )
 
 
 def _speaks(encoder: Encoder, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:

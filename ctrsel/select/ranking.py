@@ -31,6 +31,7 @@ class ByRanking(Selector):
     max_q: float = 0.05
 
     units: ClassVar[tuple[Unit, ...]] = ("values", "fields")
+    refuses: ClassVar[str] = "its q-value is above {max_q}, or it was not ranked"
 
     def __post_init__(self) -> None:
         if not 0 < self.max_q <= 1:
