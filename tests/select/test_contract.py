@@ -144,8 +144,10 @@ def test_a_size_in_fields_is_met_as_far_as_groups_allow(random_table, ranking_of
             continue
         if isinstance(selector, NoSelection):
             continue
-        for number in range(1, len(FIELDS) + 1):
-            features = selector.select(problem, size=Size(number=number, of="fields"), seed=1).features
+        sizes = [Size(number=number, of="fields") for number in range(1, len(FIELDS) + 1)]
+        found = selector.search(problem, sizes=sizes, seed=1)
+        for number, size in enumerate(sizes, start=1):
+            features = found.at(size)
             assert "x" in features.fields
             assert len({"a", "tags"} & set(features.fields)) in (0, 2)
             assert len(features.fields) <= number
