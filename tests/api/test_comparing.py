@@ -155,7 +155,7 @@ class Sealed(Table):
 
 def test_test_is_not_read_before_somebody_is_named(table, tmp_path):
     sealed = Sealed(**{f.name: getattr(table, f.name) for f in dataclasses.fields(Table)})
-    wanted = protocol(seeds=(1, 2), min_counts=(1, 2), shares=(0.008, 0.4), judges={"trees": TREES})
+    wanted = protocol(seeds=(1, 2), min_counts=(1, 2), shares=(0.4, 0.8), judges={"trees": TREES})
     with pytest.raises(AssertionError, match="test was read"):
         compare_selectors(sealed, selectors=BOTH, protocol=wanted, folder=tmp_path)
     named = json.loads((tmp_path / "naming.json").read_text())
