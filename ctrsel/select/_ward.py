@@ -35,7 +35,14 @@ class WardPath:
         return cut(self.merges[: size - count], size)
 
 
-def ward_path(points: np.ndarray, weight: np.ndarray, *, most: int = _MOST, block: int = _BLOCK) -> WardPath:
+def ward_path(
+    points: np.ndarray,
+    weight: np.ndarray,
+    *,
+    together: np.ndarray | None = None,
+    most: int = _MOST,
+    block: int = _BLOCK,
+) -> WardPath:
     """Merge the two groups whose merge costs least, until one is left.
 
     Above `most` points, blocks are cut at medians along the axis along which they lie farthest apart, and the cheapest merges
@@ -47,6 +54,7 @@ def ward_path(points: np.ndarray, weight: np.ndarray, *, most: int = _MOST, bloc
     Args:
         points: In the units in which distance is meant.
         weight: Not negative.
+        together: int64 `[V]`: points of one number are merged before all others, the last ones first; -1 is none. None: none are.
         most: Groups that are merged all with all.
         block: Points of a block at most.
 
@@ -57,28 +65,52 @@ def ward_path(points: np.ndarray, weight: np.ndarray, *, most: int = _MOST, bloc
     """
     points, weight = np.ascontiguousarray(points, np.float64), np.ascontiguousarray(weight, np.float64)
     size = len(points)
-    if size <= max(most, block):
+    if together is not None and (together >= 0).any():
+        first = _together(points, weight, together)
+    elif size > max(most, block):
+        first = _near(points, weight, most=most, block=block)
+    else:
         return WardPath(**_sorted(*ward_merges(points, weight)))
+    left, group = np.unique(cut(first.merges, size), return_inverse=True)
+    then = ward_path(_centres(points, weight, group), np.bincount(group, weight), most=most, block=block)
+    return WardPath(
+        merges=np.concatenate([first.merges, left[then.merges]]), cost=np.concatenate([first.cost, then.cost])
+    )
+
+
+def _together(points: np.ndarray, weight: np.ndarray, together: np.ndarray) -> WardPath:
+    """Merge the points that stand together; each costs its way to their centre."""
+    which = np.flatnonzero(together >= 0)
+    _, group = np.unique(together[which], return_inverse=True)
+    centre = _centres(points[which], weight[which], group)
+    cost = weight[which] * ((points[which] - centre[group]) ** 2).sum(1)
+    order = np.lexsort((-which, group))  # by group, the last points first
+    joins = group[order][1:] == group[order][:-1]
+    merges = np.stack([which[order][1:], which[order][:-1]], 1)[joins]
+    # The first two of a group merge at once.
+    begins = np.concatenate([[True], ~joins])
+    paid = cost[order] + np.concatenate([[0.0], np.where(begins[:-1], cost[order][:-1], 0.0)])
+    at = np.argsort(-merges[:, 1], kind="stable")
+    return WardPath(merges=merges[at], cost=paid[1:][joins][at])
+
+
+def _near(points: np.ndarray, weight: np.ndarray, *, most: int, block: int) -> WardPath:
+    """Merge near points, until `most` groups are left, or one for each block."""
     merges, costs = [], []
     for part in _blocks(points, weight, block):
         found, cost = ward_merges(points[part], weight[part])
         merges.append(part[found])
         costs.append(cost)
     first = _sorted(np.concatenate(merges), np.concatenate(costs))
-    done = min(size - most, len(first["cost"]))
-    owner = cut(first["merges"][:done], size)
-    left, group = np.unique(owner, return_inverse=True)
-    mass = np.bincount(group, weight)
-    # A group of points without weight has their plain mean.
-    share = np.where(mass[group] > 0, weight, 1.0)
+    done = min(len(points) - most, len(first["cost"]))
+    return WardPath(merges=first["merges"][:done], cost=first["cost"][:done])
+
+
+def _centres(points: np.ndarray, weight: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return the centre of each group; a group without weight has the plain mean of its points."""
+    share = np.where(np.bincount(group, weight)[group] > 0, weight, 1.0)
     total = np.bincount(group, share)
-    centres = np.stack([np.bincount(group, share * column) / total for column in points.T], 1)
-    then, cost = ward_merges(centres, mass)
-    last = _sorted(left[then], cost)
-    return WardPath(
-        merges=np.concatenate([first["merges"][:done], last["merges"]]),
-        cost=np.concatenate([first["cost"][:done], last["cost"]]),
-    )
+    return np.stack([np.bincount(group, share * column) / total for column in points.T], 1)
 
 
 def _sorted(merges: np.ndarray, cost: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,14 +16,15 @@ import numpy as np
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
-from ctrsel.data.table import Ragged, Table
+from ctrsel.data.table import Table
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.select._budget import reduce_groups
 from ctrsel.select._contract import Found, Selector
+from ctrsel.select._label_counts import label_counts_of
 from ctrsel.select._wishes import Wishes
 from ctrsel.select.problem import Problem
 from ctrsel.select.size import Size
-from ctrsel.stats.counts import LabelCounts, label_counts
+from ctrsel.stats.counts import LabelCounts
 from ctrsel.stats.information import held_out_gain
 from ctrsel.stats.merging import MergePath, held_out_loss, merge_path
 
@@ -84,7 +85,7 @@ class Merge(Selector):
                 max_loss=self.max_loss,
                 known=self.known,
             )
-            for name, counts in _counts(table).items()
+            for name, counts in label_counts_of(table).items()
         }
         return _Merges(
             problem=problem, by=self, parts=fields, silent=wishes.silent, seconds=time.perf_counter() - began
@@ -240,35 +241,6 @@ def _steps(train: LabelCounts, path: MergePath, *, last: bool) -> tuple[np.ndarr
         more = max(float(_misfit(*both)[0]) - one - other, 0.0)
         counts, lost = np.append(counts, 0), np.append(lost, lost[-1] + more)
     return counts, lost
-
-
-def _counts(table: Table) -> dict[str, tuple[LabelCounts, LabelCounts | None]]:
-    """Count training and validation rows by vocabulary; an item of a list counts once each time it occurs."""
-    labels = table.label().astype(np.uint8)
-    found: dict[str, tuple[LabelCounts, LabelCounts | None]] = {}
-    for name, vocabulary in table.encoder.vocabularies.items():
-        fields = [f for f in table.encoder.fields if f.vocabulary == name and not f.is_float]
-        parts = []
-        for split in ("train", "valid"):
-            total = LabelCounts(
-                positives=np.zeros(vocabulary.size, np.int64), totals=np.zeros(vocabulary.size, np.int64)
-            )
-            if split in table.splits:
-                span = table.span(split)
-                for f in fields:
-                    codes, of = _codes(table.columns[f.name], labels, span)
-                    total = total + label_counts(codes, of, size=vocabulary.size)
-            parts.append(total)
-        lists = any(f.is_list for f in fields)
-        found[name] = (parts[0], None if lists or parts[1].rows == 0 else parts[1])
-    return found
-
-
-def _codes(column: np.ndarray | Ragged, labels: np.ndarray, span: slice) -> tuple[np.ndarray, np.ndarray]:
-    if not isinstance(column, Ragged):
-        return column[span], labels[span]
-    edges = np.asarray(column.offsets[span.start : span.stop + 1])
-    return column.codes[edges[0] : edges[-1]], np.repeat(labels[span], np.diff(edges))
 
 
 def _is_float(table: Table, field: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,13 +25,17 @@ from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.select._budget import reduce_groups
 from ctrsel.select._contract import Found, Selector
 from ctrsel.select._ward import WardPath, ward_path
+from ctrsel.select._whiten import drawn_in, full_weights, half_known, whitened
 from ctrsel.select._wishes import Wishes
 from ctrsel.select.problem import Problem
 from ctrsel.select.size import Size
 
-__all__ = ["NetMerge"]
+if TYPE_CHECKING:
+    from ctrsel.data.table import Table
+    from ctrsel.explain.row_curvature import RowCurvature
+    from ctrsel.models.model import Model
 
-_KNOWN = 5.0  # rows from which on a value's own curvature counts as much as the field's
+__all__ = ["NetMerge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,24 +46,28 @@ class NetMerge(Selector):
     size leaves no row of its own so joins the group that it resembles, in place of "other". Rare values that training rows
     have taken together as "other" are a point like the others, and what merges with them is "other".
 
+    A row that was learned from few rows has their luck in it: groups of lucky values would tell the retrained model the
+    labels of its own training rows. Validation rows say how far rows are borne out, by field: by the share `n / (n + r)` of
+    their way from the mean row, n training rows. Rows are drawn in by that share, and values of which less than `known` is
+    borne out are taken together by how often they occur (1, 2 to 3, 4 to 7, ...) before any are told apart by their rows.
+
     Attributes:
         rows: Training rows that the curvature is taken from at most, each class in proportion.
         damping: Added to the curvature in every direction, as a share of its mean: directions in which the net is flat at
             these rows are not free.
-        shrink: Rows of a value from which on its embedding row counts as much as the mean row of its field; 0 takes rows as
-            they are.
+        known: Values of whose rows a smaller share is borne out are taken together by count; 0 leaves rows as they are.
         start: Whether a retraining starts from the merged weights, in place of new ones.
     """
 
     rows: int = 1_000_000
     damping: float = field(default=1e-3, metadata=search(1e-5, 1e-1, log=True))
-    shrink: float = 0.0
+    known: float = 0.5
     start: bool = False
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or not self.damping > 0 or self.shrink < 0:
+        if self.rows < 1 or not self.damping > 0 or not 0 <= self.known < 1:
             raise ConfigError(
-                f"net_merge: needs rows >= 1, damping > 0 and shrink >= 0, got {self.rows}, {self.damping}, {self.shrink}"
+                f"net_merge: needs rows >= 1, damping > 0 and known in [0, 1), got {self.rows}, {self.damping}, {self.known}"
             )
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
@@ -83,19 +92,20 @@ class NetMerge(Selector):
         grouped = {
             encoder.schema.field(f).vocabulary for g in wishes.groups for f in g if not encoder.schema.field(f).is_float
         }
+        few = self._few_rows(fit.model, table, found)
         parts = {}
         for name, vocabulary in encoder.vocabularies.items():
-            curvature = found[name]
-            points = _whitened(curvature.rows, curvature.matrix, damping=self.damping)
-            if self.shrink:
-                points = _drawn_in(points, vocabulary.counts, rows=self.shrink)
+            curvature, counts = found[name], vocabulary.counts
+            points = whitened(curvature.rows, curvature.matrix, damping=self.damping)
             parts[name] = _Rows.of(
-                points,
-                _weights(curvature.weight, curvature.occurrences, vocabulary.counts),
-                vocabulary.counts,
+                drawn_in(points, counts, rows=few[name]),
+                full_weights(curvature.weight, curvature.occurrences, counts),
+                counts,
+                rare=np.where(counts / np.maximum(counts + few[name], 1.0) < self.known, np.frexp(counts)[1], -1),
                 merged=name not in wishes.forced,
                 last=name in grouped,
             )
+        event("net_merge rows", **few)
         return _NetMerges(
             problem=problem,
             by=self,
@@ -105,6 +115,17 @@ class NetMerge(Selector):
             history=fit.history,
             seconds=time.perf_counter() - began,
         )
+
+    def _few_rows(self, model: Model, table: Table, found: Mapping[str, RowCurvature]) -> dict[str, float]:
+        """Return by vocabulary from how many rows on a value's embedding row is borne out by half."""
+        from ctrsel.explain.row_curvature import row_pulls
+
+        vocabularies = table.encoder.vocabularies
+        if not self.known or "valid" not in table.splits:
+            return dict.fromkeys(vocabularies, 0.0)
+        centres = {n: v.counts @ found[n].rows / max(float(v.counts.sum()), 1.0) for n, v in vocabularies.items()}
+        pulls = row_pulls(model, table.part("valid"), centres)
+        return {n: half_known(v.counts[RESERVED:], *(p[RESERVED:] for p in pulls[n])) for n, v in vocabularies.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,14 +190,17 @@ class _Rows:
     steps: tuple[np.ndarray, np.ndarray]
 
     @staticmethod
-    def of(points: np.ndarray, weight: np.ndarray, counts: np.ndarray, *, merged: bool, last: bool) -> _Rows:
+    def of(
+        points: np.ndarray, weight: np.ndarray, counts: np.ndarray, *, rare: np.ndarray, merged: bool, last: bool
+    ) -> _Rows:
         size = len(counts) - RESERVED
         if not merged or size == 0:
             steps = np.array([size]), np.zeros(1)
             return _Rows(points=points, weight=weight, counts=counts, first=RESERVED, path=None, steps=steps)
         first = OTHER if counts[OTHER] else RESERVED
         here = _taking_part(len(counts), first)
-        path = ward_path(points[here], weight[here])
+        together = np.where(here == OTHER, -1, rare[here])
+        path = ward_path(points[here], weight[here], together=together)
         # With "other" among the points its group takes no room; without it, one group says no more than "other" would.
         left = np.arange(size, size - len(path.cost) - 1, -1)
         lost = np.concatenate([[0.0], np.cumsum(0.5 * path.cost)])
@@ -227,24 +251,3 @@ class _Rows:
 
 def _taking_part(codes: int, first: int) -> np.ndarray:
     return np.concatenate([np.arange(first, first + (first < RESERVED)), np.arange(RESERVED, codes)])
-
-
-def _whitened(rows: np.ndarray, matrix: np.ndarray, *, damping: float) -> np.ndarray:
-    """Return rows in units in which the curvature is the same in all directions, `[V, K]`."""
-    trace = float(np.trace(matrix))
-    damped = matrix + damping * max(trace, 1e-300) / len(matrix) * np.eye(len(matrix))
-    values, axes = np.linalg.eigh(damped)
-    return np.asarray((rows @ axes) * np.sqrt(np.maximum(values, 0.0)), dtype=np.float64)
-
-
-def _weights(weight: np.ndarray, occurrences: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return each value's curvature over all training rows, from that of the rows that were looked at."""
-    per_row = float(weight.sum() / max(occurrences.sum(), 1e-300))
-    return np.asarray(counts * (weight + _KNOWN * per_row) / (occurrences + _KNOWN), dtype=np.float64)
-
-
-def _drawn_in(points: np.ndarray, counts: np.ndarray, *, rows: float) -> np.ndarray:
-    """Return points drawn to their mean, each by how few rows it has."""
-    share = counts / max(float(counts.sum()), 1e-300)
-    mean = share @ points
-    return np.asarray(mean + (points - mean) * (counts / (counts + rows))[:, None], dtype=np.float64)
