@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, unknown_name
+from ctrsel.rank import CATALOG as RANKERS
+from ctrsel.rank import rank
 from ctrsel.select._contract import Found, Selector
 from ctrsel.select.problem import Problem
 from ctrsel.select.scored import ScoredFields
@@ -23,7 +26,7 @@ class ByRanking(Selector):
     A field that stays a float has no values and is kept whatever its rank; a field that was not ranked keeps none.
 
     Attributes:
-        ranking: Which ranking to follow.
+        ranking: Which ranking to follow; one that the problem lacks is made, by the ranker of this name with its defaults.
         max_q: Fields whose q-value is above this are not wanted, where the ranking has q-values.
     """
 
@@ -38,10 +41,18 @@ class ByRanking(Selector):
             raise ConfigError(f"max_q: must be in (0, 1], got {self.max_q}")
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
-        """Read the ranking; the seed is not used."""
-        if self.ranking not in problem.rankings:
-            raise unknown_name("ranking", self.ranking, problem.rankings, place="select.ranking")
-        ranking = problem.rankings[self.ranking]
+        """Read the ranking, or make it, for which alone the seed is used.
+
+        Raises:
+            ConfigError: If there is neither such a ranking nor a ranker of this name, or it does not rank fields.
+        """
+        began = time.perf_counter()
+        ranking = problem.rankings.get(self.ranking)
+        if ranking is None:
+            if self.ranking not in RANKERS.names():
+                known = sorted({*problem.rankings, *RANKERS.names()})
+                raise unknown_name("ranking", self.ranking, known, place="select.ranking")
+            (ranking,) = rank(problem.table, [RANKERS.load(self.ranking)()], seed=seed)
         if ranking.item != "field":
             raise ConfigError(
                 f"select.ranking: {self.ranking!r} ranks items of kind {ranking.item!r}; name a ranking of fields"
@@ -58,4 +69,5 @@ class ByRanking(Selector):
             scores=scores,
             wanted=good,
             evidence=(ranking.digest,),
+            seconds=time.perf_counter() - began,
         )

@@ -7,6 +7,8 @@ import pytest
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.ingest import ingest
+from ctrsel.rank import CATALOG as RANKERS
+from ctrsel.rank import rank
 from ctrsel.records.feature_set import OTHER, RESERVED
 from ctrsel.select import Problem
 from ctrsel.select.ranking import ByRanking
@@ -74,6 +76,16 @@ def test_an_unknown_ranking_is_named_with_the_nearest(table, untouched, ranking_
     problem = Problem(table=table, learner=untouched, rankings={"mutual_information": ranking_of("a")})
     with pytest.raises(ConfigError, match=r"unknown ranking 'mutual_info'; did you mean 'mutual_information'\?"):
         ByRanking(ranking="mutual_info").select(problem, size=3, seed=1)
+
+
+@pytest.mark.parametrize("ranking", ["mutual_information", "boosted_gain", "boosted_shap"])
+def test_a_ranking_that_is_not_there_is_made(planted_fields, untouched, ranking):
+    problem = Problem(table=planted_fields(seed=1, noise=2), learner=untouched)
+    found = ByRanking(ranking=ranking).search(problem, sizes=(), seed=1)
+    assert found.order[0] == "good0"
+    (made,) = rank(problem.table, [RANKERS.load(ranking)()], seed=1)
+    assert found.order == tuple(made.order)
+    assert found.evidence == (made.digest,)
 
 
 def test_max_q_is_checked():
