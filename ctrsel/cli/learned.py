@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctrsel.cli.accounting import dropped_text
 from ctrsel.cli.comparing_selectors import Comparison, compare
 from ctrsel.cli.groups import expand
 from ctrsel.cli.sizes import names_of, size_of, size_text
@@ -124,8 +125,8 @@ def select(
 ) -> None:
     """Choose fields and values, and retrain on the smaller table, beside the controls at the same size.
 
-    The controls (random values, most frequent values) always run too. OUT holds, per selector, the feature set and the
-    retrained model. Test rows are not read.
+    The controls (random values, most frequent values) always run too. OUT holds, per selector, the feature set, the
+    retrained model, and for what no control chose why each field and value went. Test rows are not read.
 
     With --compare selectors are compared under one protocol instead: all with one judge, one seed and three sizes, the best
     of them and the controls with all judges, seeds and sizes. OUT holds everything, and the same command goes on there.
@@ -150,7 +151,7 @@ def select(
                 speaker.show(*compare(comparison, work, keep=keep, out=out))
                 return
             outcomes = work.select()
-            found, rows = [], []
+            found, rows, dropped = [], [], []
             for name, (selector, outcome) in outcomes.items():
                 features, folder = outcome.selection.features, None
                 if out is not None:
@@ -166,7 +167,13 @@ def select(
                     "seconds": round(outcome.fit.seconds + outcome.selection.seconds, 2),
                 }
                 rows.append([name, *facts.values()])
-                found.append({"name": name, "out": folder, "kept_fields": features.fields, **facts})
+                why = work.account(selector, outcome)
+                if why is not None:
+                    dropped.append(dropped_text(name, why))
+                    if folder is not None:
+                        why.save(folder / "account")
+                told = {} if why is None else {"account": why.field_rows()}
+                found.append({"name": name, "out": folder, "kept_fields": features.fields, **facts, **told})
             everything = {"fields": len(work.known.schema.names), "values": work.known.encoder.n_values}
             choice = work.size_choice()
             header = ["selection", "fields", "values", "valid_auc", "valid_log_loss", "bytes", "seconds"]
@@ -175,6 +182,7 @@ def select(
                 aligned(header, rows),
                 "",
                 f"of {everything['fields']} fields and {everything['values']:,} values",
+                *(f"\n{lines}" for lines in dropped),
                 *([f"saved in {out}"] if out is not None else []),
             ]
             tried = {} if choice is None else {"sizes": choice}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ctrsel.api.account import outcome_account
 from ctrsel.api.cache import StageCache
 from ctrsel.api.plan import Plan, component_key
 from ctrsel.api.stages import Stages
@@ -16,8 +17,9 @@ from ctrsel.data.table import Table
 from ctrsel.rank import ModelRanker
 from ctrsel.records.audit import Audit
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.records.size_choice import SizeChoice
-from ctrsel.select import Outcome, Selector, exclude
+from ctrsel.select import CONTROLS, Outcome, Selector, exclude
 from ctrsel.train import Fit
 
 __all__ = ["Work"]
@@ -100,6 +102,13 @@ class Work:
     @cached_property
     def _rankings(self) -> tuple[Ranking, ...]:
         return self.rank()
+
+    def account(self, selector: Selector, outcome: Outcome) -> SelectionAccount | None:
+        """Say why each field and value went; None for a control."""
+        if selector in CONTROLS:
+            return None
+        wishes = self.plan.config.select
+        return outcome_account(self.known, outcome, wishes=wishes, whole=self.table.schema, seed=self.stages.seed)
 
     @property
     def reused(self) -> list[str]:

@@ -32,6 +32,7 @@ class GatedFields(Selector):
     """
 
     units: ClassVar[tuple[Unit, ...]] = ("values", "fields")
+    refuses: ClassVar[str] = "its gate closed in the search"
     gate: Gate = field(default_factory=AutoField, metadata={"catalog": GATES})
 
     def __post_init__(self) -> None:

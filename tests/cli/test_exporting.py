@@ -119,3 +119,15 @@ def test_what_select_writes_can_be_exported(ctrsel, here, clicks) -> None:
     assert names["transform"](clicks).equals(package.load_feature_set("small/ranking").transform(clicks))
     several = ctrsel("export", "small", "--to", "polars")
     assert (several.code, "small/random" in several.err) == (2, True)
+    told = ended.out
+    assert "fields:" in told
+    assert "id: " in told
+    whole = ctrsel("explain-selection", "small/ranking")
+    assert whole.code == 0
+    assert "auc_lost" in whole.out
+    one = ctrsel("explain-selection", "small/ranking", "--field", "ad", "--json").json
+    assert one["fields"][0]["name"] == "ad"
+    assert {v["outcome"] for v in one["values"]} <= {"kept", "merged", "dropped"}
+    assert "value" in ctrsel("explain-selection", "small/ranking", "--field", "ad").out
+    assert ctrsel("explain-selection", "small/ranking", "--field", "add").code == 2
+    assert ctrsel("explain-selection", "small/random").code == 3
