@@ -61,7 +61,6 @@ def main() -> None:
 
 def made(args: argparse.Namespace) -> None:
     """Write the table."""
-    import ctrsel
     import polars as pl
 
     rng, size = np.random.default_rng(7), args.values // F
@@ -75,7 +74,7 @@ def made(args: argparse.Namespace) -> None:
         columns[f"f{field}"] = rng.permutation(size)[ranks].astype(np.int32)
     label = (rng.random(args.rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
     frame = pl.DataFrame({"label": label, **{k: pl.Series(v).cast(pl.String) for k, v in columns.items()}})
-    from ctrsel.core.config import LabelConfig, SchemaConfig, VocabularyConfig
+    from ctrsel.core.config import LabelConfig, SchemaConfig
     from ctrsel.data.ingest import ingest
 
     schema = SchemaConfig(label=LabelConfig(name="label"))
@@ -115,7 +114,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     peak = Peak()
     wall, cpu = time.perf_counter(), time.process_time()
     fit = net.fit(data, gate=gate, seed=1)
-    out = {
+    return {
         "cpu_seconds": time.process_time() - cpu,
         "seconds": time.perf_counter() - wall,
         "bytes": peak.stop(),
@@ -128,7 +127,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "shares": [round(h.get("kept", 1.0), 3) for h in fit.history],
         "aucs": [round(h["valid_auc"], 4) for h in fit.history],
     }
-    return out
 
 
 class Peak:

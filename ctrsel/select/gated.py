@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,14 +29,19 @@ __all__ = ["Gated"]
 class Gated(Selector):
     """Train the net with a gate per value, keep the values whose gate stays open.
 
-    DEVIATION(OptFS): if more gates stay open than the size allows, the open ones of the most frequent values are kept.
-
-    A gate's parameter says open or closed; among open gates its order says little, since all of them saturate.
+    DEVIATION(OptFS): if more gates stay open than the size allows, the open ones of the most frequent values are kept: most
+    gates' parameters say open or closed, and among open gates their order says little, since all of them saturate. A gate whose
+    scores are `ordered` is cut by them.
 
     Attributes:
         gate: The gate method.
+        fill: Whether a size that is larger than what stays open takes the best closed values as well; of gates that are
+            `ordered` only, the others take no closed value.
     """
 
+    refuses: ClassVar[str] = "its gate closed in the search"
+
+    fill: bool = True
     gate: Gate = field(default_factory=OptFS, metadata={"catalog": GATES})
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
@@ -49,8 +55,10 @@ class Gated(Selector):
             problem=problem,
             method="gated",
             params=describe(self),
-            scores={n: v.counts.astype(np.float64) for n, v in problem.table.encoder.vocabularies.items()},
-            wanted=fit.kept,
+            scores=fit.scores
+            if self.gate.ordered
+            else {n: v.counts.astype(np.float64) for n, v in problem.table.encoder.vocabularies.items()},
+            wanted=None if self.fill and self.gate.ordered else fit.kept,
             shown=fit.scores,  # the evidence is the gates'
             snapshot=fit.snapshot,
             history=fit.history,

@@ -183,10 +183,12 @@ class Gate(ABC):
     Attributes:
         site: Where it sits.
         decides: Whether what is not in `kept` is not wanted; False for a gate that only puts fields in order.
+        ordered: Whether the scores of a gate on values say which of two open ones is wanted more.
     """
 
     site: ClassVar[Site] = "value"
     decides: ClassVar[bool] = True
+    ordered: ClassVar[bool] = False
     epochs: int
     rewind: int
     patience: int = 0  # epochs in a row with hardly a change in what is kept, after which a search ends; 0 = never

@@ -1,0 +1,75 @@
+"""LPFS++ at value level: LPFS with a term that keeps a gradient at zero, so that a closed gate can open again.
+
+Reference: Guo et al., "LPFS: learnable polarizing feature selection for click-through rate prediction", 2022, its second
+function: g(x) = x^2 / (x^2 + eps) + alpha * sqrt(eps) * atan(x), with alpha = 10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ctrsel.core.ranges import search
+from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
+from ctrsel.models.gates._smooth_rows import SmoothRows, check
+
+__all__ = ["LPFSPlus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LPFSPlus(Gate):
+    """Parameters of LPFS++.
+
+    Attributes:
+        epochs: T, epochs of the search at most.
+        rewind: Epoch to whose start the weights go back for the retraining.
+        patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
+            model is worse than it was; 0 = never before `epochs`.
+        nats: The training log-likelihood that a value must earn; lambda = nats / training rows.
+        alpha: Of the term that keeps a gradient at zero.
+        eps: At the start.
+        last_eps: At the end.
+        idle: Share of what follows the warm-up in which a gate without any gradient closes; the step follows from it.
+        warmup: Share of the search in which the gates are held at their start while the net trains.
+    """
+
+    epochs: int = 6
+    rewind: int = 0
+    patience: int = 0
+    nats: float = field(default=4.0, metadata=search(0.5, 20.0, log=True))
+    alpha: float = 10.0
+    eps: float = 0.1
+    last_eps: float = 1e-3
+    idle: float = 0.4
+    warmup: float = 0.3
+
+    ordered: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check(
+            "lpfs_plus",
+            epochs=self.epochs,
+            rewind=self.rewind,
+            patience=self.patience,
+            positive={
+                "nats": self.nats,
+                "alpha": self.alpha,
+                "eps": self.eps,
+                "last_eps": self.last_eps,
+                "idle": self.idle,
+            },
+            shares={"warmup": self.warmup, "idle": self.idle},
+        )
+
+    def build(self, plan: SearchPlan) -> GateModule:
+        """Build for a search."""
+        # DEVIATION(LPFS): a gate a value, not a field; step and lambda are derived, so that gates close at any table's size.
+        return SmoothRows(
+            plan,
+            eps=self.eps,
+            last_eps=self.last_eps,
+            slope=self.alpha,
+            nats=self.nats,
+            idle=self.idle,
+            warmup=self.warmup,
+        )
