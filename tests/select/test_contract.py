@@ -11,6 +11,7 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.gates.optfs import OptFS
+from ctrsel.models.gates.sequential_attention import SequentialAttention
 from ctrsel.records.feature_set import OTHER, RESERVED
 from ctrsel.select import CATALOG, CONTROLS, Problem, Size
 from ctrsel.select.lasso import Lasso
@@ -19,13 +20,14 @@ from ctrsel.train.net import NetLearner
 
 QUICK = {
     "gated": {"gate": OptFS(epochs=6, penalty=0.05, gate_lr=0.1)},
+    "gated_fields": {"gate": SequentialAttention(epochs=4, every=1)},
     "ranking": {"ranking": "toy"},
     "stable": {"selector": Lasso(steps=4), "pairs": 1},
     "shadowed": {"selector": Lasso(steps=4), "rounds": 8},
     "drcfs": {"max_q": 1.0, "rows": 30},
 }
 # Those that train, or follow a path, take too long for many random cases.
-SLOW = {"gated", "shark", "sfs", "permutation", "lasso", "elimination", "drcfs", "stable", "shadowed"}
+SLOW = {"gated", "gated_fields", "shark", "sfs", "permutation", "lasso", "elimination", "drcfs", "stable", "shadowed"}
 FIELDS = ("a", "b", "c", "item", "past", "tags", "same", "x")
 NET = NetLearner(backbone=DeepFM(hidden=(4,)), width=2, batch_size=8, learning_rate=1e-2, max_epochs=2)
 

@@ -94,7 +94,9 @@ class _AutoField(FieldGateModule):
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("learning", torch.tensor(not gate.warmup))
         self.register_buffer("noise", torch.zeros(len(plan.fields), 2))
-        self.adam = Adam([self.logits], rate=rate)
+        # DEVIATION(AutoField): logits move in proportion to their gradients; under plain Adam they move alike, so that their
+        # order says how steadily a field helps, not how much.
+        self.adam = Adam([self.logits], rate=rate, shared=True)
 
     def weights(self) -> Tensor:
         """Return `[F]`: the weight of keeping each field; while training under this step's noise, else its mean when cold."""

@@ -22,7 +22,7 @@ from ctrsel.models.gates._adam import Adam
 from ctrsel.models.gates._contract import Exchange, FieldGateModule, Gate, GateModule, SearchPlan, Site, scaled
 from ctrsel.models.gates._rates import rate_for
 
-__all__ = ["LPFSFields", "polarised"]
+__all__ = ["LPFSFields"]
 
 _CLOSING = 0.25  # share of what follows the warm-up in which a gate without any gradient closes at the derived rate
 

@@ -111,7 +111,7 @@ def test_of_two_equal_columns_one_is_picked_early():
     warmup=st.floats(0, 0.6),
     seed=st.integers(0, 99),
 )
-def test_exactly_k_are_picked_and_weights_add_up(fields, share, together, extra, compensated, every, warmup, seed):
+def test_exactly_k_are_picked_and_weights_add_up(*, fields, share, together, extra, compensated, every, warmup, seed):
     picks = max(round(share * fields), 1)
     component = SequentialAttention(
         picks=picks, together=together, compensated=compensated, every=every, warmup=warmup, logit_lr=0.1
