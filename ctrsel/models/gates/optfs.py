@@ -43,6 +43,8 @@ class OptFS(Gate):
         gate_lr: Adam's rate for the gates; None = the net's, or as much more as a gate without any gradient from the
             data needs to close within a twentieth of what follows the warm-up.
         warmup: Share of the search in which the gates are held at their start while the net trains.
+        published: The paper's own search: tau rises from epoch to epoch, gates have the net's rate and no warm-up, `penalty` is
+            lambda and must be given; whether a gate can close is not looked at.
     """
 
     epochs: int = 10
@@ -52,6 +54,7 @@ class OptFS(Gate):
     penalty: float | None = None
     gate_lr: float | None = None
     warmup: float = 0.2
+    published: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
@@ -62,6 +65,10 @@ class OptFS(Gate):
             raise ConfigError(f"optfs.warmup: must be in [0, 1), got {self.warmup}")
         if self.temperature < 1:
             raise ConfigError(f"optfs.temperature: must be at least 1, got {self.temperature}")
+        if self.published and self.penalty is None:
+            raise ConfigError(
+                "optfs.published: needs penalty, the paper's lambda, such as 2e-9 for tens of millions of rows"
+            )
         for name in ("nats", "penalty", "gate_lr"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -73,6 +80,12 @@ class OptFS(Gate):
         Raises:
             ConfigError: If a gate without any gradient from the data would still be open at its end.
         """
+        if self.published:
+            assert self.penalty is not None
+            rate = self.gate_lr if self.gate_lr is not None else plan.learning_rate
+            return _OptFS(
+                plan, rate=rate, strength=self.penalty, temperature=self.temperature, warmup=0.0, epochs=self.epochs
+            )
         plan = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
         # DEVIATION(OptFS): the paper tunes lambda per data set; a fixed number of nats a value needs no tuning.
         strength = self.penalty if self.penalty is not None else self.nats / max(plan.train_rows, 1)
@@ -133,8 +146,18 @@ class _OptFS(ValueGateModule):
     reserved: Tensor
     tau: Tensor
 
-    def __init__(self, plan: SearchPlan, *, rate: float, strength: float, temperature: float, warmup: float) -> None:
+    def __init__(
+        self,
+        plan: SearchPlan,
+        *,
+        rate: float,
+        strength: float,
+        temperature: float,
+        warmup: float,
+        epochs: int | None = None,
+    ) -> None:
         super().__init__()
+        self.steps, self.epochs = plan.steps, epochs  # epochs: tau stands still within each
         self.strength = strength
         self.temperature = temperature
         self.warmup = warmup
@@ -154,6 +177,11 @@ class _OptFS(ValueGateModule):
         # DEVIATION(OptFS): tau moves every step, not every epoch, so that a search is the same for any batch size.
         # DEVIATION(OptFS): gates are held for the first share of the search; the paper's data sets have thousands of
         # steps an epoch, so that its embeddings carry meaning long before gates close.
+        if self.epochs is not None:
+            step = round(progress * max(self.steps - 1, 1))
+            epoch = step * self.epochs // self.steps
+            self.tau.fill_(self.temperature ** (epoch / max(self.epochs - 1, 1)))
+            return
         self.held = progress < self.warmup
         after = (progress - self.warmup) / (1 - self.warmup)
         self.tau.fill_(self.temperature ** max(after, 0.0))

@@ -187,3 +187,52 @@ def test_the_warmup_shortens_the_time_to_close():
     OptFS(**given, warmup=0.0).build(plan(steps=600))
     with pytest.raises(ConfigError, match="in 180 steps"):
         OptFS(**given, warmup=0.7).build(plan(steps=600))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rate", "per_epoch", "want"),
+    [
+        (
+            {"epochs": 10, "temperature": 1000.0, "penalty": 1e-6},
+            1e-3,
+            50,
+            [0.4520, 0.3897, 0.3211, 0.2689, 0.2510, 0.2489],
+        ),
+        ({"epochs": 20, "temperature": 200.0, "penalty": 1e-6}, 5e-3, 50, [*[None] * 19, -0.9708]),
+    ],
+)
+def test_as_published_a_gate_without_data_goes_where_the_paper_s_code_takes_it(parameters, rate, per_epoch, want):
+    """Ends of epochs, by an independent simulation; the first search closes nothing, and is run all the same."""
+    gate = OptFS(published=True, rewind=0, **parameters).build(
+        plan(steps=per_epoch * parameters["epochs"], learning_rate=rate)
+    )
+    taus = []
+    for step in range(per_epoch * len(want)):
+        gate.advance(step / (per_epoch * parameters["epochs"] - 1))
+        if step % per_epoch == 0:
+            taus.append(gate.facts()["tau"])
+        gate.price().backward()
+        gate.update(Alone())
+        if (step + 1) % per_epoch == 0 and want[step // per_epoch] is not None:
+            assert float(gate.w[5].detach()) == pytest.approx(want[step // per_epoch], abs=2e-4)
+    gamma, last = parameters["temperature"], parameters["epochs"] - 1
+    np.testing.assert_allclose(taus, [gamma ** (t / last) for t in range(len(want))], rtol=1e-5)
+
+
+def test_as_published_lambda_must_be_given():
+    with pytest.raises(ConfigError, match="lambda"):
+        OptFS(published=True)
+
+
+def test_a_factorization_machine_of_gated_rows_is_one_of_gated_pairs():
+    """FM(g * e) = sum over pairs of g_i g_j <e_i, e_j>: one gate a value selects interactions as well."""
+    gate = OptFS(warmup=0.0).build(plan())
+    with torch.no_grad():
+        gate.w.copy_(torch.linspace(-1, 1, 12))
+    gate.advance(0.3)
+    codes, e = torch.tensor([[3, 7, 11]]), torch.randn(1, 3, 4, dtype=torch.float64)
+    rows = gate(e, codes)
+    fm = ((rows.sum(1) ** 2 - (rows**2).sum(1)) / 2).sum()
+    g = torch.sigmoid(gate.tau * gate.w.detach()[codes[0]]).double() * gate.scale
+    pairs = sum(g[i] * g[j] * (e[0, i] @ e[0, j]) for i in range(3) for j in range(i))
+    torch.testing.assert_close(fm, pairs, atol=1e-6, rtol=1e-6)
