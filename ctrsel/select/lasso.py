@@ -89,7 +89,15 @@ class Lasso(Selector):
         else:
             group, factor = np.arange(len(owner)), np.ones(len(owner))
         points = path(
-            x, y, group, factor=factor, mean=mean, row_weight=train.weight, steps=self.steps, smallest=self.smallest
+            x,
+            y,
+            group,
+            factor=factor,
+            mean=mean,
+            row_weight=train.weight,
+            steps=self.steps,
+            smallest=self.smallest,
+            tolerance=1e-3,  # of the penalty: an entry is not told more exactly than by the distance of two penalties
         )
         # Each group is of one field's columns.
         field = np.zeros(len(factor), dtype=np.int64)
@@ -130,6 +138,8 @@ class Lasso(Selector):
                     }
                 )
                 bar.advance(1)
+                if entered.all():
+                    break
         scores[~entered] = np.minimum(pull, limit)[~entered]
         return scores, tuple(history)
 
