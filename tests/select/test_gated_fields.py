@@ -149,6 +149,6 @@ def test_gates_on_values_and_learners_without_gates_are_refused(table):
         GatedFields(gate=OptFS())
     with pytest.raises(ConfigError, match="gate"):
         GatedFields().search(Problem(table=table, learner=BoostedLearner(rounds=2)), sizes=(), seed=1)
+    lists = Problem(table=sequence_table(rows=300).without("test"), learner=NetLearner(backbone=TargetAttention()))
     with pytest.raises(ConfigError, match="needs every field in a slot, but the backbone is given 'history' as it is"):
-        lists = sequence_table(rows=300).without("test")
-        GatedFields().search(Problem(table=lists, learner=NetLearner(backbone=TargetAttention())), sizes=(), seed=1)
+        GatedFields().search(lists, sizes=(), seed=1)
