@@ -30,6 +30,7 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Contender, Run
+from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.register import find_registration, register_run
 from ctrsel.report.page import write_report
 from ctrsel.report.summary import model_card
@@ -52,6 +53,7 @@ class RunResult:
         rankings: In the order of the config.
         features: The chosen feature set.
         feature_set: The same with the texts that it keeps, which turns raw rows into the kept columns.
+        account: Why each field and value was kept or dropped.
         model: The chosen small model.
         evaluations: On test, by contender.
         explanations: Of the trees, then of the chosen net.
@@ -66,6 +68,7 @@ class RunResult:
     rankings: tuple[Ranking, ...]
     features: FeatureSet
     feature_set: AppliedFeatureSet
+    account: SelectionAccount
     model: Model
     evaluations: Mapping[str, Evaluation]
     explanations: tuple[Explanation, ...]
@@ -158,6 +161,7 @@ def _run(made: Plan) -> RunResult:
         crosses=crossed.choices.choices if crossed.choices else (),
         selection_history=next((o.selection.history for _, o in outcomes.values() if o.selection.history), ()),
     )
+    account = stages.account(known, outcome, whole=table.schema)
     result = RunResult(
         run=record,
         out=made.out,
@@ -167,6 +171,7 @@ def _run(made: Plan) -> RunResult:
         rankings=rankings,
         features=features,
         feature_set=outcome.feature_set,
+        account=account,
         model=outcome.fit.model,
         evaluations=evaluations,
         explanations=explanations,
@@ -291,6 +296,7 @@ def _publish(stages: Stages, result: RunResult) -> RunResult:
             explanations=result.explanations,
             evaluations=result.evaluations,
             feature_set=result.features,
+            account=result.account,
             path=result.report,
         )
 
@@ -317,6 +323,7 @@ def _publish(stages: Stages, result: RunResult) -> RunResult:
         write(record)
     record.save(result.out / "run")
     result.feature_set.save(result.out / "feature_set")
+    result.account.save(result.out / "account")
     result.model.save(result.out / "model")
     for ranking in result.rankings:
         ranking.save(result.out / "rankings" / ranking.method)

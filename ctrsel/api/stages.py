@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+from ctrsel.api.account import outcome_account
 from ctrsel.api.auto_size import AutoSelection
 from ctrsel.api.cache import StageCache
 from ctrsel.api.crosses import Crossed, choose_crosses
@@ -36,6 +37,8 @@ from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.schema import Schema
+from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.select import Outcome, Selector, exclude
 from ctrsel.train import Fit, Learner
 
@@ -234,6 +237,25 @@ class Stages:
             compute=lambda: evaluate(model, scored, split="test", segments=segments, segments_of=table, seed=self.seed),
             save=Evaluation.save,
             load=Evaluation.load,
+        )
+
+    def account(self, known: Table, outcome: Outcome, *, whole: Schema) -> SelectionAccount:
+        """Say why each field and value of a selection went, and what its model loses without those that stay."""
+        wishes = self.plan.config.select
+        return self.cache.get(
+            "account",
+            version=1,
+            inputs={
+                "table": known.digest,
+                "whole": whole.digest,
+                "features": outcome.selection.features.digest,
+                "model": outcome.fit.model.digest,
+                "wishes": [list(wishes.always_keep), [list(g) for g in wishes.groups]],
+                "seed": self.seed,
+            },
+            compute=lambda: outcome_account(known, outcome, wishes=wishes, whole=whole, seed=self.seed),
+            save=SelectionAccount.save,
+            load=SelectionAccount.load,
         )
 
     def explain(self, name: str, model: Model, table: Table) -> Explanation:

@@ -13,6 +13,7 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Run
+from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.report.document import render
 from ctrsel.report.sections.audit import audit as audit_section
 from ctrsel.report.sections.detail import detail
@@ -34,6 +35,7 @@ def write_report(
     explanations: Sequence[Explanation],
     evaluations: Mapping[str, Evaluation],
     feature_set: FeatureSet | None,
+    account: SelectionAccount | None = None,
     path: Path,
 ) -> Path:
     """Write the page of a run.
@@ -45,6 +47,7 @@ def write_report(
         explanations: Of the trees and of the chosen net.
         evaluations: By contender's name, on the test split.
         feature_set: The chosen one; None = nothing was selected.
+        account: Why each field and value was kept or dropped; None where nobody asked.
         path: Where the file goes; written whole or not at all.
 
     Returns:
@@ -60,6 +63,7 @@ def write_report(
         explanations=explanations,
         evaluations=evaluations,
         feature_set=feature_set,
+        account=account,
     )
     page = render(
         "page.html",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -51,6 +52,8 @@ class Merge(Selector):
         known: Values of which the rows tell less than this share of their effect are taken together by how often they
             occur, before a look at their labels.
     """
+
+    refuses: ClassVar[str] = "its values were merged until only \"other\" was left of them"
 
     max_loss: float = 0.01
     known: float = 0.5

@@ -144,13 +144,7 @@ class Problem:
             scores=scores,
             evidence=evidence,
         )
-        if wanted is not None:
-            own = {name: ~np.asarray(mask, dtype=bool) for name, mask in wanted.items()}
-            if merged is not None:
-                own = {name: mask[merged[name]] for name, mask in own.items()}
-            refused = {name: mask & (np.arange(len(mask)) >= RESERVED) for name, mask in own.items()}
-        else:
-            refused = None
+        refused = _refused(wanted, merged)
         if merged is None:
             return replace(chosen, refused=refused)
         return replace(
@@ -211,6 +205,18 @@ class Problem:
             evidence=evidence,
             refused_fields=tuple(n for n in names if n not in good),
         )
+
+
+def _refused(
+    wanted: Mapping[str, np.ndarray] | None, merged: Mapping[str, np.ndarray] | None
+) -> dict[str, np.ndarray] | None:
+    """Return the values that are kept at no size, by the codes before any merge: not wanted, or merged into `OTHER`."""
+    own = {name: ~np.asarray(mask, dtype=bool) for name, mask in (wanted or {}).items()}
+    for name, remap in (merged or {}).items():
+        gone = np.asarray(remap == OTHER)
+        own[name] = gone | own[name][remap] if name in own else gone
+    refused = {name: mask & (np.arange(len(mask)) >= RESERVED) for name, mask in own.items()}
+    return {name: mask for name, mask in refused.items() if mask.any()} or None
 
 
 def _speaks(encoder: Encoder, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:

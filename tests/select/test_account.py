@@ -130,3 +130,9 @@ def test_round_trip_and_sensitive_values(problem, tmp_path) -> None:
     told = pl.read_csv(tmp_path / "account" / "fields.csv")
     assert told.filter(pl.col("name") == "site")["auc_lost_low"].to_list() == [0.01]
     assert np.array_equal(told["name"].to_list(), table.schema.names)
+
+
+def test_values_that_are_merged_into_other(problem) -> None:
+    found = account(problem.table, Merge().select(problem, size=12, seed=0).features)
+    gone = [f for f in found.dropped if f.reason == "refused"]
+    assert {f.why for f in gone} == {'dropped, since its values were merged until only "other" was left of them'}

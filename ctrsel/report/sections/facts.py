@@ -11,6 +11,7 @@ from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Contender, Run
+from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.report.numbers import interval, plain
 from ctrsel.report.table import Cell, number
 
@@ -29,6 +30,7 @@ class Facts:
     explanations: Sequence[Explanation]
     evaluations: Mapping[str, Evaluation]
     feature_set: FeatureSet | None
+    account: SelectionAccount | None = None
 
     @property
     def chosen(self) -> Contender:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ctrsel.report.charts.line_chart import line_chart
 from ctrsel.report.numbers import DASH, count, percent, plain, share, signed
+from ctrsel.report.sections.account import account
 from ctrsel.report.sections.crosses import still_read
 from ctrsel.report.sections.facts import ROLES, Facts
 from ctrsel.report.table import Cell, Column, Row, Table, number, text
@@ -45,7 +46,8 @@ def selection(facts: Facts) -> dict[str, Any]:
         "aside": [text(f.name, limit=40) for f in run.fields if f.name in aside],
         "read": [text(n, limit=40) for n in still_read(run.crosses, kept={f.name for f in run.fields if f.kept})],
         "gone": [text(f.name, limit=40) for f in gone],
-        "dropped": _dropped(facts),
+        "dropped": _dropped(facts) if facts.account is None else None,
+        "account": account(facts.account) if facts.account is not None else None,
         "compared": _compared(facts),
         "method": facts.feature_set.method if facts.feature_set else None,
         "other": facts.feature_set.other if facts.feature_set else None,
