@@ -145,35 +145,36 @@ class AppliedFeatureSet:
             `kept_as` (what `transform` writes for it), and `low` and `high` (of a bucket: the first end belongs to it,
             the second does not). Of a field with hash buckets, `value` is null and `kept_as` the bucket's name.
         """
-        parts = []
-        for f in self.encoder.fields:
-            values: pl.Series
-            if f.is_float:
-                values, kept = pl.Series([None], dtype=pl.String), pl.Series([None], dtype=pl.String)
+        return pl.concat([self._kept_of(f) for f in self.encoder.fields])
+
+    def kept_as(self, field: str) -> dict[str, str]:
+        """Return what `transform` writes for each kept text of a field that has texts, in text order."""
+        told = self._kept_of(self.encoder.schema.field(field)).drop_nulls("value")
+        return dict(zip(told["value"].to_list(), told["kept_as"].to_list(), strict=True))
+
+    def _kept_of(self, f: Field) -> pl.DataFrame:
+        values = kept = pl.Series([None], dtype=pl.String)
+        if not f.is_float:
+            vocabulary, names = self.encoder.vocabularies[f.vocabulary], self.names[f.vocabulary]
+            if vocabulary.hashed is not None:
+                kept = names[RESERVED:]
+                values = pl.Series([None] * len(kept), dtype=pl.String)
             else:
-                vocabulary, names = self.encoder.vocabularies[f.vocabulary], self.names[f.vocabulary]
-                if vocabulary.hashed is not None:
-                    kept = names[RESERVED:]
-                    values = pl.Series([None] * len(kept), dtype=pl.String)
-                else:
-                    chunks = list(vocabulary.values.chunks())
-                    values = pl.concat(chunks) if chunks else pl.Series([], dtype=pl.String)
-                    kept = names.gather(pl.Series(vocabulary.codes).cast(pl.UInt32))
-            ranges = self.ranges(f.name)
-            ends = [ranges.get(v, (None, None)) for v in values.to_list()] if ranges else [(None, None)] * len(values)
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "field": pl.Series([f.name] * len(values), dtype=pl.String),
-                        "kind": pl.Series([f.kind] * len(values), dtype=pl.String),
-                        "value": values,
-                        "kept_as": kept,
-                        "low": pl.Series([low for low, _ in ends], dtype=pl.Float64),
-                        "high": pl.Series([high for _, high in ends], dtype=pl.Float64),
-                    }
-                )
-            )
-        return pl.concat(parts)
+                chunks = list(vocabulary.values.chunks())
+                values = pl.concat(chunks) if chunks else pl.Series([], dtype=pl.String)
+                kept = names.gather(pl.Series(vocabulary.codes).cast(pl.UInt32))
+        ranges = self.ranges(f.name)
+        ends = [ranges.get(v, (None, None)) for v in values.to_list()] if ranges else [(None, None)] * len(values)
+        return pl.DataFrame(
+            {
+                "field": pl.Series([f.name] * len(values), dtype=pl.String),
+                "kind": pl.Series([f.kind] * len(values), dtype=pl.String),
+                "value": values,
+                "kept_as": kept,
+                "low": pl.Series([low for low, _ in ends], dtype=pl.Float64),
+                "high": pl.Series([high for _, high in ends], dtype=pl.Float64),
+            }
+        )
 
     def ranges(self, field: str) -> Mapping[str, tuple[float, float]]:
         """Return the range of each kept bucket of a bucketed field, by its text; infinite at the ends; else nothing."""

@@ -47,8 +47,7 @@ def _field(applied: AppliedFeatureSet, f: Field) -> dict[str, Any]:
         )
     if f.is_float:
         return {"name": f.name, "form": "float"}
-    told = applied.columns().filter(pl.col("field") == f.name)
-    kept = dict(zip(told["value"].to_list(), told["kept_as"].to_list(), strict=True))
+    kept = applied.kept_as(f.name)
     if f.is_cross:
         split = [split_text(t) for t in kept]
         parts = [_part(applied, p, {s[i] for s in split}) for i, p in enumerate(f.parts)]

@@ -162,8 +162,7 @@ class _Query:
             return _case(
                 [(f"{_spelled(f.name)} IN ({_list(none)})", "NULL"), (f"ABS({number}) < {_FLOAT32}", number)], "NULL"
             )
-        told = self.applied.columns().filter(pl.col("field") == f.name)
-        kept = dict(zip(told["value"].to_list(), told["kept_as"].to_list(), strict=True))
+        kept = self.applied.kept_as(f.name)
         if f.kind == "numeric":
             ranges = bucket_ranges(list(kept), edges=self.applied.encoder.edges.get(f.name))
             return _ranged(f.name, kept, ranges, missing="NULL", other=other)
