@@ -70,7 +70,7 @@ def study(name: str, case: Case, arguments: argparse.Namespace, until: float) ->
             table,
             selectors=arguments.selector or every_selector(),
             protocol=Protocol(
-                judges=judges_of({"net": case.net, "trees": case.trees}),
+                judges=judges_of({"net": case.net, "trees": case.trees}, names=arguments.judge or ()),
                 learner=case.net,
                 seeds=tuple(range(1, arguments.seeds + 1)),
                 unit=arguments.unit,
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(CASES))
     parser.add_argument("--unit", choices=("values", "fields"), default="values")
     parser.add_argument("--selector", action="append", help="instead of all of the catalogue; repeatable")
+    parser.add_argument("--judge", action="append", help="instead of DeepFM, DCN-V2 and LightGBM; the first one screens")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which nothing new starts")
     parser.add_argument("--open", action="store_true", help="read test although not all has been run")

@@ -18,6 +18,7 @@ _HOMES = {
     "attention_maps": "ctrsel.explain.attention",
     "audit": "ctrsel.api.functions",
     "compare_rankings": "ctrsel.rank.comparison",
+    "compare_selectors": "ctrsel.api.comparing",
     "evaluate": "ctrsel.api.evaluate",
     "explain_model": "ctrsel.api.functions",
     "ingest": "ctrsel.api.functions",
@@ -42,6 +43,7 @@ __all__ = [
     "attention_maps",
     "audit",
     "compare_rankings",
+    "compare_selectors",
     "evaluate",
     "explain_model",
     "ingest",
@@ -60,6 +62,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ctrsel.api.comparing import compare_selectors
     from ctrsel.api.evaluate import evaluate
     from ctrsel.api.feature_sets import load_feature_set
     from ctrsel.api.functions import (

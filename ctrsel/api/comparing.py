@@ -78,9 +78,9 @@ def compare_selectors(
     finalists = run.stages()
     figures = run.figures(finalists)
     naming = figures.naming(finalists, screened=run.screened)
-    notes = _remember(folder / "naming.json", naming)
     complete = all(c.run for c in figures.cells.values())
     opened = "test" in whole.splits and (protocol.test == "end" or (protocol.test == "complete" and complete))
+    notes = _remember(folder / "naming.json", naming, opened=opened)
     if opened:
         usable = exclude(whole, protocol.never_use)
         run.read_test(usable.narrow(fewest.features) if fewest.chosen > 1 else usable, finalists, folder=folder)
@@ -99,16 +99,16 @@ def compare_selectors(
     return found
 
 
-def _remember(path: Path, naming: Naming) -> tuple[str, ...]:
-    """Write down who is named before test is read; return what is to be said of namings before."""
+def _remember(path: Path, naming: Naming, *, opened: bool) -> tuple[str, ...]:
+    """Write down who is named before test is read; return what is to be said of namings after which it was read."""
     before: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    now = {"selector": naming.selector, "cells": naming.cells, "basis": naming.basis}
+    now = {"selector": naming.selector, "cells": naming.cells, "basis": naming.basis, "opened": opened}
     if not before or before[-1] != now:
         atomic_text(path, to_json([*before, now]))
-    others = [b for b in before if b != now]
     return tuple(
-        f"an earlier command named {b['selector']} with {b['cells']} cells run, and may have read the test rows then"
-        for b in others
+        f"an earlier command named {b['selector']} with {b['cells']} trainings run, and read the test rows then"
+        for b in before
+        if b["opened"] and b != now
     )
 
 

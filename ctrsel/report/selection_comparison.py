@@ -222,7 +222,7 @@ def _selectors(found: SelectionComparison, split: str) -> list[str]:
         peaks = [p for p in c.peak.values() if p is not None]
         memory = f"{fmean(peaks) / 2**20:.0f}" if peaks else "-"
         first = "-" if c.role == "full" else _NOT_RUN if c.screened is None else f"{c.screened:.4f}"
-        said = c.refused or ("" if c.final else "left behind after the first stage")
+        said = c.refused or ("" if c.final or c.screened is None else "left behind after the first stage")
         rows.append([c.name, "-" if c.refused else first, *areas, seconds, memory, said.replace("|", "\\|")])
     return _table(head, rows)
 

@@ -212,6 +212,12 @@ def test_the_budget_is_kept(table, tmp_path):
     assert all(c.valid_auc is None and c.test_auc is None for c in found.cells if not c.run)
     assert any("were not run" in n for n in found.notes)
     assert any("have not been read" in n for n in found.notes)
+    # Once test was read for a naming, whoever goes on is told.
+    two = protocol(seeds=(1, 2), shares=(0.008, 0.4), judges={"trees": TREES})
+    first = compare_selectors(table, selectors=BOTH, protocol=two, folder=tmp_path / "y", budget=1.0)
+    then = compare_selectors(table, selectors=BOTH, protocol=two, folder=tmp_path / "y")
+    assert then.complete
+    assert any("an earlier command named" in n for n in then.notes) != first.complete
     none = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path / "x", budget=1e-6)
     assert not any(c.run for c in none.cells)
     assert none.naming.selector is None
