@@ -66,7 +66,7 @@ class CalibratedOptFS(Gate):
             apart by their place in the batch only, so that their evidence is not held out.
     """
 
-    epochs: int = 5
+    epochs: int = 4
     rewind: int = 0
     patience: int = 2
     nats: float = field(default=4.0, metadata=search(0.5, 20.0, log=True))
