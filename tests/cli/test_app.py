@@ -27,6 +27,9 @@ COMMANDS = (
     "report",
     "predict",
     "list",
+    "export",
+    "diff",
+    "explain-selection",
 )
 HEAVY = ("polars", "pandas", "torch", "lightgbm", "mlflow", "shap", "optuna", "sklearn", "numpy", "scipy")
 
