@@ -94,7 +94,7 @@ def test_it_is_no_frequency_filter(unequal):
 
 
 def test_a_size_is_cut_by_the_gains_and_filled_up_with_them(equal):
-    table, effect = equal
+    table, _ = equal
     problem = Problem(table=table, learner=NET)
     gate = CalibratedOptFS(epochs=4)
     found = Gated(gate=gate).search(problem, sizes=(), seed=2)

@@ -82,9 +82,13 @@ class OptFS(Gate):
         """
         if self.published:
             assert self.penalty is not None
-            rate = self.gate_lr if self.gate_lr is not None else plan.learning_rate
             return _OptFS(
-                plan, rate=rate, strength=self.penalty, temperature=self.temperature, warmup=0.0, epochs=self.epochs
+                plan,
+                rate=plan.learning_rate if self.gate_lr is None else self.gate_lr,
+                strength=self.penalty,
+                temperature=self.temperature,
+                warmup=0.0,
+                epochs=self.epochs,
             )
         plan = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
         # DEVIATION(OptFS): the paper tunes lambda per data set; a fixed number of nats a value needs no tuning.
