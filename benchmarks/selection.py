@@ -23,6 +23,7 @@ from rank_quality import census, files, frappe, net, trees
 from ctrsel.api.comparing import compare_selectors
 from ctrsel.api.contestants import every_selector
 from ctrsel.api.judges import judges_of
+from ctrsel.api.min_counts import COUNTS
 from ctrsel.api.protocol import Protocol
 from ctrsel.core.artifact import atomic_text
 from ctrsel.core.config import LabelConfig, SchemaConfig
@@ -75,6 +76,7 @@ def study(name: str, case: Case, arguments: argparse.Namespace, until: float) ->
                 seeds=tuple(range(1, arguments.seeds + 1)),
                 unit=arguments.unit,
                 margin=case.margin,
+                min_counts=tuple(arguments.min_counts),
                 test="end" if arguments.open else "complete",
             ),
             folder=arguments.work / f"{name}_{arguments.unit}",
@@ -96,8 +98,11 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(CASES))
     parser.add_argument("--unit", choices=("values", "fields"), default="values")
     parser.add_argument("--selector", action="append", help="instead of all of the catalogue; repeatable")
-    parser.add_argument("--judge", action="append", help="instead of DeepFM, DCN-V2 and LightGBM; the first one screens")
+    parser.add_argument(
+        "--judge", action="append", help="instead of DeepFM, DCN-V2 and LightGBM; the first one screens"
+    )
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--min-counts", type=int, nargs="*", default=COUNTS, help="to choose from")
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which nothing new starts")
     parser.add_argument("--open", action="store_true", help="read test although not all has been run")
     parser.add_argument("--cells", type=Path, default=Path("docs/measured/selection"), help="folder of the cells")

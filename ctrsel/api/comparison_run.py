@@ -99,8 +99,13 @@ class ComparisonRun:
         judge, losses, sets = next(iter(self.protocol.judges)), dict[int, float](), dict[str, float]()
         for count in self.protocol.min_counts:
             features = counted(self.known, count, always_keep=self.protocol.always_keep)
-            cell = self.judge(features, judge, seed=self.protocol.seeds[0]) if features.n_values else None
-            if cell is not None and cell.features not in sets:
+            if not features.n_values:
+                continue
+            cell = self.judge(features, judge, seed=self.protocol.seeds[0])
+            if cell is None:  # whatever came next would be about another table when the rest is known
+                self.until = time.monotonic()
+                break
+            if cell.features not in sets:
                 sets[cell.features] = losses[count] = cell.valid_log_loss
         # Of counts that keep the same the smallest stands for all, and of equal losses the larger count, since it has
         # dropped what the judge does not use; where none was run, nothing is dropped.

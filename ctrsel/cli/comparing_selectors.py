@@ -80,6 +80,7 @@ def compare(asked: Comparison, work: Work, *, keep: str | None, out: Path | None
     from ctrsel.api.comparing import compare_selectors
     from ctrsel.api.contestants import every_selector
     from ctrsel.api.judges import judges_of
+    from ctrsel.api.min_counts import COUNTS
     from ctrsel.api.protocol import SHARES, Protocol
     from ctrsel.api.tuning import read_budget
     from ctrsel.report.selection_comparison import write_comparison
@@ -100,6 +101,8 @@ def compare(asked: Comparison, work: Work, *, keep: str | None, out: Path | None
         always_keep=config.select.always_keep,
         groups=config.select.groups,
         apart=not asked.here,
+        # Who says from how many rows on a value counts is not asked again.
+        min_counts=COUNTS if config.ingest.min_count == 1 else (),
         shares=SHARES if keep is None else _shares(keep),
     )
     folder = out if out is not None else plan.out / "compare"
