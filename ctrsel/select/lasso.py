@@ -56,7 +56,7 @@ class Lasso(Selector):
 
     form: Literal["group", "values"] = "group"
     min_count: int = 10
-    rows: int = 50_000
+    rows: int = 20_000
     steps: int = 40
     smallest: float = 0.02
 

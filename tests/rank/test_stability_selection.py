@@ -12,8 +12,9 @@ from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.rank import CATALOG, CountRanker, ModelRanker, count, rank
 from ctrsel.rank.boosted_gain import BoostedGain
 from ctrsel.rank.mutual_information import MutualInformation
-from ctrsel.rank.stability_selection import StabilitySelection, _factor
+from ctrsel.rank.stability_selection import StabilitySelection
 from ctrsel.records.ranking import Ranking
+from ctrsel.stats.selection_bounds import unimodal_factor
 from ctrsel.testing.tables import sequence_table, tiny_table
 from ctrsel.train.boosted import BoostedLearner
 
@@ -129,11 +130,11 @@ def test_shares_are_counted():
 
 def test_the_bounds():
     # Meinshausen and Buehlmann's 1 / (2 pi - 1) is halved at 3/4, and both forms of the theorem meet there.
-    assert _factor(0.75, 10**6, 0.1) == pytest.approx(1.0, rel=1e-5)
-    assert _factor(0.75 + 1e-9, 10**6, 0.1) == pytest.approx(1.0, rel=1e-5)
-    assert _factor(0.9, 50, 0.1) == pytest.approx(4 * 0.11 / 1.02)
-    assert _factor(0.6, 50, 0.1) == pytest.approx(1 / (2 * 0.19))
-    assert _factor(0.51, 50, 0.5) == math.inf
+    assert unimodal_factor(0.75, 10**6, 0.1) == pytest.approx(1.0, rel=1e-5)
+    assert unimodal_factor(0.75 + 1e-9, 10**6, 0.1) == pytest.approx(1.0, rel=1e-5)
+    assert unimodal_factor(0.9, 50, 0.1) == pytest.approx(4 * 0.11 / 1.02)
+    assert unimodal_factor(0.6, 50, 0.1) == pytest.approx(1 / (2 * 0.19))
+    assert unimodal_factor(0.51, 50, 0.5) == math.inf
 
 
 def test_top_follows_from_the_errors():
