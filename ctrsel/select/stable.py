@@ -34,7 +34,7 @@ __all__ = ["Stable"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stable(Selector):
-    """Share of the half samples in which a selector keeps a field when it may keep only a few.
+    """Share of the half samples in which a selector keeps a field when it may keep only a few; equal shares by mean place.
 
     Halves come in pairs that share no training row, and no group where the table has groups; validation rows are the same
     for all. What the user always keeps is chosen for its worth here, as any other field; groups stay together. The history
@@ -93,15 +93,19 @@ class Stable(Selector):
         number = min(max(number, *(len(unit) for unit in units(problem)), 1), fields)
         size = Size(number=number, of="fields")
         kept = np.zeros((2 * self.pairs, len(names)), dtype=bool)
+        places = np.zeros((2 * self.pairs, len(names)))
         with progress("halves", 2 * self.pairs, unit="selections") as bar:
             for b in range(self.pairs):
                 order = random_rows(train, rng=generator(seed, "select", "stable", b))
                 for i, rows in enumerate((order[:half], order[train.n_rows - half :])):
                     part = subset(table, np.sort(rows) + start, valid)
                     smaller = replace(problem, table=part, rankings={}, always_keep=(), work=None)
-                    kept[2 * b + i] = _kept(self.selector, smaller, size, names, derive(seed, "select", "stable", b, i))
+                    found = self.selector.search(smaller, sizes=(size,), seed=derive(seed, "select", "stable", b, i))
+                    kept[2 * b + i], places[2 * b + i] = _kept(found, size, names)
                     bar.advance(1)
-        share, both = kept.mean(axis=0), (kept[0::2] & kept[1::2]).mean(axis=0)
+        share, place = kept.mean(axis=0), places.mean(axis=0)
+        # A group stands as its best member does.
+        best = {n: max(place[names.index(m)] for m in unit) for unit in units(problem) for n in unit}
         q = float(kept.sum(axis=1).mean())
         unimodal = unimodal_factor(self.threshold, self.pairs, q / fields) * q**2 / fields
         stable = share >= self.threshold
@@ -116,19 +120,21 @@ class Stable(Selector):
             problem=problem,
             method="stable",
             params=describe(self),
-            # Equal shares stand in the order of how often both halves of a pair agree.
-            scores={n: float(s + 1e-3 * b / self.pairs) for n, s, b in zip(names, share, both, strict=True)},
+            # Equal shares stand in the order of the mean place, which is below what one half more or less makes.
+            scores={n: float(s + best[n] / (4 * self.pairs)) for n, s in zip(names, share, strict=True)},
             wanted=frozenset(n for n, s in zip(names, stable, strict=True) if s) if self.strict else None,
             history=(told,),
             seconds=time.perf_counter() - began,
         )
 
 
-def _kept(selector: Selector, problem: Problem, size: Size, names: Sequence[str], seed: int) -> np.ndarray:
-    """Return which fields a selector keeps, bool `[F]`; none, where it finds nothing worth it."""
-    found = selector.search(problem, sizes=(size,), seed=seed)
+def _kept(found: Found, size: Size, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which fields are kept, bool `[F]`, and the share of the fields that each one's score is above, `[F]`."""
     try:
-        fields = set(found.at(size).fields)
+        features = found.at(size)
     except ConfigError:  # without fields that always stay it says one thing only: it finds nothing worth keeping
-        fields = set()
-    return np.array([n in fields for n in names], dtype=bool)
+        return np.zeros(len(names), dtype=bool), np.zeros(len(names))
+    kept = np.array([n in features.fields for n in names], dtype=bool)
+    scores = features.field_scores or {}
+    score = np.nan_to_num(np.array([scores.get(n, np.nan) for n in names]), nan=-np.inf)
+    return kept, np.searchsorted(np.sort(score), score) / max(len(names), 1)

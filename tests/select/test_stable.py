@@ -37,7 +37,7 @@ def test_random_choices_are_stable_no_more_often_than_bounded(planted_fields, un
         found = Stable(selector=RandomValues(), pairs=4, number=3, threshold=0.75).search(problem, sizes=(), seed=seed)
         stable.append(found.history[0]["stable"])
         bound = found.history[0]["false_at_most"]
-        assert np.mean(list(found.scores.values())) == pytest.approx(0.3, abs=1e-3)
+        assert 0.3 <= np.mean(list(found.scores.values())) <= 0.3 + 1 / 16
     assert np.mean(stable) <= bound
 
 
