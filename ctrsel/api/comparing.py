@@ -108,7 +108,7 @@ def _remember(path: Path, naming: Naming, *, opened: bool) -> tuple[str, ...]:
     return tuple(
         f"an earlier command named {b['selector']} with {b['cells']} trainings run, and read the test rows then"
         for b in before
-        if b.get("opened", True) and b != now
+        if b.get("opened", True) and b["cells"] and b != now
     )
 
 
