@@ -31,9 +31,9 @@ def polarised(x: Tensor, eps: Tensor | float, *, alpha: float) -> Tensor:
     """Return gates: those of LPFS at alpha 0, else those of LPFS++.
 
     Examples:
-        >>> polarised(torch.tensor([1.0, -1.0, 0.0]), 0.1, alpha=0.0).round(decimals=4).tolist()
+        >>> [round(g, 4) for g in polarised(torch.tensor([1.0, -1.0, 0.0]), 0.1, alpha=0.0).tolist()]
         [0.9091, 0.9091, 0.0]
-        >>> polarised(torch.tensor([1.0, -1.0, 0.0]), 0.1, alpha=10.0).round(decimals=4).tolist()
+        >>> [round(g, 4) for g in polarised(torch.tensor([1.0, -1.0, 0.0]), 0.1, alpha=10.0).tolist()]
         [3.3927, -3.3927, 0.0]
     """
     eps = torch.as_tensor(eps, dtype=x.dtype, device=x.device)
