@@ -48,7 +48,7 @@ def shrunken_means(rows: np.ndarray, sums: np.ndarray, squares: np.ndarray, coun
         >>> n = np.array([400.0, 400.0, 4.0])
         >>> found = shrunken_means(n, n * np.array([0.0, 1.0, 1.0]), n * np.array([1.0, 2.0, 2.0]), np.ones(3))
         >>> found.mean.round(2).tolist()
-        [0.0, 1.0, 0.84]
+        [0.01, 1.0, 0.81]
     """
     seen = rows > 0
     n = np.where(seen, rows, 1.0)
@@ -62,9 +62,14 @@ def shrunken_means(rows: np.ndarray, sums: np.ndarray, squares: np.ndarray, coun
         line = np.full(len(x), float(x[seen][0]) if fit else 0.0)
         return Shrunken(mean=line, deviation=np.sqrt(within), between=0.0)
     freedom = fit - (2 if fit > 3 and np.ptp(place[seen]) > 0 else 1)
-    low, high = 0.0, float(np.var(x[seen]) * fit + 1e-300)
+    # Never below its own standard error where values do not differ: means that are all one would tell no values apart.
+    most = float(within[seen].max())
+    least = (
+        most * float(np.sqrt(2.0 / (1.0 / np.maximum(within[seen] / most, 1e-9) ** 2).sum())) if most > 1e-150 else 0.0
+    )
+    low, high = least, least + float(np.var(x[seen]) * fit)
     for step in range(60):
-        between = 0.0 if step == 0 else 0.5 * (low + high)
+        between = least if step == 0 else 0.5 * (low + high)
         line = _line(place, x, seen / (within + between + 1e-300), straight=freedom == fit - 2)
         spread = float(((x - line)[seen] ** 2 / (within[seen] + between + 1e-300)).sum())
         if step == 0 and spread <= freedom:

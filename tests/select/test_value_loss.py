@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones.deepfm import DeepFM
-from ctrsel.records.feature_set import OTHER, RESERVED
+from ctrsel.records.feature_set import RESERVED
 from ctrsel.select import Problem, Size
 from ctrsel.select._shrink import shrunken_means
 from ctrsel.select.frequent import MostFrequent
@@ -42,9 +42,9 @@ class Given(NetLearner):
 
 @pytest.mark.parametrize("share", [1.0, 0.3])
 def test_planted_values_are_found_where_frequency_says_nothing(share):
-    table = table_of(3, rows=8_000, effect=2.0)
+    table = table_of(3, rows=12_000, effect=2.0)
     problem = Problem(table=table, learner=NET)
-    recall, false = found_of(table, ValueLoss(share=share).select(problem, size=REAL, seed=1).features)
+    recall, false = found_of(table, ValueLoss(share=share, trainings=3).select(problem, size=REAL, seed=1).features)
     frequent, wrong = found_of(table, MostFrequent().select(problem, size=REAL, seed=1).features)
     assert recall > max(0.75, frequent + 0.4)
     assert false < min(0.25, wrong - 0.4)
@@ -83,6 +83,18 @@ def test_other_is_trained_more_and_the_larger_share_counts():
     assert told == [0.05, 0.3]
 
 
+def test_no_row_is_asked_that_was_trained_on_and_validation_rows_are_not_asked():
+    table = tiny_table(rows=400, seed=3).without("test")
+    train, valid = (set(table.row[table.span(s)].tolist()) for s in ("train", "valid"))
+    seen = []
+    for held, rest in ValueLoss(folds=3, trainings=3)._parts(table, seed=1):
+        assert set(rest.part("valid").row.tolist()) == valid
+        trained = set(rest.part("train").row.tolist())
+        assert set(held.row.tolist()) == train - trained
+        seen += held.row.tolist()
+    assert sorted(seen) == sorted(train)
+
+
 def test_a_bound_takes_off_deviations():
     table = tiny_table(rows=600, seed=3).without("test")
     problem = Problem(table=table, learner=Given(model=NET.fit(table, seed=1).model, told=[]))
@@ -97,8 +109,7 @@ def test_other_is_the_mean_row_of_what_is_gone():
     rows = np.arange(14.0).reshape(7, 2)
     counts = np.array([0, 2, 0, 4, 3, 2, 1])
     gone = np.array([False] * 5 + [True, True])
-    assert _other(rows, counts, gone, None).tolist() == ((2 * rows[1] + 2 * rows[5] + rows[6]) / 5).tolist()
-    assert _other(rows, counts, np.zeros(7, bool), None).tolist() == rows[OTHER].tolist()
+    assert _other(rows, counts, gone, rows[4]).tolist() == ((2 * rows[1] + 2 * rows[5] + rows[6]) / 5).tolist()
     assert _other(rows, counts, np.zeros(7, bool), rows[4]).tolist() == rows[4].tolist()
 
 
@@ -157,11 +168,9 @@ def test_what_cannot_be_asked_is_refused():
         ConfigError, match="value_loss: needs a learner that trains 'other', such as net; got 'boosted'"
     ):
         ValueLoss().select(Problem(table=table, learner=BoostedLearner(rounds=2)), size=20, seed=1)
-    with pytest.raises(DataError, match="value_loss: asks validation rows"):
-        ValueLoss().select(Problem(table=table.part("train"), learner=NET), size=20, seed=1)
 
 
-@pytest.mark.parametrize("how", [{"other_share": 0.0}, {"share": 0.0}, {"share": 1.5}, {"rows": 1}])
+@pytest.mark.parametrize("how", [{"other_share": 0.0}, {"share": 0.0}, {"share": 1.5}, {"folds": 1}, {"trainings": 5}])
 def test_parameters_are_checked(how):
     with pytest.raises(ConfigError, match="value_loss: needs 0 < other_share < 1"):
         ValueLoss(**how)
