@@ -75,9 +75,7 @@ class Elimination(Selector):
         found = eliminate(
             problem,
             importance=lambda model, table, s: (
-                field_importance(
-                    model, table, kind=self.importance, rows=self.rows, repeats=self.repeats, seed=s
-                ).value
+                field_importance(model, table, kind=self.importance, rows=self.rows, repeats=self.repeats, seed=s).value
             ),
             share=self.share,
             least=smallest(sizes),

@@ -53,7 +53,7 @@ class Merge(Selector):
             occur, before a look at their labels.
     """
 
-    refuses: ClassVar[str] = "its values were merged until only \"other\" was left of them"
+    refuses: ClassVar[str] = 'its values were merged until only "other" was left of them'
 
     max_loss: float = 0.01
     known: float = 0.5

@@ -66,7 +66,9 @@ def test_each_block_learns_from_the_mean(prior):
     shift = 0.0 if prior is None else prior
     target = torch.sigmoid(out.logits + shift).detach()
     for name, y in (("block1", one), ("block2", two)):
-        torch.testing.assert_close(out.losses[name].mean(), functional.binary_cross_entropy(torch.sigmoid(y + shift), target))
+        torch.testing.assert_close(
+            out.losses[name].mean(), functional.binary_cross_entropy(torch.sigmoid(y + shift), target)
+        )
     # The mean teaches and does not follow: pulling both blocks towards it leaves the gradient of a block against it.
     (grad,) = torch.autograd.grad(out.losses["block1"].mean(), module.out1.bias)
     torch.testing.assert_close(grad, (torch.sigmoid(one + shift) - target).mean(0))
