@@ -28,11 +28,29 @@ class Saved:
 
     Attributes:
         facts: Plain values.
-        tensors: By name.
+        tensors: By "part/name".
     """
 
     facts: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+
+    @staticmethod
+    def of(facts: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]]) -> Saved:
+        """Put parts behind each other."""
+        return Saved(facts=facts, tensors={f"{p}/{k}": t for p, named in parts.items() for k, t in named.items()})
+
+    def parts(self) -> dict[str, dict[str, Tensor]]:
+        """Return the tensors by part; a part without any is not there."""
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in self.tensors.items():
+            part, _, key = name.partition("/")
+            found.setdefault(part, {})[key] = tensor
+        return found
+
+    def with_more(self, facts: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]]) -> Saved:
+        """Return both."""
+        more = Saved.of(facts, parts)
+        return Saved(facts={**self.facts, **more.facts}, tensors={**self.tensors, **more.tensors})
 
 
 @dataclass(slots=True, kw_only=True)

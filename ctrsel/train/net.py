@@ -10,7 +10,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from ctrsel.train.checkpoint import Checkpoint
 from ctrsel.train.hardware import DeviceName, Precision, torch_threads
 from ctrsel.train.net_memory import net_bytes, rows_beside_a_net
 from ctrsel.train.net_run import NetRun
+from ctrsel.train.net_search import NetSearch
 from ctrsel.train.optimisers import CATALOG as OPTIMISERS
 from ctrsel.train.optimisers import Optimiser
 from ctrsel.train.optimisers.dense_adam import DenseAdam
@@ -207,18 +208,11 @@ class NetLearner(Learner):
             seed=derive(seed, "net", "blocks"),
         )
         with opened as rows, torch_threads(self.threads, sharers=processes.sharers), torch.random.fork_rng(devices=[]):
-            run = NetRun(
-                self,
-                table,
-                rows,
-                layout,
-                gate=gate,
-                start=start,
-                checkpoint=checkpoint,
-                processes=processes,
-                seed=seed,
-            )
-            return run.search(began, saved) if gate is not None else run.train(began, saved)
+            given = (self, table, rows, layout)
+            more: dict[str, Any] = {"start": start, "checkpoint": checkpoint, "processes": processes, "seed": seed}
+            if gate is not None:
+                return NetSearch(*given, gate=gate, **more).search(began, saved)
+            return NetRun(*given, **more).train(began, saved)
 
     def _checkpoint(self, work: Path, table: Table, *, gate: Gate | None, start: Model | None, seed: int) -> Checkpoint:
         """Return where a fit of just these arguments keeps its state."""

@@ -17,7 +17,7 @@ from ctrsel.models.gates import CATALOG
 from ctrsel.models.gates.autofield import AutoField
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.net import NetLearner
-from ctrsel.train.net_run import NetRun
+from ctrsel.train.net_search import NetSearch
 from ctrsel.train.steps.bce import BCE
 
 NET = NetLearner(
@@ -85,7 +85,7 @@ def test_architecture_learns_from_validation_batches_only(table, monkeypatch):
     """What moves the logits is the gradient of a validation batch's loss at the present weights, after so many steps."""
     learner = replace(NET, backbone=DeepFM(hidden=(8,), dropout=0.0))
     seen, batches, validation = [], [], table.span("valid")
-    held_out = NetRun._held_out_batch
+    held_out = NetSearch._held_out_batch
 
     def noted(self, turn):
         batches.append((self, held_out(self, turn)))
@@ -104,7 +104,7 @@ def test_architecture_learns_from_validation_batches_only(table, monkeypatch):
         seen.append(run.steps)
         moves(self, exchange)
 
-    monkeypatch.setattr(NetRun, "_held_out_batch", noted)
+    monkeypatch.setattr(NetSearch, "_held_out_batch", noted)
     monkeypatch.setattr(_AutoField, "update", checked)
     learner.fit(table, gate=AutoField(epochs=3, every=5, gate_lr=0.05), seed=3)
     steps = 3 * -(-table.span("train").stop // 64)

@@ -12,6 +12,12 @@ from ctrsel.train.hidden_layers import in_one_piece
 from ctrsel.train.pieces import in_pieces
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Weights as they begin are those of no test before."""
+    torch.manual_seed(11)
+
+
 def both(layers: Layers) -> tuple[Layers, nn.Sequential]:
     """The layers with weights that are not as they begin, and a copy that goes module by module."""
     torch.manual_seed(5)
