@@ -12,7 +12,6 @@ from ctrsel.data.ingest import ingest
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.gates.calibrated_optfs import CalibratedOptFS
 from ctrsel.models.gates.lpfs import LPFS
-from ctrsel.models.gates.lpfs_plus import LPFSPlus
 from ctrsel.models.gates.optembed import OptEmbed
 from ctrsel.models.gates.pep import PEP
 from ctrsel.select import Problem, Size
@@ -108,7 +107,9 @@ def test_a_size_is_cut_by_the_gains_and_filled_up_with_them(equal):
     assert only.n_values < 100
 
 
-@pytest.mark.parametrize("gate", [LPFS(), LPFSPlus(), OptEmbed(), PEP()], ids=lambda g: type(g).__name__)
+@pytest.mark.parametrize(
+    "gate", [LPFS(), LPFS(alpha=10.0), OptEmbed(), PEP()], ids=lambda g: f"{type(g).__name__}{getattr(g, 'alpha', '')}"
+)
 def test_the_other_gates_order_values_and_what_is_handed_back_is_what_was_measured(equal, gate):
     table, effect = equal
     fit = NET.fit(table, gate=gate, seed=2)

@@ -1,7 +1,8 @@
-"""LPFS at value level: gates x^2 / (x^2 + eps) with exact zeros, whose eps falls until a gate is 0 or 1.
+"""LPFS and LPFS++ at value level: gates x^2 / (x^2 + eps) with exact zeros, whose eps falls until a gate is 0 or 1.
 
 Reference: Guo et al., "LPFS: learnable polarizing feature selection for click-through rate prediction", 2022. The paper's
-gates are on fields; here there is one a value, with the same function and the same proximal step.
+gates are on fields; here there is one a value, with the same functions and the same proximal step. LPFS++ adds
+alpha * sqrt(eps) * atan(x), which keeps a gradient at zero, so that a closed gate can open again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ctrsel.core.errors import ConfigError
 from ctrsel.core.ranges import search
 from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
 from ctrsel.models.gates._smooth_rows import SmoothRows, check
@@ -26,6 +28,7 @@ class LPFS(Gate):
         patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
             model is worse than it was; 0 = never before `epochs`.
         nats: The training log-likelihood that a value must earn; lambda = nats / training rows.
+        alpha: Of the term that keeps a gradient at zero: 0 = LPFS, above it LPFS++ (10 in the paper's code).
         eps: At the start.
         last_eps: At the end.
         idle: Share of what follows the warm-up in which a gate without any gradient closes; the step follows from it.
@@ -36,6 +39,7 @@ class LPFS(Gate):
     rewind: int = 0
     patience: int = 0
     nats: float = field(default=4.0, metadata=search(0.5, 20.0, log=True))
+    alpha: float = 0.0
     eps: float = 0.1
     last_eps: float = 1e-3
     idle: float = 0.4
@@ -52,6 +56,8 @@ class LPFS(Gate):
             positive={"nats": self.nats, "eps": self.eps, "last_eps": self.last_eps, "idle": self.idle},
             shares={"warmup": self.warmup, "idle": self.idle},
         )
+        if self.alpha < 0:
+            raise ConfigError(f"lpfs.alpha: must not be negative, got {self.alpha}")
 
     def build(self, plan: SearchPlan) -> GateModule:
         """Build for a search."""
@@ -60,7 +66,7 @@ class LPFS(Gate):
             plan,
             eps=self.eps,
             last_eps=self.last_eps,
-            slope=0.0,
+            slope=self.alpha,
             nats=self.nats,
             idle=self.idle,
             warmup=self.warmup,

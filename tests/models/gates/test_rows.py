@@ -12,13 +12,12 @@ from ctrsel.models.gates._contract import Alone, SearchPlan
 from ctrsel.models.gates._rows import added_up
 from ctrsel.models.gates.calibrated_optfs import CalibratedOptFS
 from ctrsel.models.gates.lpfs import LPFS
-from ctrsel.models.gates.lpfs_plus import LPFSPlus
 
 V, STEPS = 15, 60
 GATES = {
     "calibrated": CalibratedOptFS(epochs=3, nats=0.5),
     "lpfs": LPFS(epochs=3, nats=0.5, warmup=0.1),
-    "lpfs_plus": LPFSPlus(epochs=3, nats=0.5, warmup=0.1),
+    "lpfs_plus": LPFS(alpha=10.0, epochs=3, nats=0.5, warmup=0.1),
 }
 
 
