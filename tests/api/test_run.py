@@ -36,6 +36,7 @@ def test_a_run_leaves_its_files_and_a_second_one_reuses_everything(config):
     first = run(config())
     record, out = first.run, first.out
     assert {p.name for p in out.iterdir() if not p.name.startswith(".")} == {
+        "account",
         "feature_set",
         "model",
         "rankings",
