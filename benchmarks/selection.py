@@ -3,7 +3,7 @@
     python benchmarks/selection.py [--data FOLDER] [--only census] [--unit values] [--budget 3600] [--write docs/measured]
 
 Tables: census (ships with the package); criteo and frappe are read from `--data` where they are, and left out with a word
-where not. All selectors of the catalogue take part as their names stand; one that refuses a table says why. The protocol is
+where not. Every gate takes part, and every selector of the kind of size; one that refuses a table says why. The protocol is
 that of `ctrsel select --compare` (docs/how-to/compare-selectors.md): codes, searches, sizes and the naming of a selector see
 training and validation rows only, every set is retrained from scratch with paired seeds before several judges, and test is
 read once, after the naming. Cells are kept in a file: a run that was stopped goes on, and equal sets are trained once. What
@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rank_quality import census, files, frappe, net, trees
 
 from ctrsel.api.comparing import compare_selectors
-from ctrsel.api.contestants import every_selector
 from ctrsel.api.judges import judges_of
 from ctrsel.api.min_counts import COUNTS
-from ctrsel.api.protocol import Protocol
+from ctrsel.api.protocol import SHARES, Protocol
 from ctrsel.core.artifact import atomic_text
 from ctrsel.core.config import LabelConfig, SchemaConfig
 from ctrsel.core.errors import CtrselError
@@ -51,9 +51,35 @@ def criteo(data: Path) -> Table:
     return files(data / "criteo_137k", schema=schema)
 
 
+def gated(use: str, *gates: str) -> list[Mapping[str, Any]]:
+    """Return one selector for each gate."""
+    return [{"use": use, "gate": {"use": gate}} for gate in gates]
+
+
+SELECTORS: Mapping[str, Sequence[str | Mapping[str, Any]]] = {
+    "values": [
+        *gated("gated", "optfs", "calibrated_optfs", "lpfs", "pep", "optembed"),
+        "net_merge",
+        "merge",
+        "value_test",
+        "value_loss",
+    ],
+    "fields": [
+        *gated("gated_fields", "autofield", "lpfs_fields", "adafs", "mvfs", "sequential_attention"),
+        "shark",
+        "sfs",
+        "permutation",
+        "lasso",
+        "elimination",
+        "drcfs",
+        {"use": "stable", "selector": {"use": "lasso"}},
+        "shadowed",
+    ],
+}
+
 CASES = {
     "census": Case(table=census, net=net(learning_rate=2e-3, embedding_l2=1e-3), trees=trees(), margin=0.0005),
-    "criteo": Case(table=criteo, net=net(learning_rate=1e-3, embedding_l2=1e-2), trees=trees(), margin=0.002),
+    "criteo": Case(table=criteo, net=net(learning_rate=1e-3, embedding_l2=1.0), trees=trees(), margin=0.002),
     "frappe": Case(
         table=frappe,
         net=net(learning_rate=3e-3, embedding_l2=1e-3),
@@ -69,7 +95,7 @@ def study(name: str, case: Case, arguments: argparse.Namespace, until: float) ->
         table = case.table(arguments.data)
         return compare_selectors(
             table,
-            selectors=arguments.selector or every_selector(),
+            selectors=arguments.selector or SELECTORS[arguments.unit],
             protocol=Protocol(
                 judges=judges_of({"net": case.net, "trees": case.trees}, names=arguments.judge or ()),
                 learner=case.net,
@@ -77,6 +103,8 @@ def study(name: str, case: Case, arguments: argparse.Namespace, until: float) ->
                 unit=arguments.unit,
                 margin=case.margin,
                 min_counts=tuple(arguments.min_counts),
+                shares=tuple(arguments.shares),
+                best=arguments.best,
                 test="end" if arguments.open else "complete",
             ),
             folder=arguments.work / f"{name}_{arguments.unit}",
@@ -103,6 +131,8 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--min-counts", type=int, nargs="*", default=COUNTS, help="to choose from")
+    parser.add_argument("--shares", type=float, nargs="*", default=SHARES, help="the sizes")
+    parser.add_argument("--best", type=int, default=4, help="how many selectors go on after the first stage")
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which nothing new starts")
     parser.add_argument("--open", action="store_true", help="read test although not all has been run")
     parser.add_argument("--cells", type=Path, default=Path("docs/measured/selection"), help="folder of the cells")

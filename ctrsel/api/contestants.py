@@ -41,7 +41,7 @@ class Contest:
 
     @staticmethod
     def of(selectors: Sequence[str | Selector | Mapping[str, Any]], *, controls: Mapping[str, Selector]) -> Contest:
-        """Name everybody.
+        """Name everybody; one who is given with parameters takes the names of its parts, too ("gated lpfs").
 
         Raises:
             ConfigError: If a name or a parameter is not known, nobody is named, or a control is.
@@ -67,7 +67,7 @@ class Contest:
                     f"{place}: {describe(made)['use']!r} is what every selector is compared with and takes part anyway"
                 )
             spec = describe(made)
-            specs[_fresh(str(spec["use"]).rsplit(":", 1)[-1], (*specs, *refused))] = spec
+            specs[_fresh(_short(spec) if use is None else use.rsplit(":", 1)[-1], (*specs, *refused))] = spec
         return Contest(
             specs=specs,
             selectors=tuple(n for n in (*specs, *refused) if n not in controls),
@@ -95,6 +95,12 @@ def every_selector() -> list[str]:
     """Return the names of all selectors of the catalogue that are not controls."""
     controls = {describe(c)["use"] for c in (*CONTROLS, NoSelection())}
     return [name for name in CATALOG.names() if name not in controls]
+
+
+def _short(spec: Mapping[str, Any]) -> str:
+    """Return a selector's name and those of its parts: "gated lpfs"."""
+    parts = [part for part in spec.values() if isinstance(part, Mapping) and "use" in part]
+    return " ".join([str(spec["use"]).rsplit(":", 1)[-1], *map(_short, parts)])
 
 
 def _fresh(name: str, taken: Sequence[str]) -> str:

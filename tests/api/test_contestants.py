@@ -12,6 +12,8 @@ def test_everybody_has_a_name():
     assert found.controls == ("random", "frequent", "by mutual_information")
     assert found.selectors == ("ranking", "ranking #2")
     assert found.specs["ranking #2"]["ranking"] == "jmi"
+    gates = Contest.of([{"use": "gated", "gate": {"use": "lpfs"}}, "gated"], controls={})
+    assert gates.selectors == ("gated lpfs", "gated")
     assert found.specs["by mutual_information"]["max_q"] == 1.0
 
 
