@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -36,8 +37,18 @@ KINDS = {
 }
 
 
+class Given(NamedTuple):
+    """A frame and its schema, told in a line, so that a failure shows its cause and not sixty rows."""
+
+    frame: pl.DataFrame
+    schema: SchemaConfig
+
+    def __repr__(self) -> str:
+        return f"Given({', '.join(f'{n} {k}' for n, k in self.frame.schema.items())})"
+
+
 @st.composite
-def frames(draw) -> tuple[pl.DataFrame, SchemaConfig]:
+def frames(draw) -> Given:
     columns, fields = {}, {}
     for i, kind in enumerate(draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=4))):
         values, dtype = KINDS[kind]
@@ -46,7 +57,7 @@ def frames(draw) -> tuple[pl.DataFrame, SchemaConfig]:
         columns[f"{kind}{i}"] = pl.Series([few[p] for p in picks], dtype=dtype)
         fields[f"{kind}{i}"] = FieldConfig(kind="multivalued" if dtype.is_nested() else "categorical")
     frame = pl.DataFrame({"y": [0, 1] * (ROWS // 2), **columns})
-    return frame, SchemaConfig(label=LabelConfig(name="y"), fields=fields)
+    return Given(frame, SchemaConfig(label=LabelConfig(name="y"), fields=fields))
 
 
 def texts(table: Table, field: str) -> list:
