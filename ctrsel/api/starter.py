@@ -118,7 +118,7 @@ def starter_config(
         "  learner: net",
         "  size: 0.5                # at most this share of the values is kept",
         "  selectors:",
-        "    - {use: gated, gate: {use: optfs}}",
+        "    - {use: gated, gate: {use: calibrated_optfs}}",
         "    - {use: ranking, ranking: mutual_information}",
         "  always_keep: []",
         "  never_use: []",

@@ -16,7 +16,7 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.models.gates import CATALOG as GATES
 from ctrsel.models.gates import Gate
-from ctrsel.models.gates.optfs import OptFS
+from ctrsel.models.gates.calibrated_optfs import CalibratedOptFS
 from ctrsel.select._contract import Found, Selector
 from ctrsel.select.problem import Problem
 from ctrsel.select.scored import ScoredValues
@@ -42,7 +42,7 @@ class Gated(Selector):
     refuses: ClassVar[str] = "its gate closed in the search"
 
     fill: bool = True
-    gate: Gate = field(default_factory=OptFS, metadata={"catalog": GATES})
+    gate: Gate = field(default_factory=CalibratedOptFS, metadata={"catalog": GATES})
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Search on the training split; a size keeps open gates."""

@@ -63,6 +63,6 @@ def test_what_does_not_fit_is_refused(small_plan, changes, message):
 
 
 def test_names_of_contenders():
-    assert selection_name("net", Gated()) == "net, optfs gates"
+    assert selection_name("net", Gated()) == "net, calibrated_optfs gates"
     assert selection_name("net", ByRanking()) == "net, best fields by mutual information"
     assert selection_name("net", MostFrequent()) == "net, most frequent values"

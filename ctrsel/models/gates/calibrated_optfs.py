@@ -54,7 +54,7 @@ class CalibratedOptFS(Gate):
     """Parameters of the calibrated form.
 
     Attributes:
-        epochs: T, epochs of the search at most.
+        epochs: T, epochs of the search at most; three are what a training takes at least that waits two for a better one.
         rewind: Epoch to whose start the weights go back for the retraining; those of 0 are made again from the seed.
         patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -66,7 +66,7 @@ class CalibratedOptFS(Gate):
             apart by their place in the batch only, so that their evidence is not held out.
     """
 
-    epochs: int = 4
+    epochs: int = 3
     rewind: int = 0
     patience: int = 2
     nats: float = field(default=4.0, metadata=search(0.5, 20.0, log=True))
