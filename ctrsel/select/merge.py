@@ -14,14 +14,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
-from ctrsel.select._budget import reduce_groups
 from ctrsel.select._contract import Found, Selector
 from ctrsel.select._label_counts import label_counts_of
+from ctrsel.select._merged import Merged
 from ctrsel.select._wishes import Wishes
 from ctrsel.select.problem import Problem
 from ctrsel.select.size import Size
@@ -96,29 +95,13 @@ class Merge(Selector):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Merges(Found):
-    """The partitions of every field.
+class _Merges(Merged):
+    """The partitions of every vocabulary."""
 
-    Attributes:
-        problem: Whose wishes are honoured.
-        by: The selector.
-        parts: By vocabulary.
-        silent: Vocabularies in which all rows look alike.
-    """
-
-    problem: Problem
-    by: Merge
     parts: Mapping[str, _Field]
-    silent: frozenset[str]
 
-    def at(self, size: Size) -> FeatureSet:
-        """Merge on, over all fields, until the values are at most the size."""
-        groups = {name: f.count for name, f in self.parts.items()}
-        counted = [name for name in self.parts if name not in self.silent]
-        reduce_groups({name: self.parts[name].steps for name in counted}, groups, size=size.number)
-        remaps = {name: f.remap(groups[name]) for name, f in self.parts.items()}
-        scores = {name: f.scores(remaps[name]) for name, f in self.parts.items()}
-        return self.problem.choose(scores, size=size.number, method="merge", params=describe(self.by), merged=remaps)
+    def by_vocabulary(self) -> Mapping[str, _Field]:
+        return self.parts
 
     def told(self, features: FeatureSet) -> tuple[Mapping[str, float], ...]:
         """Tell what the merges of a size lose."""

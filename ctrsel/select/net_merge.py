@@ -22,8 +22,8 @@ from ctrsel.core.ranges import search
 from ctrsel.core.seeds import derive
 from ctrsel.explain import sample_rows
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
-from ctrsel.select._budget import reduce_groups
 from ctrsel.select._contract import Found, Selector
+from ctrsel.select._merged import Merged
 from ctrsel.select._ward import WardPath, ward_path
 from ctrsel.select._whiten import drawn_in, full_weights, half_known, whitened
 from ctrsel.select._wishes import Wishes
@@ -129,30 +129,13 @@ class NetMerge(Selector):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _NetMerges(Found):
-    """The partitions of every vocabulary.
+class _NetMerges(Merged):
+    """The partitions of every vocabulary."""
 
-    Attributes:
-        problem: Whose wishes are honoured.
-        by: The selector.
-        parts: By vocabulary.
-        silent: Vocabularies in which all rows look alike.
-    """
-
-    problem: Problem
-    by: NetMerge
     parts: Mapping[str, _Rows]
-    silent: frozenset[str]
 
-    def at(self, size: Size) -> FeatureSet:
-        """Merge, over all vocabularies, until the values are at most the size."""
-        groups = {name: part.size for name, part in self.parts.items()}
-        reduce_groups({n: p.steps for n, p in self.parts.items() if n not in self.silent}, groups, size=size.number)
-        remaps = {name: part.remap(groups[name]) for name, part in self.parts.items()}
-        scores = {name: part.scores(remaps[name]) for name, part in self.parts.items()}
-        return self.problem.choose(
-            scores, size=size.number, method="net_merge", params=describe(self.by), merged=remaps
-        )
+    def by_vocabulary(self) -> Mapping[str, _Rows]:
+        return self.parts
 
     def told(self, features: FeatureSet) -> tuple[Mapping[str, float], ...]:
         """Tell the training, and then what the merges of a size lose, to second order."""
@@ -211,7 +194,7 @@ class _Rows:
         return _Rows(points=points, weight=weight, counts=counts, first=first, path=path, steps=(left, lost))
 
     @property
-    def size(self) -> int:
+    def count(self) -> int:
         """How many values there are."""
         return len(self.counts) - RESERVED
 
