@@ -1,4 +1,7 @@
-"""Pages are tests: the code blocks of every Markdown file that pytest is given are run, each page in a folder of its own."""
+"""Pages are tests: the code blocks of every Markdown file that pytest is given are run, each page in a folder of its own.
+
+A page that holds the comment `<!-- slow -->` takes more than some seconds, and runs with the slow tests.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,12 @@ class _Page(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         from ctrsel.testing.markdown import code_blocks
 
-        if any(block.runs for block in code_blocks(self.path.read_text(encoding="utf-8"))):
-            yield _Blocks.from_parent(self, name="blocks")
+        text = self.path.read_text(encoding="utf-8")
+        if any(block.runs for block in code_blocks(text)):
+            page = _Blocks.from_parent(self, name="blocks")
+            if "<!-- slow -->" in text:
+                page.add_marker(pytest.mark.slow)
+            yield page
 
 
 class _Blocks(pytest.Item):

@@ -39,30 +39,6 @@ def test_the_config_is_read_without_heavy_libraries():
     assert not heavy & loaded_by("import ctrsel; ctrsel.load_config")
 
 
-def test_a_saved_net_loads_and_scores_without_what_trains_or_tracks(tmp_path):
-    import polars as pl
-
-    from ctrsel.models.backbones.deepfm import DeepFM
-    from ctrsel.testing.tables import tiny_table
-    from ctrsel.train.net import NetLearner
-
-    table = tiny_table(rows=200).without("test")
-    net = NetLearner(backbone=DeepFM(hidden=(4,)), width=2, batch_size=64, max_epochs=1)
-    net.fit(table, seed=1).model.save(tmp_path / "model")
-    pl.DataFrame({"ad": ["ad01"]}).write_parquet(tmp_path / "row.parquet")
-    code = """
-import sys
-from pathlib import Path
-import polars as pl
-from ctrsel.models import Model
-folder = Path(sys.argv[1])
-print(Model.load(folder / "model").probabilities(pl.read_parquet(folder / "row.parquet")).shape)
-"""
-    found = loaded_by(code, str(tmp_path))
-    assert "torch" in found
-    assert not {"optuna", "mlflow", "shap", "lightgbm", "matplotlib"} & found
-
-
 def test_public_names_resolve():
     for name in ctrsel.__all__:
         assert callable(getattr(ctrsel, name)), name

@@ -28,6 +28,7 @@ QUICK = {
 }
 # Those that train, or follow a path, take too long for many random cases.
 SLOW = {"gated", "gated_fields", "shark", "sfs", "permutation", "lasso", "elimination", "drcfs", "stable", "shadowed"}
+SLOW |= {"value_loss", "net_merge"}
 FIELDS = ("a", "b", "c", "item", "past", "tags", "same", "x")
 NET = NetLearner(backbone=DeepFM(hidden=(4,)), width=2, batch_size=8, learning_rate=1e-2, max_epochs=2)
 
