@@ -12,6 +12,7 @@ from ctrsel.core.errors import ConfigError
 
 __all__ = [
     "AuditConfig",
+    "CheckConfig",
     "CrossesConfig",
     "DataConfig",
     "ExplainConfig",
@@ -168,6 +169,19 @@ class ExplainConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConfig:
+    """When a new version may become champion: margins against the present champion, both scored on the same rows."""
+
+    auc_margin: float = 0.005  # the paired interval of the AUC's difference must end above minus this
+    interval: Literal["delong", "bootstrap"] = "delong"  # weighted rows are always drawn again
+    log_loss_margin: float | None = None  # nats; likewise for the log-loss, which may rise by less than this
+    calibration: tuple[float, float] = (0.9, 1.1)  # predicted / observed must lie between
+    latency_factor: float = 1.5  # at most so many times the champion's milliseconds, measured side by side
+    max_milliseconds: float | None = None  # per 1,000 raw rows on one thread
+    segments: tuple[str, ...] = ()  # fields by whose values both are compared as well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterConfig:
     """Where the chosen model is registered, and when it may be promoted."""
 
@@ -176,6 +190,7 @@ class RegisterConfig:
     tracking_uri: str | None = None  # MLFLOW_TRACKING_URI, else SQLite in the run's folder
     max_auc_loss: float = 0.005  # promoted only if the small model's test AUC is at most this much below the full net's
     require_promotion: bool = False  # exit code 4 when the promotion is refused
+    check: CheckConfig = field(default_factory=CheckConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
