@@ -127,6 +127,7 @@ def tune_learners(
     for name, number in (("workers", workers), ("trials", trials)):
         if number is not None and number < 1:
             raise ConfigError(f"--{name}: must be at least 1, got {number}")
+    from ctrsel.tune.job import known_table
     from ctrsel.tune.search import Search
     from ctrsel.tune.study import Study
 
@@ -142,7 +143,8 @@ def tune_learners(
             seed=made.seed,
             prune=made.tune.prune,
         )
-        known = study.begin(space)
+        table = known_table(Path(job.table), job.never_use)
+        known = study.begin(space, cost=lambda spec: LEARNERS.create(spec).multiply_adds(table))
         study.adopt()
     event("tune", study=str(folder), known=known, parameters=len(space.parameters()), workers=workers)
     seeds = tuple(made.seed + 1 + i for i in range(made.tune.seeds))

@@ -103,6 +103,10 @@ class Learner(ABC):
         """Estimate the bytes that a fit on a table takes beside the table itself; None = it cannot be said."""
         return None
 
+    def multiply_adds(self, table: Table) -> int:
+        """Return the multiply-adds of one row, forward, of all nets that a fit trains; trees count as nothing."""
+        return sum(part.multiply_adds(table) for part in self.parts() if part is not self)
+
     def parts(self) -> tuple[Learner, ...]:
         """Return the learners that a fit trains one after the other: this one, unless it is made of others."""
         return (self,)

@@ -26,6 +26,7 @@ from ctrsel.data.table import Table
 from ctrsel.models.backbones import CATALOG as BACKBONES
 from ctrsel.models.backbones import Backbone
 from ctrsel.models.backbones.deepfm import DeepFM
+from ctrsel.models.cost import backbone_cost
 from ctrsel.models.gates._contract import Gate
 from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
@@ -231,6 +232,13 @@ class NetLearner(Learner):
         layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
         width = self.backbone.row_width(self.width, labels=len(table.schema.labels))
         return net_bytes(layout, width=width, optimiser=self.optimiser)
+
+    def multiply_adds(self, table: Table) -> int:
+        """Return what one row costs the net, forward, its embedding left out."""
+        layout = Layout.of(table.encoder, history="history" in self.backbone.lookups)
+        labels = len(table.schema.labels)
+        width = self.backbone.row_width(self.width, labels=labels)
+        return backbone_cost(self.backbone, layout.shape(width=width, labels=labels)).multiply_adds
 
     def rows_per_step(self, rows: int) -> int:
         """Return the batch size for a number of training rows.

@@ -18,7 +18,7 @@ from ctrsel.records.leaderboard import Outcome, Trial
 from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.tune.job import Job, better, known_table
 from ctrsel.tune.process import Running
-from ctrsel.tune.space import Space
+from ctrsel.tune.space import AS_GIVEN, Space
 from ctrsel.tune.study import Asked, Study
 
 __all__ = ["Search", "candidates"]
@@ -157,7 +157,7 @@ class Search:
         self._pending = None
         now = time.monotonic()
         process = Running(job, log=self.logs / f"{asked.number}.txt")
-        given = asked.origin.endswith("as given")
+        given = asked.origin.endswith(AS_GIVEN)
         work = _Work(process=process, number=asked.number, need=need, limit=self._patience(now), given=given)
         self._at_work.append(work)
         return True
@@ -269,6 +269,6 @@ def candidates(trials: tuple[Trial, ...], *, top: int) -> tuple[Trial, ...]:
         top: How many of the best.
     """
     done = [t for t in trials if t.score is not None and t.outcome in ("done", "slow")]
-    given = next((t for t in done if t.origin.endswith("as given")), None)
+    given = next((t for t in done if t.origin.endswith(AS_GIVEN)), None)
     chosen = done[:top]
     return tuple(chosen if given is None or given in chosen else [*chosen, given])

@@ -18,9 +18,10 @@ from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.core.ranges import Between, Every, OneOf, Range, ranges
 from ctrsel.train import CATALOG as LEARNERS
 
-__all__ = ["Parameter", "Space", "Start", "read_range"]
+__all__ = ["AS_GIVEN", "Parameter", "Space", "Spec", "Start", "read_range"]
 
 Spec = dict[str, Any]
+AS_GIVEN = "as given"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,11 @@ class Start:
 
     origin: str
     values: Mapping[str, Any]
+
+    @property
+    def given(self) -> bool:
+        """Whether nothing of it is changed."""
+        return self.origin.endswith(AS_GIVEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,10 @@ class Space:
         """Return what is tried first: each learner as it is given, then with each other part, the rest as it was."""
         return tuple(start for start, _ in self._starts)
 
+    def spec(self, start: Start) -> Spec:
+        """Return a start's learner as `{use: ..., parameters}`."""
+        return self._draw(lambda p: start.values.get(p.name, p.start))[1]
+
     def parameters(self) -> tuple[Parameter, ...]:
         """Return everything that can be asked for."""
         found: dict[str, Parameter] = {}
@@ -121,7 +131,7 @@ class Space:
     def _starts(self) -> tuple[tuple[Start, tuple[Parameter, ...]], ...]:
         found: list[tuple[Start, tuple[Parameter, ...]]] = []
         waiting: list[tuple[str, dict[str, Any]]] = [
-            (f"{name} as given", {"learner": name} if len(self.learners) > 1 else {}) for name in self.learners
+            (f"{name} {AS_GIVEN}", {"learner": name} if len(self.learners) > 1 else {}) for name in self.learners
         ]
         for origin, forced in waiting:  # grows as parts are met
             values, asked = self._asked(forced)

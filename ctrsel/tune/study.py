@@ -24,7 +24,7 @@ from ctrsel.tune.job import Objective
 from ctrsel.tune.journal import open_journal
 from ctrsel.tune.pruning import KindPruner
 from ctrsel.tune.sampler import NumberedSampler
-from ctrsel.tune.space import Parameter, Space
+from ctrsel.tune.space import Parameter, Space, Spec
 
 __all__ = ["Asked", "Study"]
 
@@ -82,9 +82,10 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would log each trial; we do
         with _told(storage):
             self._database = None if storage is None else _database(storage)
+            self._storage: optuna.storages.BaseStorage = self._database or open_journal(journal)
             self._study = optuna.create_study(
                 study_name=name,
-                storage=self._database or open_journal(journal),
+                storage=self._storage,
                 sampler=NumberedSampler(seed),
                 pruner=KindPruner() if prune == "median" else optuna.pruners.NopPruner(),
                 direction="maximize" if objective == "auc" else "minimize",
@@ -101,12 +102,21 @@ class Study:
             self._database.remove_session()
             self._database.engine.dispose()
 
-    def begin(self, space: Space) -> int:
-        """Put what is tried first in the queue, unless it was tried, and return how many trials there are already."""
+    def begin(self, space: Space, *, cost: Callable[[Spec], float] | None = None) -> int:
+        """Put what is tried first in the queue, unless it was tried, and return how many trials there are already.
+
+        Args:
+            space: Where the starts come from.
+            cost: What a learner costs; of those that are not as given, the cheap ones come first. None = as they come.
+        """
         known = len(self._trials())
-        for start in space.starts():
+        starts = list(space.starts())
+        if cost is not None:
+            starts.sort(key=lambda s: (not s.given, 0.0 if s.given else cost(space.spec(s))))
+        for turn, start in enumerate(starts):
             values = {k: _label(v) for k, v in start.values.items()}
-            self._study.enqueue_trial(values, user_attrs={"origin": start.origin}, skip_if_exists=True)
+            attributes = {"origin": start.origin, "turn": turn}
+            self._study.enqueue_trial(values, user_attrs=attributes, skip_if_exists=True)
         return known
 
     def adopt(self) -> int:
@@ -127,12 +137,12 @@ class Study:
     def _again(self, trial: FrozenTrial) -> None:
         same = [t for t in self._trials() if _values(t) == _values(trial)]
         if len(same) <= _TRIES and not any(t.state != TrialState.FAIL for t in same):
-            origin = trial.user_attrs.get("origin", "drawn")
-            self._study.enqueue_trial(_values(trial), user_attrs={"origin": origin})
+            attributes = {k: v for k, v in trial.user_attrs.items() if k in ("origin", "turn")}
+            self._study.enqueue_trial(_values(trial), user_attrs={"origin": "drawn", **attributes})
 
     def ask(self, space: Space) -> Asked:
         """Begin the next trial."""
-        trial = self._study.ask()
+        trial = self._queued() or self._study.ask()
         trial.set_user_attr("owner", self._owner)
         origin = trial.user_attrs.get("origin", "drawn")
         refused = None
@@ -145,6 +155,23 @@ class Study:
         trial.set_user_attr("origin", origin)
         self._mine[trial.number] = trial
         return Asked(number=trial.number, learner=learner, spec=spec, origin=origin, refused=refused)
+
+    def _queued(self) -> optuna.Trial | None:
+        """Take the queued trial whose turn is first, so that a start that was killed is not behind the others; None if none is.
+
+        Optuna itself takes queued trials by number, and one that is queued again has a late one.
+        """
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        last = float("inf")
+        for waiting in sorted(
+            self._trials(TrialState.WAITING), key=lambda t: (t.user_attrs.get("turn", last), t.number)
+        ):
+            number = self._storage.get_trial_id_from_study_id_trial_number(study, waiting.number)
+            if self._storage.set_trial_state_values(
+                number, state=TrialState.RUNNING
+            ):  # else another command was faster
+                return optuna.Trial(self._study, number)
+        return None
 
     def report(self, number: int, step: int, score: float) -> bool:
         """Note a report, and return whether the trial should be ended as worse than its kind."""

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.core.ranges import OneOf
 from ctrsel.tune.space import Space
 from ctrsel.tune.study import Study
 
@@ -173,3 +174,46 @@ def test_a_database(tmp_path):
     again.close()
     assert not (tmp_path / "study.journal").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_starts_that_are_cheap_come_first_after_those_that_are_given(tmp_path):
+    study = study_at(tmp_path)
+    price = {"boosted": 1.0, "fm": 2.0, "deepfm": 9.0}
+    space = Space(
+        learners={"net": {"use": "net"}, "trees": {"use": "boosted"}},
+        wished={"net.backbone": OneOf(("autoint", "deepfm", "dnn", "fm"))},
+    )
+    study.begin(space, cost=lambda spec: price.get(spec.get("backbone", {}).get("use", ""), 5.0))
+    origins = []
+    for _ in range(5):
+        asked = study.ask(space)
+        origins.append(asked.origin)
+        study.finish(asked.number, "done", score=0.6)
+    assert origins[:3] == ["net as given", "trees as given", "net with backbone fm"]
+    assert set(origins[3:]) == {"net with backbone autoint", "net with backbone dnn"}
+
+
+def test_a_start_that_was_killed_comes_before_later_ones(tmp_path):
+    space = Space(learners={"net": {"use": "net"}}, wished={"net.backbone": OneOf(("deepfm", "dnn", "fm"))})
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from ctrsel.core.ranges import OneOf\n"
+        "from ctrsel.tune.space import Space\n"
+        "from ctrsel.tune.study import Study\n"
+        "space = Space(learners={'net': {'use': 'net'}}, wished={'net.backbone': OneOf(('deepfm', 'dnn', 'fm'))})\n"
+        f"study = Study('s', journal=Path({str(tmp_path / 'study.journal')!r}))\n"
+        "study.begin(space)\n"
+        "assert study.ask(space).origin == 'net as given'\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    study = study_at(tmp_path)
+    assert study.begin(space) == 3
+    assert study.adopt() == 1
+    assert [study.ask(space).origin for _ in range(3)] == [
+        "net as given",
+        "net with backbone dnn",
+        "net with backbone fm",
+    ]
+    assert study.ask(space).origin == "drawn"
