@@ -175,7 +175,8 @@ class CheckConfig:
     auc_margin: float = 0.005  # the paired interval of the AUC's difference must end above minus this
     interval: Literal["delong", "bootstrap"] = "delong"  # weighted rows are always drawn again
     log_loss_margin: float | None = None  # nats; likewise for the log-loss, which may rise by less than this
-    calibration: tuple[float, float] = (0.9, 1.1)  # predicted / observed must lie between
+    min_calibration: float = 0.9  # predicted / observed
+    max_calibration: float = 1.1
     latency_factor: float = 1.5  # at most so many times the champion's milliseconds, measured side by side
     max_milliseconds: float | None = None  # per 1,000 raw rows on one thread
     segments: tuple[str, ...] = ()  # fields by whose values both are compared as well

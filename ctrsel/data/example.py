@@ -14,7 +14,7 @@ from ctrsel.data.vocabulary import Vocabulary
 from ctrsel.records.feature_set import MISSING, RESERVED
 from ctrsel.records.schema import Field
 
-__all__ = ["example_rows"]
+__all__ = ["example_rows", "raw_texts"]
 
 
 def example_rows(encoder: Encoder, rows: int, *, seed: int = 0, minimum_rows: int = 20) -> pl.DataFrame:
@@ -48,9 +48,9 @@ def _column(field: Field, encoder: Encoder, rows: int, rng: np.random.Generator,
     vocabulary = encoder.vocabularies[field.vocabulary]
     drawn = _drawer(field, vocabulary, rng, minimum_rows)
     if not field.is_list:
-        return _texts(field, vocabulary, encoder, drawn(rows))
+        return raw_texts(field, vocabulary, encoder, drawn(rows))
     lists = [drawn(int(rng.integers(0, 4))) for _ in range(rows)]
-    texts = iter(_texts(field, vocabulary, encoder, np.concatenate(lists) if rows else np.zeros(0, np.int64)))
+    texts = iter(raw_texts(field, vocabulary, encoder, np.concatenate(lists) if rows else np.zeros(0, np.int64)))
     kept = [[t for _ in codes if (t := next(texts)) is not None] for codes in lists]
     return pl.Series(field.name, kept, dtype=pl.List(pl.String))
 
@@ -109,8 +109,15 @@ def _within(bucket: str, edges: np.ndarray | None) -> str:
     return repr((float(low) + float(high)) / 2 if high else float(low))
 
 
-def _texts(field: Field, vocabulary: Vocabulary, encoder: Encoder, codes: np.ndarray) -> pl.Series:
-    """Return one text per code `[n]` that the Encoder reads back to this code; null for reserved codes."""
+def raw_texts(field: Field, vocabulary: Vocabulary, encoder: Encoder, codes: np.ndarray) -> pl.Series:
+    """Return one text per code `[n]` that the Encoder reads back to this code; null for reserved codes.
+
+    Args:
+        field: Whose codes.
+        vocabulary: The field's.
+        encoder: The Encoder.
+        codes: Any of its codes.
+    """
     if field.kind != "numeric":
         return vocabulary.one_text(codes).rename(field.name)
     assert vocabulary.order is not None

@@ -19,6 +19,7 @@ from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Metric
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.review import Review
 from ctrsel.records.run import Contender, Run
 from ctrsel.register.store import public_uri
 
@@ -29,6 +30,7 @@ __all__ = [
     "feature_values",
     "measures",
     "parameters",
+    "review_tags",
     "shown_ranking",
     "tags",
     "write_files",
@@ -83,6 +85,18 @@ def tags(run: Run, *, feature_set: FeatureSet | None) -> dict[str, str]:
         "model_digest": c.model,
         "run_digest": run.digest,
     }
+
+
+def review_tags(review: Review | None) -> dict[str, str]:
+    """Return the promotion check as JSON, its verdict, and the differences to the champion, to filter versions by."""
+    if review is None:
+        return {}
+    found = {"check": to_json(review.check.to_dict()), "check_verdict": "passed" if review.check.passed else "failed"}
+    found["compared_with"] = "none" if review.champion is None else str(review.champion)
+    if review.comparison is not None:
+        metrics = review.comparison.metrics
+        found |= {f"champion_delta_{k}": _number(d.difference, sign="+") for k, d in metrics.items()}
+    return found
 
 
 def dataset(run: Run) -> dict[str, str]:
@@ -160,7 +174,14 @@ def shown_ranking(ranking: Ranking, run: Run) -> pl.DataFrame:
 
 
 def write_files(
-    folder: Path, run: Run, *, report: Path, feature_set: FeatureSet | None, rankings: Sequence[Ranking], model: Model
+    folder: Path,
+    run: Run,
+    *,
+    report: Path,
+    feature_set: FeatureSet | None,
+    rankings: Sequence[Ranking],
+    model: Model,
+    review: Review | None = None,
 ) -> None:
     """Write what a reviewer may want to open: report, final table, config, run record, rankings and the feature set."""
     import yaml
@@ -172,6 +193,9 @@ def write_files(
     config = yaml.safe_dump(json.loads(to_json(public.config)), sort_keys=False, allow_unicode=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
     public.save(folder / "run")
+    if review is not None:
+        (folder / "review").mkdir()
+        (folder / "review" / "review.json").write_text(to_json(review.to_dict(), indent=1) + "\n", encoding="utf-8")
     (folder / "rankings").mkdir()
     for ranking in rankings:
         shown_ranking(ranking, run).write_parquet(folder / "rankings" / f"{_key(ranking.method)}.parquet")

@@ -17,8 +17,10 @@ from ctrsel.core.log import event, logger
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
-from ctrsel.register.contents import Measure, dataset, measures, parameters, tags, write_files
+from ctrsel.register.contents import Measure, dataset, measures, parameters, review_tags, tags, write_files
+from ctrsel.register.log import promotions
 from ctrsel.register.package import package
 from ctrsel.register.promotion import CHALLENGER, CHAMPION, DECIDED, decision, holder, record, user
 from ctrsel.register.proof import prove
@@ -61,11 +63,14 @@ def register_run(
     example: pl.DataFrame,
     card: str,
     proof: bool = True,
+    review: Review | None = None,
 ) -> Registration:
     """Register a run's chosen model as a new version.
 
     The version is made last, in one call with its description and tags, after its folder was stored and proven. If
-    anything fails or is interrupted, the MLflow run says so, and aliases and versions are as before.
+    anything fails or is interrupted, the MLflow run says so, and aliases and versions are as before. The decision is
+    written to the promotion log before the aliases move; a process that is killed in between leaves what the next one
+    completes.
 
     Args:
         run: What is said about it.
@@ -78,6 +83,7 @@ def register_run(
         example: Synthetic raw rows in the model's columns (see `ctrsel.data.example.example_rows`).
         card: The version's description, Markdown.
         proof: Let a fresh process load the version's folder and predict the example before it is registered.
+        review: What it was compared with, and the promotion check; None asks the run's own rules only.
 
     Raises:
         ConfigError: If the store cannot be used or the name is not allowed.
@@ -91,21 +97,26 @@ def register_run(
         _sweep(client, store, name, run, experiment)
         files, folder = Path(scratch) / "files", Path(scratch) / "version"
         files.mkdir()
-        write_files(files, run, report=report, feature_set=feature_set, rankings=rankings, model=model)
+        write_files(files, run, report=report, feature_set=feature_set, rankings=rankings, model=model, review=review)
         digests = {"run_digest": run.digest, "table_digest": run.table.digest, "model_digest": model.digest}
         package(folder, model, files=files, example=example, metadata=digests)
         if proof:
             prove(str(folder))
-        facts = tags(run, feature_set=feature_set)
+        facts = tags(run, feature_set=feature_set) | review_tags(review)
         shown = {**facts, **_ui_tags(card)}
         run_id = client.create_run(experiment, tags=shown, run_name=f"{run.name} {run.created}").info.run_id
         with _undone_on_failure(client, run_id) as undo:
             model_id = _log(client, run, run_id, experiment, name, files=files, folder=folder, undo=undo, facts=facts)
-            version = _create_version(client, name, run_id, model_id, facts=facts, card=card, undo=undo)
-            entry = decision(client, run, name=name, version=version, run_id=run_id)
-            for alias in (CHALLENGER, *([CHAMPION] if run.verdict.promoted else [])):
-                _move_alias(client, name, alias, version, undo)
-            record(client, entry, name=name, version=version)
+            with promotions(store, client, name) as log:
+                version = _create_version(client, name, run_id, model_id, facts=facts, card=card, undo=undo)
+                entry = decision(client, run, name=name, version=version, run_id=run_id, review=review)
+                entry_id, entry = log.begin(entry)
+                undo(log.abandon, entry_id)
+                # From here on the version is whole: a killed process's entry is carried out, not struck out.
+                record(client, entry, log=log)
+                for alias in (CHALLENGER, *([CHAMPION] if entry["to"] == version else [])):
+                    _move_alias(client, name, alias, version, undo)
+                log.finish(entry_id)
             client.set_terminated(run_id, status="FINISHED")
         made = _registration(store, client.get_model_version(name, str(version)))
     event("registered", model=name, version=made.version, seconds=time.perf_counter() - started)
