@@ -34,7 +34,7 @@ from ctrsel.data.text_blocks import (
     undecodable,
 )
 
-__all__ = ["NdjsonReader"]
+__all__ = ["NdjsonReader", "json_column"]
 
 _EXACT = 2**53  # integers up to here are themselves as floats
 _PAIRS = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -132,7 +132,7 @@ class NdjsonReader:
                 self.faults.add(row=self.read + i, line=number, reason=str(error))
         names = dict.fromkeys(name for row in rows for name in row)
         # By name, since polars renames the nameless; of rows without any key the nameless column keeps the count.
-        columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
+        columns = {name: json_column(name, [row.get(name) for row in rows]) for name in names}
         return pl.DataFrame(columns or {"": pl.Series([None] * len(rows), dtype=pl.Null)})
 
     def _object(self, line: bytes) -> dict[str, Any]:
@@ -230,8 +230,8 @@ def _unsure(frame: pl.DataFrame, data: bytes) -> bool:
     return bool(lines.str.contains(rf'(?:{keys})\s*:\s*[^"\sn]')[0])
 
 
-def _column(name: str, values: list[Any]) -> pl.Series:
-    """Make a column of what Python read."""
+def json_column(name: str, values: list[Any]) -> pl.Series:
+    """Make a column of values as Python reads them from JSON; numbers keep their worth, mixed kinds become texts."""
     kinds = {type(v) for v in values if v is not None}
     if kinds <= {bool} or kinds <= {str}:
         return pl.Series(name, values, dtype=pl.Boolean if bool in kinds else pl.String if kinds else pl.Null)
@@ -240,7 +240,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     if kinds == {list}:
         items = [item for value in values if value is not None for item in value]
         if not any(isinstance(item, list | dict) for item in items):
-            inner = _column("", items).dtype
+            inner = json_column("", items).dtype
             texts = inner == pl.String
             return pl.Series(
                 name,

@@ -33,8 +33,8 @@ class Scored:
         labels: Names of the T labels.
         other: Fields with an `other` value per row, int64 `[N]`.
         missing: Fields without a value per row, int64 `[N]`.
-        other_by_field: Rows with an `other` value, by field.
-        missing_by_field: Rows without a value, by field.
+        other_at: Which rows have an `other` value, bool `[N]` by field.
+        missing_at: Which rows have no value, bool `[N]` by field.
         absent: Inputs of the model that have no column in the rows at all; they count as missing.
         ignored: Columns that the model does not read.
     """
@@ -44,10 +44,20 @@ class Scored:
     labels: tuple[str, ...]
     other: np.ndarray
     missing: np.ndarray
-    other_by_field: Mapping[str, int]
-    missing_by_field: Mapping[str, int]
+    other_at: Mapping[str, np.ndarray]
+    missing_at: Mapping[str, np.ndarray]
     absent: tuple[str, ...]
     ignored: tuple[str, ...]
+
+    @property
+    def other_by_field(self) -> dict[str, int]:
+        """How many rows have an `other` value, by field."""
+        return {k: int(v.sum()) for k, v in self.other_at.items()}
+
+    @property
+    def missing_by_field(self) -> dict[str, int]:
+        """How many rows have no value, by field."""
+        return {k: int(v.sum()) for k, v in self.missing_at.items()}
 
     def frame(self, *, details: bool = False) -> pl.DataFrame:
         """Return `probability`, then `probability_<label>` for further labels; with details `logit`, `other`, `missing`."""
@@ -87,7 +97,8 @@ class ServingModel:
                 has a text or number in it; columns that are no field are not read.
 
         Raises:
-            DataError: If no column is a field of the model, or a numeric field holds a text that is not a number.
+            DataError: If no column is a field of the model, a numeric field holds a text that is not a number, or a number
+                is so large that the score is none.
         """
         frame = read_frame(rows)
         encoder = self.model.encoder
@@ -102,6 +113,12 @@ class ServingModel:
         table = encoder.encode(frame)
         other, missing = _count(table)
         logits = self.model.logits(table)
+        bad = ~np.isfinite(logits).all(axis=1)
+        if bad.any():
+            raise DataError(
+                f"row {int(bad.argmax()) + 1} must have numbers that the model can compute with, but its log-odds are "
+                f"{logits[bad][0][~np.isfinite(logits[bad][0])][0]}; a number in it is too large"
+            )
         z = logits.astype(np.float64)
         return Scored(
             logits=logits,
@@ -109,8 +126,8 @@ class ServingModel:
             labels=tuple(label.name for label in encoder.schema.labels[: logits.shape[1]]),
             other=_per_row(other, frame.height),
             missing=_per_row(missing, frame.height),
-            other_by_field={k: int(v.sum()) for k, v in other.items()},
-            missing_by_field={k: int(v.sum()) for k, v in missing.items()},
+            other_at=other,
+            missing_at=missing,
             absent=absent,
             ignored=ignored,
         )

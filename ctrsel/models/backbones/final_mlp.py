@@ -149,9 +149,9 @@ class _Fusion(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         heads, part, others = self.pairs.shape
-        seen = torch.bmm(x.view(len(x), heads, part).transpose(0, 1), self.pairs)  # [heads, B, T * Y / heads]
+        seen = torch.bmm(x.view(x.shape[0], heads, part).transpose(0, 1), self.pairs)  # [heads, B, T * Y / heads]
         width = y.shape[1] // heads
-        seen = seen.view(heads, len(x), others // width, width)  # [heads, B, T, Y / heads]
-        both = seen * y.view(len(y), heads, 1, width).transpose(0, 1)
+        seen = seen.view(heads, x.shape[0], others // width, width)  # [heads, B, T, Y / heads]
+        both = seen * y.view(y.shape[0], heads, 1, width).transpose(0, 1)
         out: Tensor = self.x(x) + self.y(y) + both.sum((0, 3))
         return out

@@ -1,0 +1,86 @@
+"""The server: uvicorn on one socket, until a signal ends it; requests that were taken are answered first."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ctrsel.core.errors import ConfigError, MissingExtraError
+from ctrsel.core.log import event
+
+if TYPE_CHECKING:
+    from ctrsel.serve.holder import Holder
+    from ctrsel.serve.limits import Limits
+
+__all__ = ["listen", "serve"]
+
+_INSTALL = "ctrsel serve needs fastapi and uvicorn: pip install 'ctrsel[serve]'"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a socket that takes connections from now on; they wait until somebody answers.
+
+    Raises:
+        ConfigError: If the address cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"--host {host} --port {port}: cannot listen there: {error}") from error
+    return made
+
+
+def serve(
+    holder: Holder,
+    at: socket.socket,
+    *,
+    limits: Limits,
+    threads: int,
+    reload_seconds: float,
+    started: Callable[[], None],
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; then those that were taken are answered, for at most 30 seconds.
+
+    Args:
+        holder: The model that answers now.
+        at: From `listen`; closed at the end.
+        limits: What a request may ask for.
+        threads: Requests that are scored at once.
+        reload_seconds: Between two looks at the model's source; 0 never looks.
+        started: Called when all is ready to answer.
+
+    Raises:
+        MissingExtraError: If fastapi or uvicorn is not installed.
+    """
+    try:
+        import uvicorn
+
+        from ctrsel.serve.app import create_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(_INSTALL) from error
+    app = create_app(holder, limits=limits, threads=threads)
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=30,
+        lifespan="off",
+        ws="none",
+    )
+    if reload_seconds:
+        holder.watch(reload_seconds)
+    try:
+        started()
+        # uvicorn raises the signal once more when everything is answered.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(settings).run(sockets=[at])
+    finally:
+        holder.close()
+        at.close()
+        event("served", model=holder.source.name, reloads=holder.now.number)
