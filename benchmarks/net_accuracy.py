@@ -300,7 +300,14 @@ def mixes(name: str, cells: Cells, table: Table, specs: Mapping[str, Spec], fold
         if len(kept) > 1:
             columns[f"seeds of {model}"] = mean[model]["test"]
             yield told(f"seeds of {model}", f"{len(kept)} seeds, equal weights", y, mean[model])
-    for group, members in GROUPS.items():
+    settings = {model: fmean(c.valid_auc for c in found(cells, table, specs[model])) for model in mean}
+    best = [
+        max(same, key=lambda m: settings[m])
+        for base in bars.PUBLISHED
+        if (same := [m for m in mean if m.partition(" (")[0] == base])
+    ]
+    tuned = {f"tuned {group}": (*best, *GROUPS[group][len(bars.PUBLISHED) :]) for group in GROUPS if "nets" in group}
+    for group, members in {**GROUPS, **(tuned if any("(" in m for m in best) else {})}.items():
         have = [m for m in members if m in mean]
         if len(have) < 2:
             continue
@@ -333,7 +340,7 @@ def told(what: str, of: str, y: Mapping[str, np.ndarray], z: Mapping[str, np.nda
     return f"| {what} | {of} | {area['valid']:.5f} | {area['test']:.5f} | {log_loss(y['test'], z['test']):.4f} |"
 
 
-GROUPS = {  # what is mixed, where at least two of them are there
+GROUPS = {  # what is mixed, where at least two of them are there; "tuned": the setting of each net that is best on validation
     "DeepFM + LightGBM": ("deepfm", "boosted"),
     "nets": tuple(bars.PUBLISHED),
     "nets + LightGBM": (*bars.PUBLISHED, "boosted"),

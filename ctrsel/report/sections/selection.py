@@ -61,7 +61,7 @@ def _history(facts: Facts) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for key, title, write, logarithmic in _CURVES:
         values = [h.get(key) for h in history]
-        if not values or any(v is None or not math.isfinite(v) or (logarithmic and v <= 0) for v in values):
+        if len(values) < 2 or any(v is None or not math.isfinite(v) or (logarithmic and v <= 0) for v in values):
             continue
         numbers = [float(v) for v in values if v is not None]
         name = f"search-{key.replace('_', '-')}"
