@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Literal
 
 from ctrsel.core.config import CheckConfig
 from ctrsel.core.errors import ConfigError
@@ -92,7 +93,7 @@ def _run(reasons: Sequence[str]) -> CheckLine:
     failed = [r.removeprefix("FAILED: ") for r in reasons if r.startswith("FAILED")]
     rules = sum(not r.startswith("for information") for r in reasons)
     words = f"the run's own {rules} rules against the full net: " + ("; ".join(failed) if failed else "all passed")
-    return CheckLine(rule="run", status="failed" if failed else "passed", words=words, figures={"failed": len(failed)})
+    return CheckLine(rule="run", status=_status(not failed), words=words, figures={"failed": len(failed)})
 
 
 def _auc(config: CheckConfig, found: Delta, champion: int) -> CheckLine:
@@ -106,7 +107,7 @@ def _auc(config: CheckConfig, found: Delta, champion: int) -> CheckLine:
         f"{found.challenger:.4f} against {found.champion:.4f} of version {champion}: {d.value:+.4f}, 95 % {d.low:+.4f} to "
         f"{d.high:+.4f} ({d.method}); the lower limit must be above {-margin:+.4f}"
     )
-    return CheckLine(rule="auc", status="passed" if ok else "failed", words=words, figures=figures)
+    return CheckLine(rule="auc", status=_status(ok), words=words, figures=figures)
 
 
 def _log_loss(config: CheckConfig, found: Delta) -> CheckLine:
@@ -118,7 +119,7 @@ def _log_loss(config: CheckConfig, found: Delta) -> CheckLine:
         return CheckLine(rule="log_loss", status="note", words=f"{words}; no margin is set", figures=figures)
     ok = d.high is not None and d.high < margin
     words += f"; the upper limit must be below {margin:+.4f}"
-    return CheckLine(rule="log_loss", status="passed" if ok else "failed", words=words, figures=figures)
+    return CheckLine(rule="log_loss", status=_status(ok), words=words, figures=figures)
 
 
 def _calibration(config: CheckConfig, found: Metric | None) -> CheckLine:
@@ -128,7 +129,7 @@ def _calibration(config: CheckConfig, found: Metric | None) -> CheckLine:
         f"predicted / observed {_number(value, 3)}: must be between {config.min_calibration:g} and "
         f"{config.max_calibration:g}"
     )
-    return CheckLine(rule="calibration", status="passed" if ok else "failed", words=words, figures={"ratio": value})
+    return CheckLine(rule="calibration", status=_status(ok), words=words, figures={"ratio": value})
 
 
 def _latency(config: CheckConfig, mine: Costs, other: Costs | None) -> list[CheckLine]:
@@ -139,12 +140,12 @@ def _latency(config: CheckConfig, mine: Costs, other: Costs | None) -> list[Chec
             f"{mine.milliseconds:.2f} ms per 1,000 rows against {other.milliseconds:.2f}, measured in turns: must be at most "
             f"{config.latency_factor:g} times as long"
         )
-        status = "passed" if mine.milliseconds <= most else "failed"
+        status = _status(mine.milliseconds <= most)
         figures = {"champion": other.milliseconds, "challenger": mine.milliseconds, "factor": config.latency_factor}
         lines.append(CheckLine(rule="latency", status=status, words=words, figures=figures))
     if config.max_milliseconds is not None:
         words = f"{mine.milliseconds:.2f} ms per 1,000 rows: must be at most {config.max_milliseconds:g}"
-        status = "passed" if mine.milliseconds <= config.max_milliseconds else "failed"
+        status = _status(mine.milliseconds <= config.max_milliseconds)
         lines.append(CheckLine(rule="latency", status=status, words=words, figures={"challenger": mine.milliseconds}))
     return lines or [
         CheckLine(rule="latency", status="note", words=f"{mine.milliseconds:.2f} ms per 1,000 rows; no rule asks")
@@ -155,8 +156,9 @@ def _audit(findings: Sequence[Finding]) -> CheckLine:
     stops = [f for f in findings if f.severity == "stop" and not f.accepted]
     warned = sum(f.severity == "warn" for f in findings)
     words = f"{len(stops)} unaccepted findings that stop a run, {warned} warnings: must be no stops"
-    status = "failed" if stops else "passed"
-    return CheckLine(rule="audit", status=status, words=words, figures={"stops": len(stops), "warnings": warned})
+    return CheckLine(
+        rule="audit", status=_status(not stops), words=words, figures={"stops": len(stops), "warnings": warned}
+    )
 
 
 def _example(gap: float | None) -> CheckLine:
@@ -165,7 +167,11 @@ def _example(gap: float | None) -> CheckLine:
         return CheckLine(rule="example", status="passed", words=words)
     ok = gap <= 1e-6
     words = f"a fresh process loads it and predicts its stored example to within {gap:.1g}: must be at most 1e-6"
-    return CheckLine(rule="example", status="passed" if ok else "failed", words=words, figures={"largest": gap})
+    return CheckLine(rule="example", status=_status(ok), words=words, figures={"largest": gap})
+
+
+def _status(ok: bool) -> Literal["passed", "failed"]:
+    return "passed" if ok else "failed"
 
 
 def _number(value: float | None, digits: int = 4) -> str:

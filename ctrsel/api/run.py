@@ -6,73 +6,27 @@ import datetime
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-
-import numpy as np
+from dataclasses import asdict, dataclass
 
 from ctrsel.api.assemble import contender, milliseconds_per_1000, summarise_fields, table_facts, verdict
 from ctrsel.api.cache import StageCache, exclusive
 from ctrsel.api.crosses import Crossed
 from ctrsel.api.evaluate import compare_auc
 from ctrsel.api.plan import Plan, component_key, plan
+from ctrsel.api.publish import RunResult, kept_logits, publish
 from ctrsel.api.stages import Stages
 from ctrsel.core.config import RunConfig
-from ctrsel.core.errors import DataError, PromotionRefusedError
-from ctrsel.core.log import event
-from ctrsel.data.applied import AppliedFeatureSet
+from ctrsel.core.errors import PromotionRefusedError
 from ctrsel.data.example import example_rows
 from ctrsel.data.table import Table
-from ctrsel.models.model import Model
-from ctrsel.records.audit import Audit
 from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
-from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.run import Contender, Run
-from ctrsel.records.selection_account import SelectionAccount
-from ctrsel.register import find_registration, register_run
-from ctrsel.report.page import write_report
-from ctrsel.report.summary import model_card
 from ctrsel.select import CONTROLS, Outcome, Selector, exclude
 from ctrsel.train import Fit
 
 __all__ = ["RunResult", "run"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """The run's record, its files, and the records that the report shows.
-
-    Attributes:
-        run: The record.
-        out: The run's folder.
-        report: The HTML page.
-        table: The ingested table, with its crosses.
-        audit: What was found before training.
-        rankings: In the order of the config.
-        features: The chosen feature set.
-        feature_set: The same with the texts that it keeps, which turns raw rows into the kept columns.
-        account: Why each field and value was kept or dropped.
-        model: The chosen small model.
-        evaluations: On test, by contender.
-        explanations: Of the trees, then of the chosen net.
-        cross_ranking: The ranking of crosses that was asked, if one was.
-    """
-
-    run: Run
-    out: Path
-    report: Path
-    table: Table
-    audit: Audit
-    rankings: tuple[Ranking, ...]
-    features: FeatureSet
-    feature_set: AppliedFeatureSet
-    account: SelectionAccount
-    model: Model
-    evaluations: Mapping[str, Evaluation]
-    explanations: tuple[Explanation, ...]
-    cross_ranking: Ranking | None = None
 
 
 def run(config: RunConfig) -> RunResult:
@@ -84,14 +38,14 @@ def run(config: RunConfig) -> RunResult:
     Raises:
         ConfigError: In the configuration (exit code 2).
         DataError, LeakError: In the data, or a leak that the config does not accept (exit code 3).
-        PromotionRefusedError: If the config requires a promotion and the small model fails a rule (exit code 4);
-            everything is written and registered before.
+        PromotionRefusedError: If the config requires a promotion and the small model fails a rule of the run or of the
+            promotion check (exit code 4); everything is written and registered before.
     """
     made = plan(config)
     with exclusive(made.out):
         result = _run(made)
-    if config.register.require_promotion and not result.run.verdict.promoted:
-        failed = next(r for r in result.run.verdict.reasons if r.startswith("FAILED"))
+    if config.register.require_promotion and (result.refusal or not result.run.verdict.promoted):
+        failed = next((r for r in result.run.verdict.reasons if r.startswith("FAILED")), result.refusal)
         raise PromotionRefusedError(f"{config.name}: the small model is registered but not promoted; {failed}")
     return result
 
@@ -118,9 +72,9 @@ def _run(made: Plan) -> RunResult:
     chosen = max((c for c in contenders if c.role == "selected"), key=lambda c: c.valid["auc"])
     outcome = outcomes[chosen.name][1]
     features = outcome.selection.features
-    mine = _logits(evaluations[chosen.name])
+    mine = kept_logits(evaluations[chosen.name])
     gaps = {
-        c.name: compare_auc(usable, mine, _logits(evaluations[c.name]), split="test", seed=stages.seed)
+        c.name: compare_auc(usable, mine, kept_logits(evaluations[c.name]), split="test", seed=stages.seed)
         for c in contenders
         if c is full or c.role == "control"
     }
@@ -177,7 +131,7 @@ def _run(made: Plan) -> RunResult:
         explanations=explanations,
         cross_ranking=crossed.ranking,
     )
-    return _publish(stages, result)
+    return publish(stages, result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +159,7 @@ def _gain_of_crosses(
 ) -> tuple[str, ...]:
     if simple is None:
         return ()
-    gap = compare_auc(usable, _logits(evaluations[full.name]), _logits(evaluations[simple.name]), seed=seed)
+    gap = compare_auc(usable, kept_logits(evaluations[full.name]), kept_logits(evaluations[simple.name]), seed=seed)
     if gap.value is None:
         return ()
     span = f" (95 % {gap.low:+.4f} to {gap.high:+.4f})" if gap.low is not None and gap.high is not None else ""
@@ -284,54 +238,6 @@ def _explain(
     return (*trees, stages.explain(chosen.name, outcome.fit.model, small))
 
 
-def _publish(stages: Stages, result: RunResult) -> RunResult:
-    """Register, then write the report that names the version, and everything that a reader may want as files."""
-    config, cache = stages.plan.config, stages.cache
-
-    def write(record: Run) -> None:
-        write_report(
-            record,
-            audit=result.audit,
-            rankings=result.rankings,
-            explanations=result.explanations,
-            evaluations=result.evaluations,
-            feature_set=result.features,
-            account=result.account,
-            path=result.report,
-        )
-
-    record = replace(result.run, stages=tuple(cache.stages))
-    write(record)
-    if config.register.enabled:
-        registration = find_registration(record, config=config.register, out=result.out)
-        reused = registration is not None
-        if registration is None:
-            registration = register_run(
-                record,
-                model=result.model,
-                feature_set=result.features,
-                report=result.report,
-                rankings=result.rankings,
-                config=config.register,
-                out=result.out,
-                example=example_rows(result.model.encoder, 5, seed=record.seed),
-                card=model_card(record),
-            )
-        cache.stages.append({"name": "register", "seconds": 0.0, "reused": reused})
-        event("register", result="found the version of this run" if reused else "done", version=registration.version)
-        record = replace(record, registration=registration, stages=tuple(cache.stages))
-        write(record)
-    record.save(result.out / "run")
-    result.feature_set.save(result.out / "feature_set")
-    result.account.save(result.out / "account")
-    result.model.save(result.out / "model")
-    for ranking in result.rankings:
-        ranking.save(result.out / "rankings" / ranking.method)
-    if result.cross_ranking is not None:
-        result.cross_ranking.save(result.out / "rankings" / "crosses")
-    return replace(result, run=record)
-
-
 def _segments(table: Table, rankings: tuple[Ranking, ...]) -> tuple[str, ...]:
     """Return the two best-ranked fields that are not sensitive and have few values."""
     order = rankings[0].order if rankings else table.schema.names
@@ -341,12 +247,6 @@ def _segments(table: Table, rankings: tuple[Ranking, ...]) -> tuple[str, ...]:
         if n in table.code_fields and not table.schema.field(n).sensitive and table.encoder.size(n) <= 60
     ]
     return tuple(fit[:2])
-
-
-def _logits(evaluation: Evaluation) -> np.ndarray:
-    if evaluation.logits is None:
-        raise DataError("an evaluation without per-row scores cannot be compared")
-    return evaluation.logits
 
 
 def _versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,11 @@ def newest_window(
     with tempfile.TemporaryDirectory(prefix="ctrsel-") as scratch:
         memory, rejects = memory_bytes(settings), Rejects()
         raw = open_raw(data, rejects=rejects, scratch=Path(scratch), memory=memory)
+        for role in (schema.label.name, schema.time, schema.group, schema.weight):
+            if role is not None and role not in raw.columns:
+                raise DataError(f"{_name(data)}: has no column {role!r}, which the model's schema names")
+        known = {k: v for k, v in schema.fields.items() if k in raw.columns}
+        schema = replace(schema, fields=known)
         faults = Faults(raw=raw, rejects=rejects)
         _, roles = read_roles(raw, schema, settings, faults, memory=memory, scratch=Path(scratch))
         usable, young, _ = window(roles, faults, delay=schema.label.delay, as_of=as_of)

@@ -1,4 +1,4 @@
-"""The commands around finished files: report, predict, and the list of what can be named in a config."""
+"""The commands around finished files: report, and the list of what can be named in a config."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
-from ctrsel.cli.speak import Say, aligned, plain
+from ctrsel.cli.speak import Say, plain
 from ctrsel.cli.steps import examples
 from ctrsel.cli.whole import run_result
 from ctrsel.core.errors import unknown_name
@@ -75,45 +75,6 @@ def _rewrite(config: Any, folder: Path) -> Any:
 
 
 @expand
-def predict(
-    *,
-    model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A saved model, such as runs/NAME/model.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a quoted pattern; no label needed.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="scores.parquet or scores.csv.")],
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(help="A column of DATA to copy beside the scores; repeatable.", show_default=False),
-    ] = None,
-    details: Annotated[
-        bool, typer.Option("--details", help="Add the logit and how many values were unseen and missing.")
-    ] = False,
-    format: Annotated[str | None, typer.Option(help="If the ending does not say.", show_default=False)] = None,
-    say: Say,
-) -> None:
-    """Score raw rows: one probability of the positive label per row, in the order of the rows.
-
-    Missing columns and values that were never seen are allowed, counted and compared with training.
-    """
-    with say.session() as speaker:
-        speaker.place = str(out)
-        from ctrsel.serve import score_file
-
-        found = score_file(model, data, out, keep=tuple(keep or ()), details=details, format=format or "auto")
-        shares = [
-            [name, found.other[name], found.other_trained.get(name), missing, found.missing_trained.get(name)]
-            for name, missing in found.missing.items()
-        ]
-        header = ["field", "unseen or rare", "in training", "missing", "in training"]
-        text = [
-            aligned(header, shares),
-            "",
-            f"{found.rows:,} rows scored in {found.seconds:.1f} s, mean probability {found.mean_probability:.4g}: {out}",
-            *([f"absent columns, taken as missing: {', '.join(found.absent)}"] if found.absent else []),
-        ]
-        speaker.show(found.to_dict(), "\n".join(text))
-
-
-@expand
 def list_components(
     *,
     kind: Annotated[
@@ -160,11 +121,5 @@ def _describe(name: str, component: type) -> dict[str, Any]:
 _AROUND = "Finished runs and models"
 COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     ("report", report, examples("ctrsel report runs/clicks", "ctrsel report runs/clicks --rewrite --json"), _AROUND),
-    (
-        "predict",
-        predict,
-        examples("ctrsel predict runs/clicks/model new.csv --out scores.parquet"),
-        _AROUND,
-    ),
     ("list", list_components, examples("ctrsel list", "ctrsel list gates --json"), _AROUND),
 )

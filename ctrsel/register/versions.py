@@ -15,8 +15,9 @@ from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.models.model import Model
 from ctrsel.records.check import Check
 from ctrsel.records.review import Review
+from ctrsel.records.run import Registration
 from ctrsel.register.loading import load_registered
-from ctrsel.register.log import CHALLENGER, CHAMPION, holder
+from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, holder
 from ctrsel.register.proof import prove
 from ctrsel.register.store import Store, public_uri, quiet_mlflow
 
@@ -130,6 +131,15 @@ def champion_of(name: str, *, config: RegisterConfig, out: Path) -> int | None:
         return None
     with quiet_mlflow(store.uri):
         return holder(store.client(), name, CHAMPION)
+
+
+def refusal_of(made: Registration, *, config: RegisterConfig, out: Path) -> str | None:
+    """Return the first rule by which a version was refused when it was registered; None if it was promoted."""
+    facts = find_version(f"{made.model_name}/{made.version}", config=config, out=out)
+    entry = json.loads(facts.tags[DECIDED])
+    if entry["decision"] == "promoted":
+        return None
+    return next((str(w) for w in entry["why"] if w.startswith("FAILED")), "FAILED: a rule")
 
 
 def load_version(name: str, version: int, *, config: RegisterConfig, out: Path) -> Model:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ctrsel.records.evaluation import Metric
 from ctrsel.records.run import Contender, Run
+from ctrsel.report.markdown import code, escaped
 from ctrsel.report.numbers import auc, count, interval, plain, signed, size
 from ctrsel.report.sections.facts import full_net, one_seed
 from ctrsel.report.sections.verdict import reasons
 from ctrsel.report.wording import public, shorten, visible
 
-__all__ = ["model_card", "summary_table"]
+__all__ = ["contender_lines", "model_card", "summary_table"]
 
 _WIDTH = 120
 _CARD = 5000  # characters that MLflow keeps of a description
@@ -79,38 +80,30 @@ def _wrapped(head: str, words: str) -> list[str]:
 
 def model_card(run: Run) -> str:
     """Return the markdown that a reviewer sees as the registered version's description, at most 5,000 characters."""
-    chosen, full = run.chosen, full_net(run)
-    first = [chosen, *([full] if full else [])]
-    others = [c for c in run.contenders if c not in first]
+    chosen = run.chosen
     delta = run.verdict.delta_auc
     span = interval(delta, sign=True)
     lines = [
-        f"**{'Accept' if run.verdict.promoted else 'Refuse'}.** {_escaped(run.verdict.headline)}",
+        f"**{'Accept' if run.verdict.promoted else 'Refuse'}.** {escaped(run.verdict.headline)}",
         "",
         f"Test AUC against the full net: {signed(delta.value)}" + (f" (95 %, paired: {span})." if span else "."),
         f"One seed ({run.seed}): indicative." if one_seed(run) else "",
         "",
-        "| model | test AUC | 95 % | log-loss | pred/obs | fields | values | on disk | ms per 1,000 rows |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *contender_lines(run),
     ]
-    for c in (*first, *others):
-        name, _, *rest = _cells(c)
-        name = f"**{_escaped(name)}**" if c is chosen else _escaped(name)
-        found = c.metrics.get("auc")
-        lines.append("| " + " | ".join([name, auc(found), interval(found), *rest]) + " |")
     lines += ["", "Rules that were checked:", ""]
     lines += [
-        f"- {'for information' if r.status == 'note' else r.status}: {_escaped(r.words)}"
+        f"- {'for information' if r.status == 'note' else r.status}: {escaped(r.words)}"
         for r in reasons(run.verdict.reasons)
     ]
     best = [f for f in run.fields if f.kept][:8]
     if best:
-        lines += ["", "Best fields kept, by rank: " + ", ".join(_code(f.name) for f in best) + "."]
-    rows = "; ".join(f"{_escaped(k)} {count(v)}" for k, v in run.table.rows.items())
+        lines += ["", "Best fields kept, by rank: " + ", ".join(code(f.name) for f in best) + "."]
+    rows = "; ".join(f"{escaped(k)} {count(v)}" for k, v in run.table.rows.items())
     lines += [
         "",
-        f"Table {_code(run.table.digest)} from {_code(shorten(public(run.table.source), 200))} (rows: {rows}), label "
-        f"{_code(run.table.label)}. Feature set {_code(chosen.feature_set or 'none')}, model {_code(chosen.model)}.",
+        f"Table {code(run.table.digest)} from {code(shorten(public(run.table.source), 200))} (rows: {rows}), label "
+        f"{code(run.table.label)}. Feature set {code(chosen.feature_set or 'none')}, model {code(chosen.model)}.",
         "",
         "The choice was made on validation. The full report travels with this version.",
     ]
@@ -118,10 +111,17 @@ def model_card(run: Run) -> str:
     return card if len(card) <= _CARD else card[: _CARD - 1] + "\u2026"
 
 
-def _escaped(words: str) -> str:
-    """Write a text from the data so that markdown shows it as it is."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>|#" else c for c in visible(shorten(words, 400)))
-
-
-def _code(words: str) -> str:
-    return f"`{visible(shorten(words, 200)).replace('`', chr(0x2019)).replace('|', '/')}`"
+def contender_lines(run: Run) -> list[str]:
+    """Return the final table in Markdown, line by line: the chosen contender, the full net, then the others."""
+    chosen, full = run.chosen, full_net(run)
+    first = [chosen, *([full] if full else [])]
+    lines = [
+        "| model | test AUC | 95 % | log-loss | pred/obs | fields | values | on disk | ms per 1,000 rows |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for c in (*first, *(c for c in run.contenders if c not in first)):
+        name, _, *rest = _cells(c)
+        name = f"**{escaped(name)}**" if c is chosen else escaped(name)
+        found = c.metrics.get("auc")
+        lines.append("| " + " | ".join([name, auc(found), interval(found), *rest]) + " |")
+    return lines

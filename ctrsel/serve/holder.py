@@ -23,13 +23,12 @@ __all__ = ["FolderSource", "Holder", "Loaded", "Source"]
 
 
 class Source(Protocol):
-    """Where a model comes from, and how one sees that another one stands there.
+    """Where a model comes from, and how one sees that another one stands there."""
 
-    Attributes:
-        name: For people, without passwords.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """For people, without passwords."""
+        ...
 
     def stamp(self) -> str:
         """Return a text that changes when the model does; cheap."""
@@ -57,7 +56,7 @@ class FolderSource:
             if file.is_file():
                 at = file.stat()
                 return f"{at.st_dev}-{at.st_ino}-{at.st_mtime_ns}-{at.st_size}"
-        raise DataError(f"{self.path}: holds no saved model any more")
+        raise DataError(f"{self.path}: holds no saved model")
 
     def load(self) -> Model:
         """Load it; the digest tells a folder that changes meanwhile."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,14 @@ import polars as pl
 
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event, progress
-from ctrsel.data.sources import guess_format, read_source, source_paths
+from ctrsel.data.paths import source_paths
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import MISSING, OTHER
+from ctrsel.serve.row_chunks import row_chunks, taken_whole
+from ctrsel.serve.scores_out import check_out, scores_writer
 from ctrsel.serve.serving_model import ServingModel
 
 __all__ = ["ScoreSummary", "score_file"]
-
-_SCANS: Mapping[str, Callable[..., pl.LazyFrame]] = {"parquet": pl.scan_parquet, "ipc": pl.scan_ipc}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,42 +62,44 @@ def score_file(
     keep: Sequence[str] = (),
     details: bool = False,
     format: str = "auto",
-    chunk_rows: int = 200_000,
+    chunk_rows: int = 50_000,
 ) -> ScoreSummary:
     """Score a file, or a glob of files in the order of their names.
 
-    Parquet and Arrow files are read chunk by chunk; of a text file, which is checked line by line, the whole is held.
+    Memory does not grow with the rows: every format is read piece by piece, plain or compressed, and scores are written as
+    they come.
 
     Args:
         model: A model, or the folder of a saved one.
-        source: A path or a glob.
-        out: Where the scores go, `.parquet` or `.csv`; it appears whole or not at all.
-        keep: Columns of the source that are copied beside the scores, such as an id.
+        source: A path, a glob or a URI.
+        out: Where the scores go: `.parquet`, `.arrow`, or `.csv`, `.tsv`, `.ndjson`, these also with `.gz` or `.zst`; it
+            appears whole or not at all.
+        keep: Columns of the source that are copied beside the scores, such as an id; those of text files are texts.
         details: Also write `logit`, `other` and `missing` (see `Scored.frame`).
         format: Of the source: auto, or a format's name.
         chunk_rows: Rows scored at once.
 
     Raises:
-        ConfigError: If the ending of `out` is another one, or a kept column would collide with a score.
+        ConfigError: If the ending of `out` is another one, the format is not known, or a kept column would collide with a score.
         DataError: If a file cannot be read, lacks a kept column, or holds a value that cannot be scored.
     """
     started = time.perf_counter()
     made = _serving(model)
     target = Path(out)
-    if target.suffix not in (".parquet", ".csv"):
-        raise ConfigError(f"{target}: the scores are written as .parquet or .csv, got the ending {target.suffix!r}")
+    check_out(target)
     if chunk_rows < 1:
         raise ConfigError(f"chunk_rows: must be at least 1, got {chunk_rows}")
-    paths = source_paths(str(source))
+    paths = [str(source)] if taken_whole(str(source), format) else list(map(str, source_paths(str(source))))
     rows, total = 0, 0.0
     other: Counter[str] = Counter()
     missing: Counter[str] = Counter()
     absent: set[str] = set()
-    size = sum(p.stat().st_size for p in paths) // 1024
-    with _writer(target) as write, progress("score", size, unit="kB") as bar:
+    sizes = {p: Path(p).stat().st_size // 1024 if Path(p).is_file() else 1 for p in paths}
+    with scores_writer(target) as write, progress("score", sum(sizes.values()), unit="kB") as bar:
         for path in paths:
             before = rows
-            for chunk, share in _chunks(path, made, keep=keep, format=format, chunk_rows=chunk_rows):
+            met: set[str] = set()
+            for chunk, kept in row_chunks(path, columns=made.inputs, keep=keep, format=format, rows=chunk_rows):
                 try:
                     scored = made.score(chunk)
                 except DataError as error:
@@ -107,14 +107,17 @@ def score_file(
                     start = f", counted from row {rows - before + 1:,}" if rows > before else ""
                     raise DataError(f"{path}{start}: {error}") from error
                 scores = scored.frame(details=details)
-                _check_kept(keep, chunk, scores, path)
-                write(pl.concat([chunk.select(keep), scores], how="horizontal") if keep else scores)
+                if twice := set(keep) & set(scores.columns):
+                    raise ConfigError(f"keep: {min(twice)!r} is the name of a score; rename the column in the source")
+                write(pl.concat([kept, scores], how="horizontal") if keep else scores)
                 rows += chunk.height
                 total += float(scored.probabilities[:, 0].sum())
                 other.update(scored.other_by_field)
                 missing.update(scored.missing_by_field)
-                absent.update(scored.absent)
-                bar.advance(round(path.stat().st_size / 1024 * share), rows=rows)
+                met.update(chunk.columns)
+                bar.advance(0, rows=rows)
+            absent.update(n for n in made.inputs if n not in met)
+            bar.advance(sizes[path], rows=rows)
     other_trained, missing_trained = _trained(made)
     summary = ScoreSummary(
         out=target,
@@ -135,74 +138,6 @@ def _serving(model: Model | ServingModel | str | Path) -> ServingModel:
     if isinstance(model, ServingModel):
         return model
     return ServingModel(model=model) if isinstance(model, Model) else ServingModel.load(model)
-
-
-def _chunks(
-    path: Path, model: ServingModel, *, keep: Sequence[str], format: str, chunk_rows: int
-) -> Iterator[tuple[pl.DataFrame, float]]:
-    """Yield pieces of a file with the share of the file's rows that each is; other columns are not even read."""
-    kind = guess_format(str(path)) if format == "auto" else format
-    if kind in _SCANS:
-        try:
-            lazy = _SCANS[kind](path, glob=False)
-            wanted = [c for c in lazy.collect_schema().names() if c in model.inputs or c in keep]
-            height = int(lazy.select(pl.len()).collect().item())
-            lazy = lazy.select(wanted) if wanted else lazy
-            for start in range(0, height, chunk_rows):
-                piece = lazy.slice(start, chunk_rows).collect()
-                yield piece, piece.height / height
-        except (pl.exceptions.PolarsError, OSError) as error:
-            reason = str(error).strip().split("\n")[0][:300]
-            raise DataError(f"{path}: cannot be read as {kind}: {reason}") from error
-        return
-    whole = read_source(str(path), format=kind)
-    for piece in whole.iter_slices(chunk_rows):
-        yield piece, piece.height / whole.height
-
-
-def _check_kept(keep: Sequence[str], chunk: pl.DataFrame, scores: pl.DataFrame, path: Path) -> None:
-    for name in keep:
-        if name not in chunk.columns:
-            raise DataError(f"{path}: the column {name!r} is to be kept, but the file has no such column")
-        if name in scores.columns:
-            raise ConfigError(f"keep: {name!r} is the name of a score; rename the column in the source")
-
-
-@contextlib.contextmanager
-def _writer(target: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
-    """Yield a function that appends frames to a file beside the target, which takes its place at the end."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.parent / f".{target.name}.partial-{uuid.uuid4().hex[:8]}"
-    try:
-        if target.suffix == ".csv":
-            with partial.open("wb") as file:
-
-                def append(frame: pl.DataFrame) -> None:
-                    frame.write_csv(file, include_header=file.tell() == 0)
-
-                yield append
-        else:
-            with contextlib.ExitStack() as stack:
-                yield _parquet(partial, stack)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _parquet(path: Path, stack: contextlib.ExitStack) -> Callable[[pl.DataFrame], None]:
-    import pyarrow.parquet as pq
-
-    writers: list[Any] = []
-
-    def append(frame: pl.DataFrame) -> None:
-        rows = frame.to_arrow()
-        if not writers:
-            writers.append(stack.enter_context(pq.ParquetWriter(path, rows.schema)))
-        if rows.schema != writers[0].schema:
-            raise DataError(f"a kept column changes its type within the source: {writers[0].schema} and {rows.schema}")
-        writers[0].write_table(rows)
-
-    return append
 
 
 def _trained(model: ServingModel) -> tuple[dict[str, float], dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,6 @@ def lines_of(by: Loaded, asked: Asked) -> bytes:
 
 def about(holder: Holder, limits: Limits) -> dict[str, Any]:
     """Return what `/model` says; no value of the data is in it."""
-    import ctrsel
-
     now = holder.now
     model = now.serving.model
     schema = model.encoder.schema
@@ -70,7 +69,7 @@ def about(holder: Holder, limits: Limits) -> dict[str, Any]:
         "inputs": inputs,
         "crosses": [list(f.parts) for f in schema.crosses],
         "limits": asdict(limits),
-        "ctrsel": ctrsel.__version__,
+        "ctrsel": importlib.metadata.version("ctrsel"),
         "since": now.since,
         "reloads": now.number,
         "trouble": holder.trouble or None,

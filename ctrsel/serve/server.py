@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from ctrsel.serve.holder import Holder
     from ctrsel.serve.limits import Limits
 
-__all__ = ["listen", "serve"]
+__all__ = ["check_installed", "listen", "serve"]
 
-_INSTALL = "ctrsel serve needs fastapi and uvicorn: pip install 'ctrsel[serve]'"
+
+def check_installed() -> None:
+    """Refuse where fastapi or uvicorn is not installed.
+
+    Raises:
+        MissingExtraError: With the line that installs them.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn")):
+        raise MissingExtraError("ctrsel serve needs fastapi and uvicorn: pip install 'ctrsel[serve]'")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -55,12 +64,11 @@ def serve(
     Raises:
         MissingExtraError: If fastapi or uvicorn is not installed.
     """
-    try:
-        import uvicorn
+    check_installed()
+    import uvicorn
 
-        from ctrsel.serve.app import create_app
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(_INSTALL) from error
+    from ctrsel.serve.app import create_app
+
     app = create_app(holder, limits=limits, threads=threads)
     settings = uvicorn.Config(
         app,
