@@ -86,7 +86,9 @@ def promotion_check(
     lines.append(_audit(findings))
     lines.append(_example(example))
     rows = None if comparison is None else comparison.rows
-    return Check(lines=tuple(lines), champion=champion, margins=asdict(config), rows=rows)
+    return Check(
+        lines=tuple(lines), champion=champion, margins={**asdict(config), "segments": list(config.segments)}, rows=rows
+    )
 
 
 def _run(reasons: Sequence[str]) -> CheckLine:

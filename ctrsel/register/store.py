@@ -99,6 +99,15 @@ class Store:
                 self.database_file.parent.mkdir(parents=True, exist_ok=True)
             return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
+    def reach(self, client: Any) -> None:
+        """Make sure that the store answers.
+
+        Raises:
+            ConfigError: If it does not.
+        """
+        with self._told():
+            client.search_registered_models(max_results=1)
+
     def experiment(self, client: Any, name: str) -> str:
         """Return the id of an experiment, which is made if there is none; its artifacts lie at an absolute place.
 

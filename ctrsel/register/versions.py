@@ -179,7 +179,9 @@ def _client(config: RegisterConfig, out: Path) -> Iterator[Any]:
     if store.database_file is not None and not store.database_file.exists():
         raise ConfigError(f"nothing is registered in {public_uri(store.uri)}, which is not there; name it with --store")
     with quiet_mlflow(store.uri):
-        yield store.client()
+        client = store.client()
+        store.reach(client)
+        yield client
 
 
 def _parts(name: str) -> tuple[str, str | None, int | None]:
