@@ -181,13 +181,15 @@ def summarise_fields(
                 salt=digest_arrays({salt: labels, field.name: column}) if field.sensitive else salt,
                 sampling_rate=table.schema.sampling_rate,
             )
+        rows, merged = _rows_kept(table, features, field.name, mask) if kept else (0, 0)
         found.append(
             FieldSummary(
                 name=field.name,
                 kind=field.kind,
                 sensitive=field.sensitive,
                 values=size,
-                values_kept=int(mask[RESERVED:].sum()) if kept else 0,
+                values_kept=rows,
+                values_merged=merged,
                 kept=kept,
                 traffic_kept=traffic,
                 scores={m: s[field.name] for m, s in scores.items() if field.name in s},
@@ -200,6 +202,16 @@ def summarise_fields(
         )
     first = rankings[0].method if rankings else ""
     return tuple(sorted(found, key=lambda f: (f.ranks.get(first, 10**9), f.name)))
+
+
+def _rows_kept(table: Table, features: FeatureSet | None, name: str, mask: np.ndarray) -> tuple[int, int]:
+    """Return how many rows a field's kept values have, and how many of the values share theirs."""
+    field = table.schema.field(name)
+    if features is None or field.is_float:
+        return int(mask[RESERVED:].sum()), 0
+    codes = features.remaps[field.vocabulary][RESERVED:]
+    _, times = np.unique(codes[codes >= RESERVED], return_counts=True)
+    return len(times), int(times[times > 1].sum())
 
 
 def _kept(table: Table, features: FeatureSet | None, name: str) -> np.ndarray:

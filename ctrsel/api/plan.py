@@ -24,7 +24,13 @@ from ctrsel.train import Learner
 
 __all__ = ["Plan", "component_key", "plan", "selection_name"]
 
-_NAMES = {"random": "random values", "frequent": "most frequent values", "none": "all values"}
+_NAMES = {
+    "random": "random values",
+    "frequent": "most frequent values",
+    "none": "all values",
+    "net_merge": "merged values",
+    "merge": "values merged by counts",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

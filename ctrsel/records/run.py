@@ -62,6 +62,8 @@ class FieldSummary:
     """What the report says of one field: rankings, values before and after, and its top values where they may be shown.
 
     Attributes:
+        values_kept: Values with a row of their own; merged ones count once.
+        values_merged: Values that share a row with others.
         scores: Score by ranking method.
         ranks: Rank by ranking method.
         shown_values: Up to 20 rows of `{"value", "rows", "rate", "low", "high", "kept"}`; values of at least 20 rows
@@ -81,6 +83,7 @@ class FieldSummary:
     attribution: float | None
     attribution_error: float | None
     shown_values: tuple[Mapping[str, Any], ...] = ()
+    values_merged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

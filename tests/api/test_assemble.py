@@ -263,3 +263,18 @@ def test_milliseconds_are_per_thousand_rows(monkeypatch, given_model):
     rows = pl.DataFrame({"site": ["a"] * 200})
     # Medians of 4 and 2 ms for 200 rows (the first turn is for warming up) are 20 and 10 ms for a thousand.
     assert milliseconds_per_1000([model, model], rows) == pytest.approx((20.0, 10.0))
+
+
+def test_merged_values_count_once():
+    table = tiny_table(rows=400)
+    remaps = {n: np.arange(v.size, dtype=np.uint32) for n, v in table.encoder.vocabularies.items()}
+    remaps["ad"] = remaps["ad"].copy()
+    remaps["ad"][RESERVED:] = RESERVED + np.arange(len(remaps["ad"]) - RESERVED) // 2  # in pairs
+    features = FeatureSet(fields=table.schema.names, remaps=remaps, encoder=table.encoder.digest, method="m", params={})
+    found = {f.name: f for f in summarise_fields(table, features=features, rankings=(), attribution=None, salt="s")}
+    ad = found["ad"]
+    assert ad.values_kept == -(-ad.values // 2)
+    assert ad.values_merged == ad.values // 2 * 2
+    assert ad.traffic_kept == 1.0
+    assert sum(f.values_kept for f in found.values()) == features.n_values
+    assert all(f.values_merged == 0 for n, f in found.items() if n != "ad")

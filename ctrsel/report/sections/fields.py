@@ -134,7 +134,11 @@ def _table(
             ),
             number(f"{i + 1}", i + 1),
             _kept(f),
-            number(count(f.values_kept), f.values_kept, small=f"of {count(f.values)}"),
+            number(
+                count(f.values_kept),
+                f.values_kept,
+                small=f"of {count(f.values)}{', merged' if f.values_merged else ''}",
+            ),
             number(percent(f.traffic_kept), f.traffic_kept),
         ]
         for name, numbers in evidence:
@@ -153,8 +157,10 @@ def _table(
 def _kept(f: FieldSummary) -> Cell:
     if not f.kept:
         return badge("dropped", "bad", sort=0)
-    if f.values_kept < f.values:
+    if f.traffic_kept < 1 or (f.values_kept < f.values and not f.values_merged):
         return badge("in part", "warn", sort=1)
+    if f.values_merged:
+        return badge("merged", "good", sort=2)
     return badge("kept", "good", sort=2)
 
 
@@ -186,11 +192,12 @@ def _detail(place: int, f: FieldSummary) -> dict[str, Any]:
         Column(label="Kept", number=False),
     )
     unshown = max(f.values - listed, hidden)
+    merged = f"{count(f.values_merged)} taken together, " if f.values_merged else ""
     return {
         "id": f"field-{place + 1}",
         "name": text(f.name, limit=60),
         "kept": _kept(f).badges[0],
-        "summary": f"{count(f.values_kept)} of {count(f.values)} values kept, {percent(f.traffic_kept)} of training rows",
+        "summary": f"{count(f.values_kept)} of {count(f.values)} values kept, {merged}{percent(f.traffic_kept)} of training rows",
         "sensitive": f.sensitive,
         "hidden": hidden,
         "unshown": unshown,

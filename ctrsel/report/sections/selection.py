@@ -57,11 +57,13 @@ def selection(facts: Facts) -> dict[str, Any]:
 
 def _history(facts: Facts) -> list[dict[str, Any]]:
     history = facts.run.selection_history
+    if facts.feature_set is not None and not facts.feature_set.method.startswith("gated"):
+        return []  # the curves are those of gates
     epochs = [float(h.get("epoch", i + 1)) for i, h in enumerate(history)]
     found: list[dict[str, Any]] = []
     for key, title, write, logarithmic in _CURVES:
         values = [h.get(key) for h in history]
-        if len(values) < 2 or any(v is None or not math.isfinite(v) or (logarithmic and v <= 0) for v in values):
+        if not values or any(v is None or not math.isfinite(v) or (logarithmic and v <= 0) for v in values):
             continue
         numbers = [float(v) for v in values if v is not None]
         name = f"search-{key.replace('_', '-')}"
