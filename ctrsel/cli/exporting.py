@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.onnx_export import onnx_export
 from ctrsel.cli.output import check_frame_path, write_frame
 from ctrsel.cli.speak import Say, aligned
 from ctrsel.cli.steps import examples
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "columns_document"]
 
-_ENDINGS = {"sql": ".sql", "polars": ".py", "sklearn": ".py"}
+_ENDINGS = {"sql": ".sql", "polars": ".py", "sklearn": ".py", "onnx": ".onnx"}
 
 
 class Form(StrEnum):
@@ -32,6 +33,7 @@ class Form(StrEnum):
     sql = "sql"
     polars = "polars"
     sklearn = "sklearn"
+    onnx = "onnx"
 
 
 _FEATURES = "A saved feature set, or a folder that holds one: a run's, or a selector's of 'ctrsel select --out'."
@@ -46,13 +48,18 @@ Saved = Annotated[
 def export(
     *,
     feature_set: Features,
-    to: Annotated[Form, typer.Option("--to", help="What for: the kept columns and values, SQL, polars or sklearn.")],
+    to: Annotated[
+        Form,
+        typer.Option(
+            "--to", help="What for: the kept columns and values, SQL, polars or sklearn; onnx, of a saved model."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="A file: .json, .csv, .parquet for columns, .sql, .py. Default: print it.",
+            help="A file: .json, .csv, .parquet for columns, .sql, .py, .onnx. Default: print it.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +80,7 @@ def export(
     """Write what a feature set keeps for a trainer of your own: a list of columns and values, SQL, polars or sklearn.
 
     All of them make the same columns of raw rows: null for a missing value, the text of a kept value (of merged ones that
-    of the most frequent), "(other)" for all others.
+    of the most frequent), "(other)" for all others. With --to onnx a saved net becomes a graph from codes to log-odds.
     """
     with say.session() as speaker:
         from ctrsel.api.feature_sets import feature_set_folder, load_feature_set
@@ -81,6 +88,11 @@ def export(
 
         speaker.place = str(out or "")
         _check_out(out, to)
+        if to == Form.onnx:
+            facts: dict[str, Any]
+            facts, told = onnx_export(feature_set, out)
+            speaker.show(facts, told)
+            return
         applied = load_feature_set(feature_set, table=table)
         if to == Form.sklearn:
             if without:
@@ -104,7 +116,7 @@ def export(
             from ctrsel.core.artifact import atomic_text
 
             atomic_text(out, text)
-        facts: dict[str, Any] = {
+        facts = {
             "to": str(to),
             "out": out,
             "fields": applied.encoder.schema.names,
@@ -259,6 +271,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
             "ctrsel export runs/clicks --to sql --from clicks --keep id --out kept.sql",
             "ctrsel export small/gated --to polars --out kept.py",
             "ctrsel export small/gated --to columns --out kept.json",
+            "ctrsel export runs/clicks/model --to onnx --out clicks.onnx",
         ),
         _AROUND,
     ),
