@@ -46,9 +46,13 @@ def find_registration(run: Run, *, config: RegisterConfig, out: Path) -> Registr
     if store.database_file is not None and not store.database_file.exists():
         return None
     with quiet_mlflow(store.uri):
-        versions = store.versions(store.client(), name, run_digest=run.digest)
+        client = store.client()
+        versions = store.versions(client, name, run_digest=run.digest)
         found = [v for v in versions if DECIDED in v.tags]
-        return _registration(store, max(found, key=lambda v: int(v.version))) if found else None
+        if not found:
+            return None
+        with promotions(store, client, name):  # carries out what a process may have been killed before
+            return _registration(store, max(found, key=lambda v: int(v.version)))
 
 
 def register_run(
@@ -94,7 +98,8 @@ def register_run(
     with quiet_mlflow(store.uri), tempfile.TemporaryDirectory() as scratch:
         client = store.client()
         experiment = store.experiment(client, run.name)
-        _sweep(client, store, name, run, experiment)
+        with promotions(store, client, name):
+            _sweep(client, store, name, run, experiment)
         files, folder = Path(scratch) / "files", Path(scratch) / "version"
         files.mkdir()
         write_files(files, run, report=report, feature_set=feature_set, rankings=rankings, model=model, review=review)

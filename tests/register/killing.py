@@ -22,7 +22,7 @@ import polars as pl  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 
 from ctrsel.core.config import RegisterConfig  # noqa: E402
-from ctrsel.register import register_run, registration  # noqa: E402
+from ctrsel.register import find_registration, register_run, registration  # noqa: E402
 from ctrsel.register.log import DECIDED, holder, promotions  # noqa: E402
 from ctrsel.register.promotion import promote_version, roll_back  # noqa: E402
 from ctrsel.register.store import Store, quiet_mlflow  # noqa: E402
@@ -105,9 +105,11 @@ def main(database: Path, mode: str) -> None:
     place = {"config": config, "out": out}
 
     def register(seed: int, promoted: bool = True) -> None:
-        verdict = replace(RUN.verdict, promoted=promoted)
+        run = replace(RUN, seed=seed, verdict=replace(RUN.verdict, promoted=promoted))
+        if find_registration(run, **place) is not None:
+            return
         register_run(
-            replace(RUN, seed=seed, verdict=verdict),
+            run,
             model=MODEL,
             feature_set=None,
             report=out,
