@@ -27,7 +27,10 @@ from ctrsel.serve.scoring import about, lines_of, predicted
 
 __all__ = ["create_app"]
 
-_JSON, _NDJSON = ("application/json",), ("application/x-ndjson", "application/jsonl", "application/ndjson")
+_JSON, _NDJSON = (
+    ("application/json",),
+    ("application/x-ndjson", "application/jsonl", "application/ndjson", "text/plain"),
+)
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {"description": "one prediction a line", "content": {_NDJSON[0]: {"schema": {"type": "string"}}}}
 }

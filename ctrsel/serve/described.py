@@ -21,8 +21,9 @@ _VALUE: dict[str, Any] = {
 _ROW: dict[str, Any] = {"type": "object", "additionalProperties": _VALUE}
 
 
-def _body(media: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {media: {"schema": schema, "example": example}}}}
+def _body(media: str, schema: dict[str, Any], example: Any, *also: str) -> dict[str, Any]:
+    content = {media: {"schema": schema, "example": example}} | {other: {"schema": schema} for other in also}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 PREDICT = _body(
@@ -39,9 +40,10 @@ PREDICT = _body(
     {"rows": [{"site": "a", "hour": 7}], "reasons": True},
 )
 BATCH = _body(
-    "application/x-ndjson",
+    "text/plain",
     {"type": "string", "description": "one JSON object a line"},
     '{"site": "a", "hour": 7}\n{"site": "b"}\n',
+    "application/x-ndjson",
 )
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -53,7 +54,7 @@ def served(model, folder, *options):
             process.port = int(json.loads(said)["address"].rpartition(":")[2])
             yield process
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)  # does nothing to a process that has ended
             code = process.wait(timeout=60)
             process.stdout.close()
     text = log.read_text()
@@ -118,22 +119,18 @@ def test_two_models_change_places_under_load_and_no_request_is_lost(tmp_path):
 
 
 def test_a_signal_lets_the_requests_that_were_taken_be_answered(tmp_path):
-    model = tiny_net(tiny_table())
-    model.save(tmp_path / "model")
-    rows = tiny_frame(rows=9000, seed=2).drop("click").to_dicts()
-    found = []
-
-    def client(port):
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-            found.append(ask(connection, rows)[0])
-
+    tiny_net(tiny_table()).save(tmp_path / "model")
+    body = json.dumps({"rows": tiny_frame(rows=100, seed=2).drop("click").to_dicts()}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
     with served(tmp_path / "model", tmp_path) as process:
-        asker = threading.Thread(target=client, args=(process.port,))
-        asker.start()
-        time.sleep(0.3)
-        process.send_signal(signal.SIGTERM)
-        asker.join(timeout=60)
-    assert found == [200]
+        with socket.create_connection(("127.0.0.1", process.port), timeout=60) as link:
+            link.sendall(head.encode())
+            assert link.recv(1000).startswith(b"HTTP/1.1 100")  # the request is at work, and waits for its body
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1.0)
+            link.sendall(body)
+            assert link.recv(1000).startswith(b"HTTP/1.1 200")
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_description_holds_whatever_is_sent(tmp_path):
