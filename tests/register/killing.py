@@ -16,18 +16,15 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-warnings.simplefilter("ignore")
+import polars as pl
 
-import polars as pl  # noqa: E402
-from mlflow import MlflowClient  # noqa: E402
-
-from ctrsel.core.config import RegisterConfig  # noqa: E402
-from ctrsel.register import find_registration, register_run, registration  # noqa: E402
-from ctrsel.register.log import DECIDED, holder, promotions  # noqa: E402
-from ctrsel.register.promotion import promote_version, roll_back  # noqa: E402
-from ctrsel.register.store import Store, quiet_mlflow  # noqa: E402
-from ctrsel.testing.runs import tiny_net, tiny_run  # noqa: E402
-from ctrsel.testing.tables import tiny_table  # noqa: E402
+from ctrsel.core.config import RegisterConfig
+from ctrsel.register import find_registration, register_run, registration
+from ctrsel.register.log import DECIDED, holder, promotions
+from ctrsel.register.promotion import promote_version, roll_back
+from ctrsel.register.store import Store, quiet_mlflow
+from ctrsel.testing.runs import tiny_net, tiny_run
+from ctrsel.testing.tables import tiny_table
 
 CALLS = (
     "create_run",
@@ -43,19 +40,11 @@ CALLS = (
     "log_text",
 )
 
-TABLE = tiny_table(rows=200)
-MODEL = tiny_net(TABLE)
-RUN = tiny_run(TABLE, MODEL)
-
 
 def bare(folder, *_args, **_more):
     """Stand for a version's folder, which is another test's."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "MLmodel").touch()
-
-
-registration.package = bare
-registration.write_files = bare
 
 
 def mortal(point: int) -> None:
@@ -74,6 +63,8 @@ def mortal(point: int) -> None:
         if seen[0] == point:
             os.kill(os.getpid(), signal.SIGKILL)
         seen[0] += 1
+
+    from mlflow import MlflowClient
 
     for name in CALLS:
         setattr(MlflowClient, name, wrapped(getattr(MlflowClient, name)))
@@ -101,16 +92,22 @@ def ended(child: int) -> int:
 
 
 def main(database: Path, mode: str) -> None:
+    # Nothing of this may happen on import, which whoever collects examples does.
+    warnings.simplefilter("ignore")
+    registration.package = registration.write_files = bare
+    table = tiny_table(rows=200)
+    model = tiny_net(table)
+    planned = tiny_run(table, model)
     config, out = RegisterConfig(tracking_uri=f"sqlite:///{database}"), database.parent
     place = {"config": config, "out": out}
 
     def register(seed: int, promoted: bool = True) -> None:
-        run = replace(RUN, seed=seed, verdict=replace(RUN.verdict, promoted=promoted))
+        run = replace(planned, seed=seed, verdict=replace(planned.verdict, promoted=promoted))
         if find_registration(run, **place) is not None:
             return
         register_run(
             run,
-            model=MODEL,
+            model=model,
             feature_set=None,
             report=out,
             rankings=(),
