@@ -23,7 +23,8 @@ def test_loads_and_plans(path):
     assert config.name == path.stem
     assert made.out == Path("runs") / path.stem
     assert {"boosted", "net"} <= set(made.learners)
-    assert [type(s).__name__ for s in made.selectors] == ["Gated", "ByRanking"]
+    # A net and trees, gates and a ranking by counts; a config may show more.
+    assert {"Gated", "ByRanking"} <= {type(s).__name__ for s in made.selectors}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
