@@ -16,11 +16,7 @@ from ctrsel.api.named_rows import Rows
 from ctrsel.api.versus import compare_models, score_edges
 from ctrsel.api.window import test_window
 from ctrsel.core.artifact import digest_json
-from ctrsel.core.config import (
-    CheckConfig,
-    RegisterConfig,
-    RunConfig,
-)
+from ctrsel.core.config import CheckConfig, RegisterConfig, RunConfig
 from ctrsel.core.errors import ConfigError, CtrselError
 from ctrsel.data.example import example_rows
 from ctrsel.data.table import Table
@@ -57,18 +53,16 @@ def review_run(
     if champion is not None:
         try:
             other = load_version(name, champion, config=settings, out=out)
-            window = test_window(config, table)
             comparison = compare_models(
                 other,
                 model,
-                window,
+                test_window(config, table),
                 segments=settings.check.segments,
                 edges=_edges(name, champion, "champion", config=settings, out=out),
                 interval=settings.check.interval,
                 seed=run.seed,
             )
-            mine, theirs = milliseconds_per_1000([model, other], example_rows(model.encoder, 1000, seed=run.seed))
-            costs, champion_costs = _weigh(model, mine), _weigh(other, theirs)
+            costs, champion_costs = _timed(model, other, seed=run.seed)
             changes = model_changes(other, model)
         except CtrselError as error:  # a champion that cannot be scored is no reason to lose the run
             unusable = str(error)
@@ -252,8 +246,7 @@ def _on(facts: VersionFacts, review: Review, rows: Rows, *, config: RegisterConf
         },
         interval=margins.interval,
     )
-    mine, theirs = milliseconds_per_1000([model, other], example_rows(model.encoder, 1000, seed=1))
-    champion_costs, costs = _weigh(other, theirs), _weigh(model, mine)
+    costs, champion_costs = _timed(model, other, seed=1)
     against = None if facts.champion is None else champion
     check = promotion_check(
         margins,
@@ -287,6 +280,12 @@ def _edges(
     facts = find_version(f"{name}/{version}", config=config, out=out)
     review = stored_review(facts, config=config, out=out)
     return {} if review is None or not review.scores else {role: (review.scores, review.scored)}
+
+
+def _timed(model: Model, other: Model, *, seed: int) -> tuple[Costs, Costs]:
+    """Return what two models cost, timed in turns on the same rows."""
+    mine, theirs = milliseconds_per_1000([model, other], example_rows(model.encoder, 1000, seed=seed))
+    return _weigh(model, mine), _weigh(other, theirs)
 
 
 def _weigh(model: Model, milliseconds: float | None) -> Costs:

@@ -14,17 +14,12 @@ from ctrsel.core.errors import ConfigError, PromotionRefusedError
 from ctrsel.core.log import event
 from ctrsel.records.review import Review
 from ctrsel.records.run import Run
-from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, PromotionLog, holder, now, promotions
+from ctrsel.register.log import CHAMPION, DECIDED, PromotionLog, holder, now, promotions
 from ctrsel.register.store import Store, quiet_mlflow
 
 __all__ = [
-    "CHALLENGER",
-    "CHAMPION",
-    "DECIDED",
     "decision",
     "deltas",
-    "history",
-    "holder",
     "promote_version",
     "promotion_log",
     "record",
@@ -85,11 +80,6 @@ def deltas(review: Review | None) -> dict[str, Any]:
     return {k: {"value": m.value, "low": m.low, "high": m.high} for k, m in found.items()}
 
 
-def history(client: Any, name: str, *, store: Store | None = None) -> list[dict[str, Any]]:
-    """Return all entries of a registered model's log, oldest first."""
-    return PromotionLog(store=store or Store(uri="", artifacts=None), client=client, name=name).entries()
-
-
 def record(client: Any, entry: dict[str, Any], *, log: PromotionLog) -> None:
     """Make a new version whole: the log so far goes to the MLflow run's files, then the entry to the version's tag."""
     text = to_json([*log.entries(), entry], indent=1) + "\n"
@@ -105,7 +95,7 @@ def promotion_log(name: str, *, config: RegisterConfig, out: Path) -> list[dict[
     """
     store = Store.of(config, out=out)
     with quiet_mlflow(store.uri):
-        return history(store.client(), name)
+        return PromotionLog(store=store, client=store.client(), name=name).entries()
 
 
 def promote_version(

@@ -20,9 +20,9 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
 from ctrsel.register.contents import Measure, dataset, measures, parameters, review_tags, tags, write_files
-from ctrsel.register.log import promotions
+from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, holder, promotions
 from ctrsel.register.package import package
-from ctrsel.register.promotion import CHALLENGER, CHAMPION, DECIDED, decision, holder, record, user
+from ctrsel.register.promotion import decision, record, user
 from ctrsel.register.proof import prove
 from ctrsel.register.store import Store, public_uri, quiet_mlflow
 

@@ -12,7 +12,8 @@ import pytest
 from ctrsel.core.config import RegisterConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.register import find_registration, register_run, registration
-from ctrsel.register.promotion import history, holder
+from ctrsel.register.log import holder
+from ctrsel.register.promotion import promotion_log
 from ctrsel.register.store import Store, quiet_mlflow
 from ctrsel.testing.tables import tiny_frame
 
@@ -173,7 +174,7 @@ def test_promotions_are_logged_and_never_forgotten(given, light):
     third = register_run(replace(given.run, seed=3), **given.arguments)
     client = client_of(given)
     assert (holder(client, "tiny", "champion"), holder(client, "tiny", "challenger")) == (3, 3)
-    log = history(client, "tiny")
+    log = promotion_log("tiny", config=given.arguments["config"], out=given.arguments["out"])
     assert [(e["candidate"], e["decision"], e["from"], e["to"]) for e in log] == [
         (1, "promoted", None, 1),
         (2, "refused", 1, 1),
