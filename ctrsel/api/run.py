@@ -82,7 +82,7 @@ def _run(made: Plan) -> RunResult:
     explanations = _explain(stages, usable, fits, chosen=chosen, outcome=outcome)
     record = Run(
         name=made.config.name,
-        config={k: v for k, v in asdict(made.config).items() if k != "tune"},  # which a run does not read
+        config={k: v for k, v in asdict(made.config).items() if k not in ("tune", "pipelines")},  # not read
         seed=stages.seed,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=_versions(),

@@ -19,6 +19,7 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import ConfigError, LeakError
 from ctrsel.core.log import event
+from ctrsel.data.as_of import table_as_of
 from ctrsel.data.audit import audit
 from ctrsel.data.ingest import ingest
 from ctrsel.data.intake import source_digests
@@ -295,7 +296,8 @@ def stored_table(config: RunConfig) -> Table:
     others = [k for k in ("dataset", "train", "valid", "test") if getattr(config.data, k) is not None]
     if others:
         raise ConfigError(f"data: name a store or files, not both: got a store and {others}")
-    table = Table.load(Path(expand(str(config.data.store))).expanduser())
+    folder = Path(expand(str(config.data.store))).expanduser()
+    table = Table.load(folder) if config.data.as_of is None else table_as_of(folder, config.data.as_of)
     label = table.schema.labels[0].name
     if config.schema.label.name != label:
         raise ConfigError(f"{place}: its label is {label!r}, but schema.label says {config.schema.label.name!r}")

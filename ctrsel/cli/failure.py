@@ -17,6 +17,8 @@ EXIT_CODES = {
     2: "bad config or usage",
     3: "bad data, an unaccepted leak, or a full disk",
     4: "promotion refused",
+    5: "a server or storage cannot be reached; nothing is lost",
+    6: "a watched figure is beyond its limit",
     130: "interrupted by Ctrl-C",
     141: "the reader of the output went away",
     143: "ended by SIGTERM",

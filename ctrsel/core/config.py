@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ctrsel.core.building import Spec, build
 from ctrsel.core.errors import ConfigError
+from ctrsel.core.pipelines_config import PipelinesConfig
 
 __all__ = [
     "AuditConfig",
@@ -228,6 +229,7 @@ class RunConfig:
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     register: RegisterConfig = field(default_factory=RegisterConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
+    pipelines: PipelinesConfig = field(default_factory=PipelinesConfig)
 
 
 def load_config(path: str | Path, *, overrides: Mapping[str, Any] | None = None) -> RunConfig:

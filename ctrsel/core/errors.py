@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 __all__ = [
+    "AlarmError",
     "ConfigError",
     "CtrselError",
     "DataError",
     "LeakError",
     "MissingExtraError",
     "PromotionRefusedError",
+    "UnreachableError",
     "unknown_name",
 ]
 
 
 class CtrselError(Exception):
-    """Base of all expected failures; `exit_code` is what the command line returns."""
+    """Base of all expected failures.
+
+    Attributes:
+        exit_code: What the command line returns.
+        result: What was done all the same, as plain values, for those who read outcomes as JSON.
+    """
 
     exit_code = 1
+    result: Mapping[str, Any] = MappingProxyType({})
 
 
 class ConfigError(CtrselError):
@@ -46,6 +56,18 @@ class PromotionRefusedError(CtrselError):
     """The new model did not pass the promotion rule; it is registered but not promoted."""
 
     exit_code = 4
+
+
+class UnreachableError(CtrselError):
+    """A server or storage cannot be reached at the moment; everything is kept, and the same command goes on."""
+
+    exit_code = 5
+
+
+class AlarmError(CtrselError):
+    """A watched figure is beyond its limit."""
+
+    exit_code = 6
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, place: str = "") -> ConfigError:

@@ -47,7 +47,14 @@ from ctrsel.data.tally import STORE, Tally
 __all__ = ["append", "check_told", "held_settings"]
 
 
-def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None, as_of: str | None = None) -> Table:
+def append(
+    store: str | Path,
+    data: Any,
+    *,
+    settings: IngestConfig | None = None,
+    as_of: str | None = None,
+    late: bool = False,
+) -> Table:
     """Add rows to a stored table.
 
     With a time column, rows not later than the newest stored one are left out, so that the same files may be given
@@ -59,6 +66,8 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         settings: Tolerance, memory and growth of this increment; how values become codes stays as it is. None for
             those of the store.
         as_of: Rows after this time do not exist yet.
+        late: Take rows that are older than the newest stored one where they come from a file that was never read, such
+            as a day's that was mended afterwards. Of a frame nobody knows whether it was read.
 
     Raises:
         DataError: If the folder is no such store, a column is missing, or too many rows must be rejected.
@@ -101,8 +110,10 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
         roles = _roles(raw, table, facts, faults, memory=memory, scratch=scratch)
         as_of = as_of or (data.as_of if isinstance(data, DataConfig) else None)
         usable, young, future = window(roles, faults, delay=facts["delay"], as_of=as_of, some=False)
-        known, late = _known(raw, roles, facts, usable)
-        usable &= ~(known | late)
+        known, passed = _known(raw, roles, facts, usable)
+        if late:
+            passed[:] = False
+        usable &= ~(known | passed)
         rejects.check(raw.n_rows + early)
         again = {s.name for s in raw.shards if s.digest in _digests(facts)}
         fresh = rejects.untold(store / REJECTS, files=again)
@@ -113,7 +124,7 @@ def append(store: str | Path, data: Any, *, settings: IngestConfig | None = None
             young=young,
             future=future,
             known=int(known.sum()) + rejects.rows - fresh.rows,
-            late=int(late.sum()),
+            late=int(passed.sum()),
         )
         event("append", **tally.to_dict())
         if tally.late:
