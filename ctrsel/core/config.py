@@ -192,6 +192,7 @@ class RegisterConfig:
     tracking_uri: str | None = None  # MLFLOW_TRACKING_URI, else SQLite in the run's folder
     max_auc_loss: float = 0.005  # promoted only if the small model's test AUC is at most this much below the full net's
     require_promotion: bool = False  # exit code 4 when the promotion is refused
+    patience: str = "1min"  # how long a server or storage that cannot be reached is tried again; then the run waits in its outbox
     check: CheckConfig = field(default_factory=CheckConfig)
 
 
