@@ -134,7 +134,7 @@ def append(
             if fresh.rows:
                 note_rejects(store, {**facts, "tally": total}, fresh)
                 return Table.load(store)
-            return table
+            return replace(table, tally=Tally(**total))
         increment = Increment(
             base=table,
             store=store,

@@ -1,0 +1,211 @@
+"""The feed: each day once, a missing day awaited, a bad one set aside and taken when it is mended."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ctrsel.api.feed import days_of, feed, store_of
+from ctrsel.core.building import build
+from ctrsel.core.config import RunConfig
+from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.data.ingest import ingest
+from ctrsel.data.table import Table
+
+FIRST = datetime.date(2026, 1, 1)
+
+
+def day(i: int) -> datetime.date:
+    return FIRST + datetime.timedelta(days=i)
+
+
+def rows(i: int, *, n: int = 120) -> pl.DataFrame:
+    rng = np.random.default_rng(i)
+    return pl.DataFrame(
+        {
+            "at": [f"{day(i)}T{h % 24:02d}:{h % 60:02d}:00" for h in range(n)],
+            "ad": [f"ad{a}" for a in rng.integers(3 * i, 3 * i + 9, n)],
+            "site": [f"s{s}" for s in rng.integers(0, 4, n)],
+            "click": rng.integers(0, 2, n),
+        }
+    )
+
+
+def write(folder, i: int, frame: pl.DataFrame | None = None) -> None:
+    (folder / "logs").mkdir(exist_ok=True)
+    (rows(i) if frame is None else frame).write_csv(folder / "logs" / f"{day(i)}.csv")
+
+
+def made(folder, *, time: str | None = "at", use: str = "time", delay: str | None = None, **ingest_settings) -> RunConfig:
+    return build(
+        RunConfig,
+        {
+            "name": "clicks",
+            "data": {"store": str(folder / "store")},
+            "schema": {"label": {"name": "click", "delay": delay}, "time": time, "ignore": [] if time else ["at"]},
+            "split": {"use": use},
+            "ingest": ingest_settings,
+            "pipelines": {"ingest_daily": {"source": str(folder / "logs" / "{day}.csv"), "first": str(FIRST)}},
+        },
+        place="test",
+    )
+
+
+def texts(table: Table) -> list[tuple[str, ...]]:
+    """Return the rows as texts, in the order of the source."""
+    order = np.argsort(table.row)
+    columns = []
+    for name in ("ad", "site"):
+        vocabulary = table.encoder.vocabulary(name)
+        values = [text for part in vocabulary.values.chunks(1000) for text in part.to_list()]
+        known = dict(zip(vocabulary.codes.tolist(), values, strict=True))
+        columns.append([known.get(c, "?") for c in table.columns[name][order].tolist()])
+    return sorted(zip(*columns, table.label()[order].tolist(), table.time[order].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("use", ["time", "stratified"])
+def test_days_are_added_once_each(tmp_path, use) -> None:
+    config = made(tmp_path, use=use)
+    for i in range(3):
+        write(tmp_path, i)
+    first = feed(config, as_of=day(1))
+    assert first.added == {"2026-01-01": 120, "2026-01-02": 120}
+    assert first.total_rows == 240
+    again = feed(config, as_of=day(1))
+    assert (again.rows, again.added, again.newest) == (0, {}, "2026-01-02")
+    assert feed(config, as_of=day(2)).added == {"2026-01-03": 120}
+    assert [d.status for d in days_of(config).values()] == ["stored"] * 3
+
+
+def test_old_codes_stay(tmp_path) -> None:
+    config = made(tmp_path)
+    for i in range(4):
+        write(tmp_path, i)
+    feed(config, as_of=day(1))
+    before = Table.load(store_of(config)).encoder.vocabulary("ad")
+    feed(config, as_of=day(3))
+    after = Table.load(store_of(config)).encoder.vocabulary("ad")
+    assert (after.codes_for(before.values) == before.codes_for(before.values)).all()
+    assert after.size > before.size
+
+
+def test_a_bad_day_is_set_aside_and_taken_when_it_is_mended(tmp_path) -> None:
+    config = made(tmp_path)
+    for i in (0, 1, 2):
+        write(tmp_path, i)
+    (tmp_path / "logs" / f"{day(1)}.csv").write_text("at,ad,site,click\n2026-01-02T00:00:00,a,b,maybe\n")
+    with pytest.raises(DataError, match=r"2026-01-02: refused and set aside .* 'maybe'") as error:
+        feed(config, as_of=day(2))
+    assert error.value.result["added"] == {"2026-01-01": 120, "2026-01-03": 120}
+    assert days_of(config)["2026-01-02"].status == "refused"
+    quiet = feed(config, as_of=day(2))  # its file has not changed: it is told of, and no new failure
+    assert quiet.newly_refused == ()
+    assert list(quiet.refused) == ["2026-01-02"]
+    write(tmp_path, 1)
+    write(tmp_path, 3)
+    caught_up = feed(config, as_of=day(3))
+    assert caught_up.added == {"2026-01-02": 120, "2026-01-04": 120}
+    assert caught_up.refused == {}
+    # Late as it was, the store holds what an ingest of all days holds, on the same sides.
+    whole = ingest(
+        pl.concat([rows(i) for i in (0, 2, 1, 3)]), schema=config.schema, split=config.split, settings=config.ingest
+    )
+    table = Table.load(store_of(config))
+    assert texts(table) == texts(whole)
+    for name in ("train", "valid", "test"):
+        assert texts(table.part(name)) == texts(whole.part(name))
+
+
+def test_a_missing_day_is_awaited(tmp_path) -> None:
+    config = made(tmp_path)
+    write(tmp_path, 0)
+    write(tmp_path, 2)
+    assert list(feed(config, as_of=day(2)).missing) == ["2026-01-02"]
+    with pytest.raises(DataError, match=r"2026-01-04: .*no such file; it is looked for again") as error:
+        feed(config, as_of=day(3))
+    assert error.value.result["missing_days"] == 2
+    write(tmp_path, 1)
+    write(tmp_path, 3)
+    assert feed(config, as_of=day(3)).added == {"2026-01-02": 120, "2026-01-04": 120}
+
+
+def test_a_day_is_given_up(tmp_path) -> None:
+    config = made(tmp_path)
+    write(tmp_path, 0)
+    for i in range(2, 34):
+        write(tmp_path, i)
+    feed(config, as_of=day(2))
+    write(tmp_path, 1)
+    assert "2026-01-02" not in feed(config, as_of=day(33)).added
+    assert days_of(config)["2026-01-02"].status == "missing"
+
+
+def test_young_rows_wait(tmp_path) -> None:
+    config = made(tmp_path, delay="36h")
+    for i in range(4):
+        write(tmp_path, i)
+    assert feed(config, as_of=day(3)).added == {"2026-01-01": 120, "2026-01-02": 120}
+    # A row of the day after lies in a day's file: it waits, and comes in with a later night.
+    late = rows(2).with_columns(at=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("2026-01-04T13:00:00")).otherwise("at"))
+    write(tmp_path, 2, late)
+    found = feed(config, as_of=day(4))
+    assert found.added == {"2026-01-03": 119}
+    assert days_of(config)["2026-01-03"].status == "waiting"
+    assert feed(config, as_of=day(5)).added == {"2026-01-03": 1, "2026-01-04": 120}
+
+
+def test_a_kill_before_the_ledger_adds_no_row_twice(tmp_path) -> None:
+    config = made(tmp_path)
+    for i in range(3):
+        write(tmp_path, i)
+    feed(config, as_of=day(1))
+    ledger = tmp_path / "store.days.json"
+    before = ledger.read_text()
+    feed(config, as_of=day(2))
+    digest = Table.load(store_of(config)).digest
+    ledger.write_text(before)
+    assert feed(config, as_of=day(2)).rows == 0
+    ledger.unlink()
+    assert feed(config, as_of=day(2)).rows == 0
+    assert Table.load(store_of(config)).digest == digest
+    assert [d.status for d in days_of(config).values()] == ["stored"] * 3
+
+
+def test_growth_is_bounded(tmp_path) -> None:
+    config = made(tmp_path, growth=1)
+    for i in range(3):
+        write(tmp_path, i)
+    found = feed(config, as_of=day(2))
+    assert found.new_values <= 9 + 4 + 2 * 2
+    assert Table.load(store_of(config)).encoder.size("ad") <= 3 + 9 + 2
+
+
+def test_what_cannot_be_fed_is_said(tmp_path) -> None:
+    from dataclasses import replace
+
+    config = made(tmp_path)
+    feeding = config.pipelines.ingest_daily
+    for change, message in (
+        ({"source": "logs/today.csv"}, r"must hold \{day\}"),
+        ({"first": "yesterday"}, "must be a date such as 2026-01-31, got 'yesterday'"),
+        ({"first": "2026-02-01"}, "the first day is 2026-02-01, but rows are wanted until 2026-01-04"),
+    ):
+        other = replace(config.pipelines, ingest_daily=replace(feeding, **change))
+        with pytest.raises(ConfigError, match=message):
+            feed(replace(config, pipelines=other), as_of=day(3))
+    with pytest.raises(ConfigError, match=r"data\.store: name the folder"):
+        feed(replace(config, data=replace(config.data, store=None)), as_of=day(3))
+    with pytest.raises(ConfigError, match=r"pipelines\.ingest_daily: name the source"):
+        feed(replace(config, pipelines=replace(config.pipelines, ingest_daily=None)), as_of=day(3))
+    write(tmp_path, 0)
+    feed(config, as_of=day(0))
+    with pytest.raises(ConfigError, match=r"split\.use: the store was made with 'time'"):
+        write(tmp_path, 1)
+        feed(replace(config, split=replace(config.split, use="hash")), as_of=day(1))
+    (tmp_path / "store.days.json").write_text(json.dumps({"days": [{"day": "2026-01-01", "colour": 1}]}))
+    with pytest.raises(DataError, match=r"store\.days\.json: expected the days of a feed"):
+        feed(config, as_of=day(0))
