@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ctrsel.api.reviewing import review_run
 from ctrsel.api.stages import Stages
+from ctrsel.core.artifact import MANIFEST
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import DataError
 from ctrsel.core.log import event
@@ -22,10 +23,11 @@ from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
 from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.register import find_registration, register_run
-from ctrsel.register.versions import refusal_of
+from ctrsel.register.versions import find_version, refusal_of, stored_review
 from ctrsel.report.page import write_report
 from ctrsel.report.review import review_card
 from ctrsel.report.summary import contender_lines
@@ -52,6 +54,7 @@ class RunResult:
         explanations: Of the trees, then of the chosen net.
         cross_ranking: The ranking of crosses that was asked, if one was.
         refusal: Why the registered version did not become champion; None if it did, or nothing was registered.
+        review: How the version stands against the champion; None where nothing was registered.
     """
 
     run: Run
@@ -68,13 +71,14 @@ class RunResult:
     explanations: tuple[Explanation, ...]
     cross_ranking: Ranking | None = None
     refusal: str | None = None
+    review: Review | None = None
 
 
 def publish(stages: Stages, result: RunResult) -> RunResult:
     """Register, then write the report that names the version, and everything that a reader may want as files."""
     config, cache = stages.plan.config, stages.cache
 
-    def write(record: Run) -> None:
+    def write(record: Run, review: Review | None = None) -> None:
         write_report(
             record,
             audit=result.audit,
@@ -83,10 +87,11 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
             evaluations=result.evaluations,
             feature_set=result.features,
             account=result.account,
+            review=review,
             path=result.report,
         )
 
-    record, refusal = replace(result.run, stages=tuple(cache.stages)), None
+    record, refusal, review = replace(result.run, stages=tuple(cache.stages)), None, None
     write(record)
     if config.register.enabled:
         registration = find_registration(record, config=config.register, out=result.out)
@@ -103,12 +108,14 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
                 report=result.report,
                 rankings=result.rankings,
                 out=result.out,
+                before=lambda made: write(record, made),
             )
+        review = _review(record, registration, config=config, out=result.out)
         refusal = refusal_of(registration, config=config.register, out=result.out)
         cache.stages.append({"name": "register", "seconds": 0.0, "reused": reused})
         event("register", result="found the version of this run" if reused else "done", version=registration.version)
         record = replace(record, registration=registration, stages=tuple(cache.stages))
-        write(record)
+        write(record, review)
     record.save(result.out / "run")
     result.feature_set.save(result.out / "feature_set")
     result.account.save(result.out / "account")
@@ -117,7 +124,18 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
         ranking.save(result.out / "rankings" / ranking.method)
     if result.cross_ranking is not None:
         result.cross_ranking.save(result.out / "rankings" / "crosses")
-    return replace(result, run=record, refusal=refusal)
+    return replace(result, run=record, refusal=refusal, review=review)
+
+
+def _review(run: Run, registration: Registration, *, config: RunConfig, out: Path) -> Review | None:
+    """Return the review of a run's version: from its folder, or from the store where another run lay there since."""
+    if (out / "review" / MANIFEST).is_file() and (found := Review.load(out / "review")).is_of(run):
+        return found
+    name = f"{registration.model_name}/{registration.version}"
+    stored = stored_review(find_version(name, config=config.register, out=out), config=config.register, out=out)
+    if stored is not None:
+        stored.save(out / "review")
+    return stored
 
 
 def register_reviewed(
@@ -133,6 +151,7 @@ def register_reviewed(
     rankings: Sequence[Ranking],
     out: Path,
     proof: bool = True,
+    before: Callable[[Review], None] | None = None,
 ) -> Registration:
     """Compare a run's model with the champion, and register it with what was found.
 
@@ -148,8 +167,12 @@ def register_reviewed(
         rankings: The evidence.
         out: The run's folder.
         proof: As in `register_run`.
+        before: Called with what was found before anything is packaged, to write the page that travels with the version.
     """
     review = review_run(run, config=config, model=model, table=table, audit=audit, logits=logits, out=out)
+    review.save(out / "review")
+    if before is not None:
+        before(review)
     return register_run(
         run,
         model=model,

@@ -14,7 +14,7 @@ import typer
 from ctrsel.cli.groups import expand
 from ctrsel.cli.speak import Say, plain
 from ctrsel.cli.steps import examples
-from ctrsel.cli.whole import run_result
+from ctrsel.cli.whole import run_result, stored_review
 from ctrsel.core.errors import unknown_name
 
 __all__ = ["COMMANDS"]
@@ -57,7 +57,9 @@ def report(
         written = rewrite or not page.is_file()
         if written:
             record = _rewrite(record.config, folder)
-        text = summary_table(record, report=page) + ("\nthe report was written again" if written else "")
+        text = summary_table(record, report=page, review=stored_review(folder)) + (
+            "\nthe report was written again" if written else ""
+        )
         speaker.show(run_result(record, folder), text)
 
 

@@ -16,9 +16,10 @@ from ctrsel.core.errors import ConfigError, PromotionRefusedError
 
 if TYPE_CHECKING:
     from ctrsel.core.config import RunConfig
+    from ctrsel.records.review import Review
     from ctrsel.records.run import Run
 
-__all__ = ["COMMANDS", "run_result"]
+__all__ = ["COMMANDS", "run_result", "stored_review"]
 
 
 @expand
@@ -131,16 +132,28 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
     refused: PromotionRefusedError | None = None
     out = Path(config.out or f"runs/{config.name}")
     try:
-        record = whole_run(config).run
+        done = whole_run(config)
+        record, review = done.run, done.review
     except PromotionRefusedError as error:
         # Everything is written by now, so the reader gets the table and the refusal.
         record, refused = Run.load(out / "run"), error
+        review = stored_review(out)
     result = run_result(record, out)
     if refused is not None:
         result |= {"error": str(refused), "exit_code": refused.exit_code}
-    speaker.show(result, "\n".join([summary_table(record, report=out / "report.html"), *_footer(record, out)]))
+    speaker.show(
+        result, "\n".join([summary_table(record, report=out / "report.html", review=review), *_footer(record, out)])
+    )
     if refused is not None:
         raise refused
+
+
+def stored_review(out: Path) -> Review | None:
+    """Return the review that lies in a run's folder, None if there is none."""
+    from ctrsel.core.artifact import MANIFEST
+    from ctrsel.records.review import Review
+
+    return Review.load(out / "review") if (out / "review" / MANIFEST).is_file() else None
 
 
 def run_result(record: Run, out: Path) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
 from ctrsel.records.audit import Finding
 from ctrsel.records.check import Check
+from ctrsel.records.run import Run
 from ctrsel.records.set_difference import FieldDifference, SetDifference
 from ctrsel.records.window import WindowComparison
 
@@ -79,6 +82,25 @@ class Review:
             scores=tuple(g.pop("scores")),
             **g,
         )
+
+    def is_of(self, run: Run) -> bool:
+        """Whether it was made of this run, and not of one that lay in the same folder before."""
+        own = (self.data.get("digest"), self.trained.get("model"), self.trained.get("config"))
+        return own == (run.table.digest, run.chosen.model, digest_json(run.config))
+
+    def save(self, path: Path) -> None:
+        """Save as a folder with one manifest."""
+        with atomic_folder(path, manifest={"format": "ctrsel.review", "version": 1, "review": self.to_dict()}):
+            pass
+
+    @staticmethod
+    def load(path: Path) -> Review:
+        """Load what `save` wrote.
+
+        Raises:
+            DataError: If there is none, or of another format.
+        """
+        return Review.from_dict(read_manifest(path, format="ctrsel.review", version=1)["review"])
 
 
 def _changes(given: Mapping[str, Any]) -> SetDifference:

@@ -11,7 +11,9 @@ from ctrsel.core.artifact import atomic_folder, digest_json, read_manifest
 from ctrsel.records.cross_choice import CrossChoice
 from ctrsel.records.evaluation import Metric
 
-__all__ = ["Contender", "FieldSummary", "Registration", "Run", "TableFacts", "Verdict"]
+__all__ = ["REPORT_TABLES", "Contender", "FieldSummary", "Registration", "Run", "TableFacts", "Verdict"]
+
+REPORT_TABLES = "report-tables"  # the folder beside a report, wherever it travels, with the tables too long for it
 
 Role = Literal["reference", "full", "selected", "control"]
 

@@ -20,7 +20,7 @@ from ctrsel.records.evaluation import Metric
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.review import Review
-from ctrsel.records.run import Contender, Run
+from ctrsel.records.run import REPORT_TABLES, Contender, Run
 from ctrsel.register.store import public_uri
 
 __all__ = [
@@ -189,6 +189,8 @@ def write_files(
     public = replace(run, config=_public(run.config))
     (folder / "report").mkdir(parents=True)
     shutil.copyfile(report, folder / "report" / "index.html")
+    if (tables := report.parent / REPORT_TABLES).is_dir():  # what the page links to
+        shutil.copytree(tables, folder / "report" / REPORT_TABLES)
     contenders_table(run).write_csv(folder / "contenders.csv")
     config = yaml.safe_dump(json.loads(to_json(public.config)), sort_keys=False, allow_unicode=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")

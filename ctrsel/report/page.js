@@ -26,7 +26,16 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 const unfold = () => {
   const found = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (found && found.tagName === "DETAILS") { found.open = true; found.scrollIntoView(); }
+  if (!found) return;
+  for (let at = found; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  found.scrollIntoView();
 };
 addEventListener("hashchange", unfold);
 unfold();
+// On paper nothing can be unfolded: everything is opened but the lists of values of single fields.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")].filter((d) => !d.id.startsWith("field-"));
+  for (const d of opened) d.open = true;
+});
+addEventListener("afterprint", () => { for (const d of opened) d.open = false; });

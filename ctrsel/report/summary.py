@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 from ctrsel.records.evaluation import Metric
+from ctrsel.records.review import Review
 from ctrsel.records.run import Contender, Run
 from ctrsel.report.markdown import code, escaped
 from ctrsel.report.numbers import auc, count, interval, plain, signed, size
@@ -13,19 +14,20 @@ from ctrsel.report.sections.facts import full_net, one_seed
 from ctrsel.report.sections.verdict import reasons
 from ctrsel.report.wording import public, shorten, visible
 
-__all__ = ["contender_lines", "model_card", "summary_table"]
+__all__ = ["check_lines", "contender_lines", "model_card", "summary_table"]
 
 _WIDTH = 120
 _CARD = 5000  # characters that MLflow keeps of a description
 _HEAD = ("contender", "AUC [95 %]", "log-loss", "pred/obs", "fields", "values", "on disk", "ms/1,000")
 
 
-def summary_table(run: Run, *, report: Path | None = None) -> str:
+def summary_table(run: Run, *, report: Path | None = None, review: Review | None = None) -> str:
     """Return the final table and what to do next as plain text, at most 120 columns wide except for commands and paths.
 
     Args:
         run: The run; `*` marks the chosen contender.
         report: Where its page is.
+        review: How its version stands against the champion; told if it is of this run.
     """
     rows = [_HEAD, *(_cells(c) for c in run.contenders)]
     widths = [max(len(r[i]) for r in rows) for i in range(len(_HEAD))]
@@ -46,12 +48,45 @@ def summary_table(run: Run, *, report: Path | None = None) -> str:
         *_wrapped("verdict", f"{word}. {run.verdict.headline}"),
         *(line for r in reasons(run.verdict.reasons) if r.status == "failed" for line in _wrapped("failed", r.words)),
     ]
+    if review is not None and review.is_of(run):
+        text += check_lines(review)
     if report is not None:
         text.append(f"{'report':<9}{report}")
     if run.registration is not None:
         text.append(f"{'model':<9}{visible(run.registration.model_name)}, version {run.registration.version}")
         text.append(f"{'MLflow':<9}{public(run.registration.ui_command)}")
     return "\n".join(text)
+
+
+def check_lines(review: Review) -> list[str]:
+    """Return the promotion check in a line or two: its result, the differences to the champion, and the first failure."""
+    check, found = review.check, review.comparison
+    word = "PASSED" if check.passed else "FAILED"
+    if found is None:
+        against = "no champion yet" if review.champion is None else f"version {review.champion} could not be scored"
+        lines = _wrapped("check", f"{word}; {against}")
+    else:
+        gaps = {k: found.metrics[k].difference for k in ("auc", "log_loss", "calibration_ratio")}
+        told = [
+            f"{label} {signed(gaps[k].value, digits)}" + (f" [{span}]" if (span := _span(gaps[k], digits)) else "")
+            for k, label, digits in (
+                ("auc", "AUC", 4),
+                ("log_loss", "log-loss", 4),
+                ("calibration_ratio", "pred/obs", 3),
+            )
+        ]
+        moved = sum(d.moved for d in found.drift)
+        drift = f"; {moved} of {len(found.drift)} inputs moved" if found.drift else ""
+        lines = _wrapped("check", f"{word} against champion {review.champion}: {', '.join(told)}{drift}")
+    failures = check.failures
+    if failures:
+        more = f" (and {len(failures) - 1} more: ctrsel review {review.model_name})" if len(failures) > 1 else ""
+        lines += _wrapped("", shorten(failures[0], 300) + more)
+    return lines
+
+
+def _span(metric: Metric, digits: int) -> str:
+    return interval(metric, digits, sign=True).replace(" to ", ", ")
 
 
 def _cells(c: Contender) -> tuple[str, ...]:

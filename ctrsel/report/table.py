@@ -22,6 +22,7 @@ class Cell:
         badges: Words in frames after the text, each with its tone.
         number: Whether it stands at the right.
         muted: Whether the text is not data but a word about them ("missing").
+        whole: What a shortened text is in full, for the file that holds all rows of a long table; empty = the text.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Cell:
     badges: tuple[tuple[str, str], ...] = ()
     number: bool = False
     muted: bool = False
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +56,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table with a caption that can be read alone; `sortable` if its order carries no meaning of its own."""
+    """A table with a caption that can be read alone.
+
+    Attributes:
+        caption: What it shows.
+        columns: From the left.
+        rows: From above.
+        sortable: Whether its order carries no meaning of its own.
+        id: Where links to it lead, unique on the page; empty = nothing leads here.
+        file: Where all rows stand, relative to the page, if these are the first of more; empty = these are all.
+        of: How many rows that file has.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     sortable: bool = False
+    id: str = ""
+    file: str = ""
+    of: int = 0
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -78,7 +93,8 @@ def text(
     """Return a cell of words from the data, shortened in the middle, with up to 200 characters of it as its title."""
     short = shorten(words, limit)
     title = "" if short == words else shorten(words, 200)
-    return Cell(text=short, title=title, small=small, link=link, badges=badges)
+    whole = "" if short == words else words
+    return Cell(text=short, title=title, small=small, link=link, badges=badges, whole=whole)
 
 
 def badge(word: str, tone: str, *, sort: float | None = None) -> Cell:

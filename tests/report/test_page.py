@@ -71,11 +71,14 @@ def source(made: Any, tmp_path: Path) -> str:
     return str(made.page(tmp_path))
 
 
-def test_tags_close_and_ids_are_unique_and_every_link_leads_somewhere(source: str) -> None:
+def test_tags_close_and_ids_are_unique_and_every_link_leads_somewhere(source: str, tmp_path: Path) -> None:
     page = Page(source)
     ids = page.values("id")
     assert len(ids) == len(set(ids))
-    assert {v[1:] for v in page.values("href")} <= set(ids)
+    links = set(page.values("href"))
+    assert {v[1:] for v in links if v.startswith("#")} <= set(ids)
+    assert {v for v in links if not v.startswith("#")} == {"report-tables/values.parquet"}
+    assert (tmp_path / "report-tables" / "values.parquet").is_file()
     assert {i for v in page.values("aria-labelledby") for i in v.split()} <= set(ids)
     assert page.tags["h1"] == 1
     assert page.tags["main"] == 1
@@ -88,7 +91,7 @@ def test_nothing_is_fetched_from_anywhere(source: str) -> None:
     assert not page.tags["img"]
     assert not page.tags["iframe"]
     assert not page.values("src")
-    assert all(v.startswith("#") for v in page.values("href"))
+    assert all(v.startswith(("#", "report-tables/")) for v in page.values("href"))
     assert not page.values("style")
     assert not [k for _, k, _ in page.attributes if k.startswith("on")]
     assert not re.search(r"@import|@font-face|url\(|https?://", source)
@@ -317,4 +320,4 @@ def test_no_text_from_the_data_breaks_the_page(made: Any, tmp_path: Path, words:
     assert page.tags["script"] == 1
     assert not page.tags["img"]
     assert not [k for _, k, _ in page.attributes if k.startswith("on")]
-    assert all(v.startswith("#") for v in page.values("href"))
+    assert all(v.startswith(("#", "report-tables/")) for v in page.values("href"))

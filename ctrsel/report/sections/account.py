@@ -15,7 +15,7 @@ from ctrsel.report.table import Cell, Column, Row, Table, number, text
 __all__ = ["account"]
 
 _OPEN = 15  # fields that are not folded
-_VALUES = 40
+_VALUES = 200
 _LOOKED_AT = 2000  # most frequent values among which those that may be shown are sought
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ctrsel.report.numbers import DASH, count, percent, plain, seconds
@@ -11,6 +12,8 @@ from ctrsel.report.table import Cell, Column, Row, Table, badge, number, text
 from ctrsel.report.wording import public, settings, shorten
 
 __all__ = ["detail"]
+
+_LONGEST = 100_000  # characters of settings
 
 
 def detail(facts: Facts) -> dict[str, Any]:
@@ -29,10 +32,21 @@ def detail(facts: Facts) -> dict[str, Any]:
         "digests": sorted({"run": run.digest, **run.digests}.items()),
         "versions": sorted(run.versions.items()),
         "seeds": ", ".join(str(s) for s in sorted({run.seed, *(c.seed for c in run.contenders)})),
-        "config": settings(run.config),
+        "config": _config(run.config),
         "terms": [t for t in TERMS if grouped or t[0] != "Grouped AUC"],
         "limits": _limits(facts),
     }
+
+
+def _config(given: Mapping[str, Any]) -> str:
+    """Write the settings; of very many the rest is left to the run's folder."""
+    whole = settings(given)
+    if len(whole) <= _LONGEST:
+        return whole
+    return (
+        whole[:_LONGEST].rpartition("\n")[0]
+        + "\n... all of them stand in the run's folder, and in config.yaml of a version"
+    )
 
 
 def _splits(facts: Facts) -> Table:

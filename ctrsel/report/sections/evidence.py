@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ctrsel.report.numbers import count, percent, plain, seconds, size
 from ctrsel.report.redact import may_show
 from ctrsel.report.sections.facts import ROLES, Facts, metric_cell, tone
 from ctrsel.report.table import Cell, Column, Row, Table, number, text
+from ctrsel.report.wording import shorten
 from ctrsel.stats.intervals import wilson_limits
 
 __all__ = ["evidence"]
@@ -65,7 +66,7 @@ def _contenders(facts: Facts) -> Table:
         for c in facts.run.contenders
     ]
     caption = "All contenders. Test metrics with intervals at 95 %; the choice was made by the AUC on validation."
-    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), sortable=True)
+    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), sortable=True, id="contenders-table")
 
 
 def _contender(c: Contender, *, chosen: bool, grouped: bool) -> list[Cell]:
@@ -104,9 +105,38 @@ def _reliability(facts: Facts) -> list[dict[str, Any]]:
                 tone=tone(facts.run, c),
                 high=high,
             ),
+            "table": _bins(facts.evaluations[c.name].reliability, c, chosen=c is facts.chosen),
         }
         for c in shown
     ]
+
+
+def _bins(bins: Sequence[Mapping[str, float]], of: Contender, *, chosen: bool) -> Table:
+    """Return the numbers of a reliability chart."""
+    rows = tuple(
+        Row(
+            cells=(
+                number(f"{i}", i),
+                number(count(b["rows"]), b["rows"]),
+                number(percent(b["predicted"], 2), b["predicted"]),
+                number(
+                    percent(b["observed"], 2),
+                    b["observed"],
+                    small=f"{percent(b['low'], 2)} to {percent(b['high'], 2)}",
+                ),
+            )
+        )
+        for i, b in enumerate(bins, start=1)
+    )
+    columns = (
+        Column(label="Bin"),
+        Column(label="Rows", unit="test"),
+        Column(label="Predicted", unit="mean"),
+        Column(label="Observed", unit="Wilson 95 %"),
+    )
+    caption = f"Predicted and observed rate in bins of equal mass: {shorten(of.name)}"
+    place = f"reliability-{'chosen' if chosen else 'full'}-table"
+    return Table(caption=caption, columns=columns, rows=rows, id=place)
 
 
 def _segments(facts: Facts) -> list[Table]:

@@ -10,6 +10,7 @@ from ctrsel.records.evaluation import Evaluation, Metric
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.review import Review
 from ctrsel.records.run import Contender, Run
 from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.report.numbers import interval, plain
@@ -31,6 +32,7 @@ class Facts:
     evaluations: Mapping[str, Evaluation]
     feature_set: FeatureSet | None
     account: SelectionAccount | None = None
+    review: Review | None = None
 
     @property
     def chosen(self) -> Contender:

@@ -17,7 +17,6 @@ from ctrsel.report.table import Cell, Column, Row, Table, badge, number, text
 __all__ = ["fields"]
 
 _DRAWN = 25  # fields in the chart
-_OPENED = 300  # fields whose values are listed
 
 # Column of a ranking: head, unit, digits, meaning.
 _EVIDENCE: Mapping[str, tuple[str, str, int, str]] = {
@@ -29,8 +28,13 @@ _EVIDENCE: Mapping[str, tuple[str, str, int, str]] = {
 }
 
 
-def fields(facts: Facts) -> dict[str, Any]:
+def fields(facts: Facts, *, opened: int = 300, listed: int = 20) -> dict[str, Any]:
     """Return what the section shows.
+
+    Args:
+        facts: What the page is made from.
+        opened: Fields whose values are listed.
+        listed: How many of each, at most.
 
     Raises:
         DataError: If a sensitive field's value is not a hash.
@@ -53,16 +57,14 @@ def fields(facts: Facts) -> dict[str, Any]:
     ]
     return {
         "crosses": crosses(run.crosses),
-        "table": _table(run.fields, evidence, others),
+        "table": _table(run.fields, evidence, others, opened=opened),
         "chart": field_chart(bars, score=main[0], unit=main[1]) if bars else None,
         "drawn": len(bars),
         "count": len(run.fields),
         "kept": sum(f.kept for f in run.fields),
-        "details": [_detail(i, f) for i, f in enumerate(run.fields[:_OPENED])],
-        "opened": min(len(run.fields), _OPENED),
-        "refused": [
-            {"method": _words(r.method), "field": n, "reason": why} for r in rankings for n, why in r.refused.items()
-        ],
+        "details": [_detail(i, f, listed=listed) for i, f in enumerate(run.fields[:opened])],
+        "opened": min(len(run.fields), opened),
+        "refused": _refused(rankings),
         "notes": [
             {"method": _words(r.method), "note": n}
             for r in rankings
@@ -74,6 +76,20 @@ def fields(facts: Facts) -> dict[str, Any]:
 
 def _words(method: str) -> str:
     return method.replace("_", " ")
+
+
+def _refused(rankings: list[Ranking]) -> Table | None:
+    rows = tuple(
+        Row(cells=(text(n, limit=40), text(_words(r.method)), text(why, limit=200)))
+        for r in rankings
+        for n, why in r.refused.items()
+    )
+    columns = (
+        Column(label="Field", number=False),
+        Column(label="Ranking", number=False),
+        Column(label="Why it got no score", number=False),
+    )
+    return Table(caption="Fields that a ranking gave no score", columns=columns, rows=rows) if rows else None
 
 
 def _column(ranking: Ranking, name: str) -> dict[str, float]:
@@ -103,7 +119,11 @@ def _main_score(
 
 
 def _table(
-    summaries: tuple[FieldSummary, ...], evidence: list[tuple[str, dict[str, float]]], others: list[Ranking]
+    summaries: tuple[FieldSummary, ...],
+    evidence: list[tuple[str, dict[str, float]]],
+    others: list[Ranking],
+    *,
+    opened: int,
 ) -> Table:
     errors = {r.method: _column(r, "standard_error") if "standard_error" in r.frame.columns else {} for r in others}
     scores = {r.method: _column(r, "score") for r in others}
@@ -128,7 +148,7 @@ def _table(
             text(
                 f.name,
                 limit=40,
-                link=f"field-{i + 1}" if i < _OPENED else "",
+                link=f"field-{i + 1}" if i < opened else "",
                 small=f.kind,
                 badges=(("sensitive", "warn"),) if f.sensitive else (),
             ),
@@ -151,7 +171,7 @@ def _table(
             cells.append(_with_error(f.attribution, f.attribution_error))
         rows.append(Row(cells=tuple(cells)))
     caption = "Fields in the order of the first ranking, best first"
-    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), sortable=True)
+    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), sortable=True, id="fields-table")
 
 
 def _kept(f: FieldSummary) -> Cell:
@@ -170,10 +190,11 @@ def _with_error(value: float | None, error: float | None) -> Cell:
     return number(plain(value, 4), value, small=f"\u00b1 {plain(error, 4)}" if error is not None else "")
 
 
-def _detail(place: int, f: FieldSummary) -> dict[str, Any]:
-    shown = check_shown(f)
-    hidden = len(f.shown_values) - len(shown)
-    listed = sum(1 for v in shown if v["value"] != "(missing)")
+def _detail(place: int, f: FieldSummary, *, listed: int) -> dict[str, Any]:
+    may = check_shown(f)
+    hidden = len(f.shown_values) - len(may)
+    shown = may[:listed]
+    named = sum(1 for v in shown if v["value"] != "(missing)")
     rows = tuple(
         Row(
             cells=(
@@ -191,7 +212,7 @@ def _detail(place: int, f: FieldSummary) -> dict[str, Any]:
         Column(label="Positive rate", unit="Wilson 95 %"),
         Column(label="Kept", number=False),
     )
-    unshown = max(f.values - listed, hidden)
+    unshown = max(f.values - named, hidden)
     merged = f"{count(f.values_merged)} taken together, " if f.values_merged else ""
     return {
         "id": f"field-{place + 1}",

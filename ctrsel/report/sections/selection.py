@@ -29,14 +29,15 @@ _CURVES: tuple[tuple[str, str, Callable[[float], str], bool], ...] = (
 
 def selection(facts: Facts) -> dict[str, Any]:
     """Return what the section shows."""
-    run, chosen = facts.run, facts.chosen
+    run, chosen, charts = facts.run, facts.chosen, _history(facts)
     # What `select.never_use` names is in no net, the full one included: it was not dropped by this selection.
     aside = set(run.config.get("select", {}).get("never_use", ()))
     gone = [f for f in run.fields if not f.kept and f.name not in aside]
     before = facts.full or run.table
     return {
         "name": chosen.name,
-        "charts": _history(facts),
+        "charts": charts,
+        "epochs_table": _epochs(facts, [c["key"] for c in charts]) if charts else None,
         "epochs": len(run.selection_history),
         "kept_values": count(chosen.values),
         "all_values": count(before.values),
@@ -68,8 +69,25 @@ def _history(facts: Facts) -> list[dict[str, Any]]:
         numbers = [float(v) for v in values if v is not None]
         name = f"search-{key.replace('_', '-')}"
         drawn: Markup = line_chart(epochs, numbers, name=name, title=title, write=write, logarithmic=logarithmic)
-        found.append({"title": title, "chart": drawn})
+        found.append({"key": key, "title": title, "chart": drawn})
     return found
+
+
+def _epochs(facts: Facts, keys: list[str]) -> Table:
+    """Return the numbers of the curves."""
+    curves = [c for c in _CURVES if c[0] in keys]
+    rows = tuple(
+        Row(
+            cells=(
+                number(plain(float(h.get("epoch", i + 1)), 0), float(h.get("epoch", i + 1))),
+                *(number(write(float(h[key])), float(h[key])) for key, _, write, _ in curves),
+            )
+        )
+        for i, h in enumerate(facts.run.selection_history)
+    )
+    heads = {"kept": "Values open", "tau": "Temperature", "valid_auc": "AUC on validation"}
+    columns = (Column(label="Epoch"), *(Column(label=heads[key], title=title) for key, title, _, _ in curves))
+    return Table(caption="The search, epoch by epoch", columns=columns, rows=rows, id="search-table")
 
 
 def _dropped(facts: Facts) -> Table | None:
