@@ -9,7 +9,8 @@ from ctrsel.core.artifact import MANIFEST
 from ctrsel.core.config import RegisterConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.models.model import Model
-from ctrsel.register.store import Store, public_uri, quiet_mlflow
+from ctrsel.register.reaching import public_uri, raise_told, reason
+from ctrsel.register.store import Store, quiet_mlflow
 
 __all__ = ["is_registered", "load_registered"]
 
@@ -34,6 +35,7 @@ def load_registered(uri: str, *, config: RegisterConfig, out: Path) -> Model:
 
     Raises:
         ConfigError: If the store cannot be used, or holds no such model of ours.
+        UnreachableError: If it cannot be reached.
     """
     store = Store.of(config, out=out)
     if store.database_file is not None and not store.database_file.exists():
@@ -42,11 +44,15 @@ def load_registered(uri: str, *, config: RegisterConfig, out: Path) -> Model:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
-        try:
-            place = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-        except (MlflowException, OSError) as error:
-            reason = public_uri(str(error).strip().split("\n", maxsplit=1)[0][:300])
-            raise ConfigError(f"{uri}: cannot be loaded from {public_uri(store.uri)}: {reason}") from error
+        def fetch() -> Path:
+            try:
+                return Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+            except (MlflowException, OSError) as error:
+                raise_told(error, store.uri)
+                raise ConfigError(f"{uri}: cannot be loaded from {public_uri(store.uri)}: {reason(error)}") from error
+
+        store.client()  # a database that is down is said to be so
+        place = store.patiently(fetch)
         found = next((p for p in (place / "artifacts" / "model", place) if (p / MANIFEST).is_file()), None)
         if found is None:
             raise ConfigError(f"{uri}: holds no model that ctrsel has registered")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, UnreachableError
 from ctrsel.register.store import Store, public_uri
 
 __all__ = ["held"]
@@ -27,7 +27,8 @@ def held(store: Store, *, wait: float = _WAIT) -> Iterator[None]:
         wait: Seconds for which other processes may hold it.
 
     Raises:
-        ConfigError: If others hold it for longer, or the file cannot be made.
+        UnreachableError: If others hold it for longer.
+        ConfigError: If the file cannot be made.
     """
     import fcntl
 
@@ -45,7 +46,7 @@ def held(store: Store, *, wait: float = _WAIT) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= until:
-                    raise ConfigError(
+                    raise UnreachableError(
                         f"register: another process has held the promotions of {public_uri(store.uri)} for over {wait:.0f} s"
                     ) from error
                 time.sleep(0.05)

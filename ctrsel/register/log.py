@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ctrsel.core.artifact import to_json
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import UnreachableError
 from ctrsel.register.lock import held
+from ctrsel.register.reaching import absent
 from ctrsel.register.store import Store
 
 __all__ = ["CHALLENGER", "CHAMPION", "DECIDED", "PromotionLog", "holder", "now", "promotions"]
@@ -44,7 +45,9 @@ def holder(client: Any, name: str, alias: str) -> int | None:
 
     try:
         return int(client.get_model_version_by_alias(name, alias).version)
-    except MlflowException:
+    except MlflowException as error:
+        if not absent(error):
+            raise
         return None
 
 
@@ -53,7 +56,7 @@ def promotions(store: Store, client: Any, name: str) -> Iterator[PromotionLog]:
     """Open a model's log alone, with what a killed process left open carried out or struck out.
 
     Raises:
-        ConfigError: If another process or machine is at work for too long.
+        UnreachableError: If another process or machine is at work for too long.
     """
     with held(store):
         log = PromotionLog(store=store, client=client, name=name)
@@ -99,7 +102,7 @@ class PromotionLog:
         if any(r.info.run_id != made and self._foreign(r) for r in self._open()):
             # Both machines see each other, and both step back, since clocks cannot tell who was first.
             self.abandon(made)
-            raise ConfigError(f"register: another machine is changing {self.name!r} just now; try again")
+            raise UnreachableError(f"register: another machine is changing {self.name!r} just now")
         return made, entry
 
     def finish(self, entry_id: str) -> None:
@@ -112,7 +115,7 @@ class PromotionLog:
 
     def carry_out(self, entry: dict[str, Any]) -> None:
         """Move the aliases as an entry says; doing it twice does no harm."""
-        if entry["decision"] in ("promoted", "refused"):
+        if entry["decision"] in ("promoted", "refused") and not entry.get("late"):
             self.client.set_registered_model_alias(self.name, CHALLENGER, str(entry["candidate"]))
         if entry["to"] is not None and holder(self.client, self.name, CHAMPION) != entry["to"]:
             self.client.set_registered_model_alias(self.name, CHAMPION, str(entry["to"]))
@@ -124,11 +127,11 @@ class PromotionLog:
         """Carry out or strike out what was left open; note an alias that was moved by other means.
 
         Raises:
-            ConfigError: If another machine is at work.
+            UnreachableError: If another machine is at work.
         """
         for run in self._open():
             if self._foreign(run):
-                raise ConfigError(f"register: another machine is changing {self.name!r} just now; try again")
+                raise UnreachableError(f"register: another machine is changing {self.name!r} just now")
             entry = _entry(run)
             if self._binding(entry):
                 self.carry_out(entry)
@@ -170,7 +173,9 @@ class PromotionLog:
 
         try:
             return None if number is None else self.client.get_model_version(self.name, str(number))
-        except MlflowException:
+        except MlflowException as error:
+            if not absent(error):
+                raise
             return None
 
     def _open(self) -> list[Any]:

@@ -15,6 +15,7 @@ from ctrsel.core.log import event
 from ctrsel.records.review import Review
 from ctrsel.records.run import Run
 from ctrsel.register.log import CHAMPION, DECIDED, PromotionLog, holder, now, promotions
+from ctrsel.register.reaching import absent
 from ctrsel.register.store import Store, quiet_mlflow
 
 __all__ = [
@@ -222,6 +223,8 @@ def _check_version(client: Any, name: str, version: int) -> None:
     try:
         found = client.get_model_version(name, str(version))
     except MlflowException as error:
+        if not absent(error):
+            raise
         raise ConfigError(f"{name}: has no version {version}") from error
     if DECIDED not in found.tags:
         raise ConfigError(f"{name}: version {version} was not registered by ctrsel, or never finished")

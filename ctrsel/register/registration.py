@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from ctrsel.core.config import RegisterConfig
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, UnreachableError
 from ctrsel.core.log import event, logger
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
@@ -24,6 +24,7 @@ from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, holder, promotion
 from ctrsel.register.package import package
 from ctrsel.register.promotion import decision, record, user
 from ctrsel.register.proof import prove
+from ctrsel.register.reaching import absent
 from ctrsel.register.store import Store, public_uri, quiet_mlflow
 
 __all__ = ["find_registration", "register_run"]
@@ -51,8 +52,11 @@ def find_registration(run: Run, *, config: RegisterConfig, out: Path) -> Registr
         found = [v for v in versions if DECIDED in v.tags]
         if not found:
             return None
-        with promotions(store, client, name):  # carries out what a process may have been killed before
-            return _registration(store, max(found, key=lambda v: int(v.version)))
+        with promotions(store, client, name), store.told():  # carries out what a process may have been killed before
+            version = max(found, key=lambda v: int(v.version))
+            if client.get_run(version.run_id).info.status == "RUNNING":
+                client.set_terminated(version.run_id, status="FINISHED")
+            return _registration(store, version)
 
 
 def register_run(
@@ -91,11 +95,12 @@ def register_run(
 
     Raises:
         ConfigError: If the store cannot be used or the name is not allowed.
+        UnreachableError: If the store cannot be reached; the same call, after `find_registration`, makes no second version.
         CtrselError: If a fresh process cannot load the version or predicts something else.
     """
     started = time.perf_counter()
     store, name = Store.of(config, out=Path(out)), _model_name(run, config)
-    with quiet_mlflow(store.uri), tempfile.TemporaryDirectory() as scratch:
+    with quiet_mlflow(store.uri), store.told(), tempfile.TemporaryDirectory() as scratch:
         client = store.client()
         experiment = store.experiment(client, run.name)
         with promotions(store, client, name):
@@ -117,9 +122,11 @@ def register_run(
                 entry = decision(client, run, name=name, version=version, run_id=run_id, review=review)
                 entry_id, entry = log.begin(entry)
                 undo(log.abandon, entry_id)
+                undo(client.delete_model_version_tag, name, str(version), DECIDED)
                 # From here on the version is whole: a killed process's entry is carried out, not struck out.
                 record(client, entry, log=log)
-                for alias in (CHALLENGER, *([CHAMPION] if entry["to"] == version else [])):
+                moved = ((CHALLENGER, not entry.get("late")), (CHAMPION, entry["to"] == version))
+                for alias in (a for a, moves in moved if moves):
                     _move_alias(client, name, alias, version, undo)
                 log.finish(entry_id)
             client.set_terminated(run_id, status="FINISHED")
@@ -185,7 +192,9 @@ def _create_version(
 
     try:
         client.get_registered_model(name)
-    except MlflowException:
+    except MlflowException as error:
+        if not absent(error):
+            raise
         client.create_registered_model(name, description="Registered by ctrsel; each version holds its report.")
         undo(client.delete_registered_model, name)
     version = client.create_model_version(
@@ -208,11 +217,15 @@ def _move_alias(client: Any, name: str, alias: str, version: int, undo: Callable
 def _undone_on_failure(client: Any, run_id: str) -> Iterator[Callable[..., object]]:
     """Yield `undo(function, *arguments)`; on any failure or interruption what was noted is done, last first."""
     with contextlib.ExitStack() as stack:
+        gone: list[UnreachableError] = []
 
         def attempt(function: Callable[..., Any], *arguments: Any) -> None:
+            if gone:  # what is left is what a killed process leaves: the next one completes or removes it
+                return
             try:
                 function(*arguments)
             except Exception as error:  # the failure that led here is the one to be told
+                gone.extend([error] if isinstance(error, UnreachableError) else [])
                 logger().warning("a failed registration could not be undone", extra={"facts": {"reason": str(error)}})
 
         try:
@@ -232,6 +245,8 @@ def _sweep(client: Any, store: Store, name: str, run: Run, experiment: str) -> N
             client.delete_model_version(name, str(version.version))
     stale = client.search_runs([experiment], f"tags.run_digest = '{run.digest}' and attributes.status = 'RUNNING'")
     for old in stale:
+        for model in client.search_logged_models([experiment], f"source_run_id = '{old.info.run_id}'"):
+            client.delete_logged_model(model.model_id)
         client.set_terminated(old.info.run_id, status="KILLED")
 
 

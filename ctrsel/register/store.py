@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import shlex
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ctrsel.core.config import RegisterConfig
+from ctrsel.core.durations import seconds
 from ctrsel.core.errors import ConfigError
+from ctrsel.register.reaching import PatientClient, patiently, public_uri, raise_told, reason
 
 __all__ = ["Store", "public_uri", "quiet_mlflow"]
+
+T = TypeVar("T")
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -25,19 +28,13 @@ _QUIET = {
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
     "GIT_PYTHON_REFRESH": "quiet",
+    # MLflow repeats a call four minutes long, one that makes a version too; see `reaching` for what is repeated here.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
+_TIMEOUT_NAME = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_TIMEOUT = 30  # seconds until a server must answer a call, unless the environment says otherwise
 
 _KIND = "custom_model_development"  # so that MLflow's page does not take it for an experiment with language models
-
-
-def public_uri(text: str) -> str:
-    """Hide user and password in addresses.
-
-    Examples:
-        >>> public_uri("postgresql://ann:secret@db/mlflow")
-        'postgresql://***@db/mlflow'
-    """
-    return re.sub(r"(://)[^/@\s]+@", r"\1***@", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +44,12 @@ class Store:
     Attributes:
         uri: Tracking and registry address, never relative to the working directory.
         artifacts: Where a new experiment keeps its files; None where a server decides.
+        patience: Seconds for which a call that cannot reach it is tried again.
     """
 
     uri: str
     artifacts: str | None
+    patience: float = 60.0
 
     @staticmethod
     def of(config: RegisterConfig, *, out: Path) -> Store:
@@ -61,6 +60,7 @@ class Store:
         """
         given = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         uri = given or f"sqlite:///{out.absolute() / 'mlflow.db'}"
+        patience = seconds(config.patience, place="register.patience")
         place = "register.tracking_uri" if config.tracking_uri else "MLFLOW_TRACKING_URI"
         if "://" not in uri or uri.startswith("file:"):
             raise ConfigError(
@@ -68,11 +68,12 @@ class Store:
                 f"since MLflow no longer opens folders, got {public_uri(uri)!r}"
             )
         if uri.startswith(("http://", "https://")):
-            return Store(uri=uri.rstrip("/"), artifacts=None)
+            return Store(uri=uri.rstrip("/"), artifacts=None, patience=patience)
         if uri.startswith("sqlite:///"):
             file = Path(uri.removeprefix("sqlite:///")).expanduser().absolute()
-            return Store(uri=f"sqlite:///{file}", artifacts=(file.parent / "mlartifacts").as_uri())
-        return Store(uri=uri, artifacts=(out.absolute() / "mlartifacts").as_uri())
+            files = (file.parent / "mlartifacts").as_uri()
+            return Store(uri=f"sqlite:///{file}", artifacts=files, patience=patience)
+        return Store(uri=uri, artifacts=(out.absolute() / "mlartifacts").as_uri(), patience=patience)
 
     @property
     def database_file(self) -> Path | None:
@@ -91,21 +92,49 @@ class Store:
 
         Raises:
             ConfigError: If the store cannot be opened.
+            UnreachableError: If it cannot be reached, here and in any call of the client.
         """
         from mlflow import MlflowClient
 
-        with self._told():
-            if self.database_file is not None:
+        if self.database_file is not None:
+            with self.told():
                 self.database_file.parent.mkdir(parents=True, exist_ok=True)
-            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        elif self.artifacts is not None:
+            self.patiently(self._knock)
+        made = self.patiently(lambda: MlflowClient(tracking_uri=self.uri, registry_uri=self.uri))
+        return PatientClient(made, uri=self.uri, patience=self.patience)
+
+    def patiently(self, action: Callable[[], T]) -> T:
+        """Do something with the store that may be repeated; what keeps it from being done is said in one sentence.
+
+        Raises:
+            ConfigError: If the store cannot be used.
+            UnreachableError: If it could not be reached for as long as the config says.
+        """
+
+        def once() -> T:
+            with self.told():
+                return action()
+
+        return patiently(once, patience=self.patience)
+
+    def _knock(self) -> None:
+        """Open a database once and close it: MLflow itself would try a hundred seconds before it says that it cannot."""
+        import sqlalchemy
+
+        wait = {"connect_timeout": _TIMEOUT} if self.uri.startswith(("postgresql", "mysql")) else {}
+        engine = sqlalchemy.create_engine(self.uri, poolclass=sqlalchemy.NullPool, connect_args=wait)
+        with engine.connect():
+            pass
 
     def reach(self, client: Any) -> None:
         """Make sure that the store answers.
 
         Raises:
-            ConfigError: If it does not.
+            ConfigError: If it cannot be used.
+            UnreachableError: If it does not answer.
         """
-        with self._told():
+        with self.told():
             client.search_registered_models(max_results=1)
 
     def experiment(self, client: Any, name: str) -> str:
@@ -114,7 +143,7 @@ class Store:
         Raises:
             ConfigError: If the store cannot be reached, or the experiment was deleted.
         """
-        with self._told():
+        with self.told():
             found = client.get_experiment_by_name(name)
             if found is None:
                 tags = {"mlflow.experimentKind": _KIND}
@@ -131,20 +160,22 @@ class Store:
         Raises:
             ConfigError: If the store cannot be reached.
         """
-        with self._told():
+        with self.told():
             return list(client.search_model_versions(f"name='{name}' and tags.run_digest='{run_digest}'"))
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say in one sentence that the store cannot be used."""
+    def told(self) -> Iterator[None]:
+        """Say in one sentence that the store cannot be used, or not be reached."""
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = public_uri(str(error).strip().split("\n", maxsplit=1)[0][:300])
-            raise ConfigError(f"register.tracking_uri: {public_uri(self.uri)} cannot be used: {reason}") from error
+            raise_told(error, self.uri)
+            raise ConfigError(
+                f"register.tracking_uri: {public_uri(self.uri)} cannot be used: {reason(error)}"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -155,6 +186,7 @@ def quiet_mlflow(uri: str) -> Iterator[None]:
     """
     before = dict(os.environ)
     os.environ.update(_QUIET)
+    os.environ.setdefault(_TIMEOUT_NAME, str(_TIMEOUT))
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [log.level for log in loggers]
     with warnings.catch_warnings():
@@ -174,7 +206,7 @@ def quiet_mlflow(uri: str) -> Iterator[None]:
             mlflow.set_tracking_uri(reset)
             for log, level in zip(loggers, levels, strict=True):
                 log.setLevel(level)
-            for name in {*_QUIET, "MLFLOW_TRACKING_URI"}:
+            for name in {*_QUIET, _TIMEOUT_NAME, "MLFLOW_TRACKING_URI"}:
                 if name in before:
                     os.environ[name] = before[name]
                 else:

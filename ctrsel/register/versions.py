@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -45,6 +46,7 @@ class VersionFacts:
         description: Markdown.
         run_id: MLflow's run, None where it is unknown.
         check: The promotion check that was stored with it; None of a version that was made without one.
+        created: When, seconds since 1970; None where it is unknown.
     """
 
     name: str
@@ -55,6 +57,7 @@ class VersionFacts:
     description: str
     run_id: str | None
     check: Check | None
+    created: float | None = None
 
 
 def open_store(place: str | Path | None) -> tuple[RegisterConfig, Path]:
@@ -121,6 +124,7 @@ def find_version(name: str, *, config: RegisterConfig, out: Path) -> VersionFact
             description=found.description or "",
             run_id=found.run_id,
             check=None if check is None else Check.from_dict(json.loads(check)),
+            created=None if found.creation_timestamp is None else found.creation_timestamp / 1000,
         )
 
 
@@ -170,7 +174,8 @@ def prove_version(name: str, version: int, *, config: RegisterConfig, out: Path)
     with _client(config, out), tempfile.TemporaryDirectory(prefix="ctrsel-") as folder:
         from mlflow.artifacts import download_artifacts
 
-        return prove(str(Path(download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder)).resolve()))
+        fetch = functools.partial(download_artifacts, artifact_uri=f"models:/{name}/{version}", dst_path=folder)
+        return prove(str(Path(Store.of(config, out=out).patiently(fetch)).resolve()))
 
 
 @contextlib.contextmanager
