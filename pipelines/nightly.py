@@ -1,68 +1,53 @@
-"""The nightly run: yesterday's log through the whole way, from cron or any other scheduler, without a daemon.
+"""The night: ingest, train, score, monitor, one after the other, from cron or any other scheduler, without a daemon.
 
     15 3 * * *  cd /srv/clicks && .venv/bin/python -m pipelines.nightly clicks.yaml >>nightly.jsonl 2>>nightly.log
 
-or, where the log of a day has the day in its name, with `data.train: logs/$DAY/*.parquet` in the config,
-
-    15 3 * * *  cd /srv/clicks && .venv/bin/python -m pipelines.nightly clicks.yaml --day yesterday
-
-(in a crontab every percent sign needs a backslash). Standard output gets one JSON object a night, standard error one
-JSON object a log line. The run's folder is locked, so a night that takes longer than a day makes the next one end with
-exit code 2 and changes nothing; a night that was killed goes on from its last finished stage when the command comes
-again. The exit code is the command line's: 0 done, 3 bad data or a leak, 4 promotion refused, ... (`ctrsel --help`), so
-that a scheduler knows a bad file, which a person must look at, from a defect.
+A refused day or a refused promotion does not keep the later parts from their
+work; the exit code is that of the first part that failed.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-from ctrsel.cli import main as ctrsel
+from ctrsel.api.jobs import Job
+from ctrsel.cli.failure import failure
+from ctrsel.cli.unattended import main
+from ctrsel.core.errors import CtrselError
+from ctrsel.core.log import event
+from pipelines.ingest_daily import ingest_daily
+from pipelines.monitor import monitor
+from pipelines.score_batch import score_batch
+from pipelines.select_and_train import select_and_train
 
-__all__ = ["main", "nightly"]
-
-
-def nightly(config: str | Path, *, day: datetime.date | None = None, out: str | Path | None = None) -> int:
-    """Run a config; refuse to promote quietly, since nobody is watching.
-
-    Args:
-        config: The config.
-        day: Set as `$DAY` (2026-01-31) for paths in the config, and the last part of the run's folder, so that every
-            day keeps its own report; None leaves both alone.
-        out: The folder of the runs; with a day its parent. None for the config's own.
-
-    Returns:
-        The exit code of the command line.
-    """
-    arguments = ["run", str(config), "--json", "--log-json", "--set", "register.require_promotion=true"]
-    if day is not None:
-        os.environ["DAY"] = day.isoformat()
-        out = Path(out or Path("runs") / Path(config).stem) / day.isoformat()
-    if out is not None:
-        arguments += ["--out", str(out)]
-    return ctrsel(arguments)
+__all__ = ["nightly"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Read the arguments and run."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.nightly", description="One scheduled run.")
-    parser.add_argument("config", help="the config (.yaml)")
-    parser.add_argument("--day", type=_day, help="YYYY-MM-DD, today or yesterday: set as $DAY, one folder a day")
-    parser.add_argument("--out", help="the folder of the runs")
-    given = parser.parse_args(argv)
-    return nightly(given.config, day=given.day, out=given.out)
-
-
-def _day(text: str) -> datetime.date:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
-    names = {"today": today, "yesterday": today - datetime.timedelta(days=1)}
-    return names[text] if text in names else datetime.date.fromisoformat(text)
+def nightly(job: Job) -> dict[str, Any]:
+    """Ingest, train, and, where the config says how, score and monitor."""
+    settings = job.config.pipelines
+    parts = [
+        *([ingest_daily] if settings.ingest_daily is not None else []),
+        select_and_train,
+        *([score_batch] if settings.score_batch is not None else []),
+        *([monitor] if settings.ingest_daily is not None else []),
+    ]
+    told: dict[str, Any] = {}
+    first: CtrselError | None = None
+    for part in parts:
+        event("part", pipeline=part.__name__)
+        try:
+            told[part.__name__] = part(job)
+        except CtrselError as error:
+            event("part failed", pipeline=part.__name__, why=str(error), exit_code=failure(error).code)
+            told[part.__name__] = {**error.result, "error": str(error), "exit_code": failure(error).code}
+            first = first or error
+    if first is not None:
+        first.result = told
+        raise first
+    return told
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(nightly, lock="store"))

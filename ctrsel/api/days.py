@@ -144,7 +144,9 @@ def _joined(parts: list[Window], *, notes: tuple[str, ...]) -> Window:
     first = parts[0]
     types = [p.rows.schema for p in parts]
     mixed = {name for name in first.rows.columns if len({t.get(name) for t in types}) > 1}
-    frames = [p.rows.with_columns(canonical_text(p.rows[c]).alias(c) for c in mixed & set(p.rows.columns)) for p in parts]
+    frames = [
+        p.rows.with_columns(canonical_text(p.rows[c]).alias(c) for c in mixed & set(p.rows.columns)) for p in parts
+    ]
     weights = [np.ones(len(p.labels)) if p.weight is None else p.weight for p in parts]
     groups = [p.group for p in parts if p.group is not None]
     moments = [m for p in parts for m in (p.first, p.last) if m is not None]

@@ -19,7 +19,7 @@ from ctrsel.stats.calibration import calibration_by_segment, calibration_ratio, 
 from ctrsel.stats.intervals import Interval, bootstrap
 from ctrsel.stats.losses import log_loss, normalised_entropy
 
-__all__ = ["compare_auc", "evaluate", "row_weight"]
+__all__ = ["compare_auc", "evaluate", "row_metrics", "row_weight"]
 
 _DRAWS = 100  # bootstrap draws for intervals that have no closed form
 _SHOWN_ROWS = 20  # a segment of fewer rows is not shown
@@ -75,36 +75,7 @@ def evaluate(
         raise DataError(f"the rows of the split {split!r} all have weight 0")
     event("evaluate", split=split, rows=part.n_rows, model=model.digest)
     probabilities = special.expit(logits)
-    groups = part.group
-    # Each row's part of a sum once, so that a draw of the bootstrap is no more than two products.
-    mass = np.ones(part.n_rows) if weight is None else weight
-    loss = np.logaddexp(0.0, np.where(labels > 0, -logits, logits))
-    sums = {"log_loss": (mass * loss, mass), "calibration_ratio": (mass * probabilities, mass * labels)}
-
-    def interval(name: str, value: float | None) -> Metric:
-        above, below = sums[name]
-
-        def ratio(times: np.ndarray) -> float | None:
-            # No matrix product: its threads cost more than they save at this size.
-            total = float((times * below).sum())
-            return float((times * above).sum()) / total if total > 0 else None
-
-        return _metric(value, None if value is None else _bootstrap(ratio, part, seed=seed))
-
-    metrics = {
-        "auc": _auc(part, labels, logits, weight, seed=seed),
-        "log_loss": interval("log_loss", log_loss(labels, logits, weight=weight)),
-        "normalised_entropy": Metric(value=normalised_entropy(labels, logits, weight=weight)),
-        "calibration_ratio": interval("calibration_ratio", calibration_ratio(labels, probabilities, weight=weight)),
-        "ece": Metric(value=ece(labels, probabilities, weight=weight)),
-        "base_rate": Metric(value=float(np.average(labels, weights=weight))),
-    }
-    if groups is not None:
-        by_group = grouped_auc(labels, logits, groups, weight=weight)
-        metrics["grouped_auc"] = Metric(
-            value=by_group.value,
-            method=f"{by_group.groups_used} groups; {by_group.groups_one_class} of one class left out",
-        )
+    metrics = row_metrics(labels, logits, weight=weight, groups=part.group, seed=seed)
     bins = reliability(labels, probabilities, weight=weight)
     return Evaluation(
         model=model.digest,
@@ -121,6 +92,59 @@ def evaluate(
         ),
         logits=logits.astype(np.float32) if keep_logits else None,
     )
+
+
+def row_metrics(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    seed: int = 1,
+) -> dict[str, Metric]:
+    """Return AUC, log-loss, calibration and the like of some scored rows, with intervals.
+
+    Shape:
+        All `[N]`.
+
+    Args:
+        labels: 0 or 1, float64.
+        logits: float64.
+        weight: What each row counts for; None if all count the same.
+        groups: Rows of one group depend on each other.
+        seed: Of the bootstrap.
+    """
+    probabilities = special.expit(logits)
+    # Each row's part of a sum once, so that a draw of the bootstrap is no more than two products.
+    mass = np.ones(len(labels)) if weight is None else weight
+    loss = np.logaddexp(0.0, np.where(labels > 0, -logits, logits))
+    sums = {"log_loss": (mass * loss, mass), "calibration_ratio": (mass * probabilities, mass * labels)}
+
+    def interval(name: str, value: float | None) -> Metric:
+        above, below = sums[name]
+
+        def ratio(times: np.ndarray) -> float | None:
+            # No matrix product: its threads cost more than they save at this size.
+            total = float((times * below).sum())
+            return float((times * above).sum()) / total if total > 0 else None
+
+        return _metric(value, None if value is None else _bootstrap(ratio, len(labels), groups, seed=seed))
+
+    metrics = {
+        "auc": _auc(labels, logits, weight, groups, seed=seed),
+        "log_loss": interval("log_loss", log_loss(labels, logits, weight=weight)),
+        "normalised_entropy": Metric(value=normalised_entropy(labels, logits, weight=weight)),
+        "calibration_ratio": interval("calibration_ratio", calibration_ratio(labels, probabilities, weight=weight)),
+        "ece": Metric(value=ece(labels, probabilities, weight=weight)),
+        "base_rate": Metric(value=float(np.average(labels, weights=weight))),
+    }
+    if groups is not None:
+        by_group = grouped_auc(labels, logits, groups, weight=weight)
+        metrics["grouped_auc"] = Metric(
+            value=by_group.value,
+            method=f"{by_group.groups_used} groups; {by_group.groups_one_class} of one class left out",
+        )
+    return metrics
 
 
 def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = "test", seed: int = 1) -> Metric:
@@ -148,22 +172,28 @@ def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = 
 
     value = difference(np.ones(part.n_rows))
     if weight is not None:
-        return _metric(value, None if value is None else _bootstrap(difference, part, seed=seed))
+        return _metric(value, None if value is None else _bootstrap(difference, part.n_rows, part.group, seed=seed))
     return _metric(value, delong_paired(labels, new, old, groups=part.group))
 
 
-def _auc(part: Table, labels: np.ndarray, logits: np.ndarray, weight: np.ndarray | None, *, seed: int) -> Metric:
+def _auc(
+    labels: np.ndarray, logits: np.ndarray, weight: np.ndarray | None, groups: np.ndarray | None, *, seed: int
+) -> Metric:
     if weight is None:
-        return _metric(auc(labels, logits), delong(labels, logits, groups=part.group))
+        return _metric(auc(labels, logits), delong(labels, logits, groups=groups))
     value, of = auc(labels, logits, weight=weight), auc_statistic(labels, logits)
-    return _metric(value, None if value is None else _bootstrap(lambda times: of(times * weight), part, seed=seed))
+    return _metric(
+        value, None if value is None else _bootstrap(lambda times: of(times * weight), len(labels), groups, seed=seed)
+    )
 
 
-def _bootstrap(statistic: Callable[[np.ndarray], float | None], part: Table, *, seed: int) -> Interval | None:
+def _bootstrap(
+    statistic: Callable[[np.ndarray], float | None], rows: int, groups: np.ndarray | None, *, seed: int
+) -> Interval | None:
     """Resample rows or whole groups; one group alone does not vary, so there is no interval then."""
-    if part.group is not None and (part.group == part.group[0]).all():
+    if groups is not None and (groups == groups[0]).all():
         return None
-    return bootstrap(statistic, part.n_rows, groups=part.group, draws=_DRAWS, seed=seed)
+    return bootstrap(statistic, rows, groups=groups, draws=_DRAWS, seed=seed)
 
 
 def _metric(value: float | None, found: Interval | PairedDifference | None) -> Metric:

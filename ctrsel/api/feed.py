@@ -179,9 +179,7 @@ class _State:
     rejected: int = 0
     new_values: int = 0
 
-    def take(
-        self, day: datetime.date, entry: DayEntry | None, attempt: Callable[[Callable[[], Table]], Table]
-    ) -> None:
+    def take(self, day: datetime.date, entry: DayEntry | None, attempt: Callable[[Callable[[], Table]], Table]) -> None:
         name, source = day.isoformat(), source_of(self.config, day)
         since = self.as_of.isoformat() if entry is None else entry.since
         made = DayEntry(day=name, status="missing", since=since, source=source)

@@ -17,8 +17,8 @@ class Rows:
     """Rows to score versions on.
 
     Attributes:
-        data: A path, glob or URI, or the config of a run (.yaml), which knows label, time and delay; None for the rows that
-            the stored comparison was made on.
+        data: A path, glob or URI, or the config of a run (.yaml), which knows label, time and delay; rows that were read
+            already; None for the rows that the stored comparison was made on.
         newest: Only the rows of the last "7d", "12h", or of a number where time is one.
         as_of: Rows after this time do not exist yet.
         delay: How long an outcome may take, where the data are no config.
@@ -26,7 +26,7 @@ class Rows:
         segments: Columns by whose values versions are compared as well.
     """
 
-    data: str | None = None
+    data: str | Window | None = None
     newest: str | None = None
     as_of: str | None = None
     delay: str | None = None
@@ -36,6 +36,8 @@ class Rows:
     def window(self, model: Model) -> Window:
         """Read the rows; a model's schema says what is label, time, group and weight where no config does."""
         assert self.data is not None
+        if isinstance(self.data, Window):
+            return self.data
         if self.data.endswith((".yaml", ".yml")):
             config = load_config(self.data)
             delay = self.delay or config.schema.label.delay

@@ -27,7 +27,7 @@ from ctrsel.stats.auc import auc_statistic, delong_paired
 from ctrsel.stats.drift import jensen_shannon, psi
 from ctrsel.stats.intervals import Interval, bootstrap
 
-__all__ = ["compare_models", "score_edges"]
+__all__ = ["compare_models", "field_drift", "score_drift", "score_edges"]
 
 _DRAWS = 200
 _SHOWN = 10  # segments of a field
@@ -85,9 +85,9 @@ def compare_models(
             "calibration_ratio": _calibration(window, new, old, seed=seed),
         },
         segments=_segments(window, new, old, segments, encoders=(champion.encoder, challenger.encoder), seed=seed),
-        drift=_drift(tables["challenger"], challenger.encoder, seed=seed),
+        drift=field_drift(tables["challenger"], challenger.encoder, seed=seed),
         scores=tuple(
-            _score_drift(name, scores[name], *given, seed=seed) for name, given in (edges or {}).items() if given[0]
+            score_drift(name, scores[name], *given, seed=seed) for name, given in (edges or {}).items() if given[0]
         ),
         notes=window.notes,
     )
@@ -228,7 +228,14 @@ def _segment(
     )
 
 
-def _drift(table: Table, encoder: Encoder, *, seed: int) -> tuple[FieldDrift, ...]:
+def field_drift(table: Table, encoder: Encoder, *, seed: int) -> tuple[FieldDrift, ...]:
+    """Return how far each field's values are from those that an Encoder was fitted on, farthest first.
+
+    Args:
+        table: The rows, coded by the Encoder.
+        encoder: With the counts of its training rows.
+        seed: Of the draws that say what chance does.
+    """
     users = [f.vocabulary for f in encoder.fields if not f.is_float]
     found = []
     for field in encoder.fields:
@@ -285,7 +292,16 @@ def _distance(then: np.ndarray, now: np.ndarray, *, seed: int, name: str) -> tup
     return jensen_shannon(then, now) or 0.0, float(np.quantile(draws, 0.95))
 
 
-def _score_drift(name: str, logits: np.ndarray, edges: Sequence[float], rows: int, *, seed: int) -> ScoreDrift:
+def score_drift(name: str, logits: np.ndarray, edges: Sequence[float], rows: int, *, seed: int) -> ScoreDrift:
+    """Return how far scores are from earlier ones.
+
+    Args:
+        name: Of the model.
+        logits: `[N]`.
+        edges: As `score_edges` returned them for the earlier scores.
+        rows: How many those were.
+        seed: Of the draws that say what chance does.
+    """
     bins = len(edges) + 1
     now = np.bincount(np.searchsorted(np.asarray(edges), logits, side="left"), minlength=bins)
     even = np.full(bins, 1 / bins)

@@ -19,7 +19,7 @@ from ctrsel.cli.speak import fail
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.launch import Launch
 
-__all__ = ["app", "main"]
+__all__ = ["app", "interruptible", "main"]
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]  # typer brings its own copy of click, which has no public name
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     json_to = sys.stdout if "--json" in args else None
-    with _interruptible():
+    with interruptible():
         try:
             code = app(args=args, standalone_mode=False, prog_name="ctrsel")
             sys.stdout.flush()
@@ -114,7 +114,7 @@ def _usage(error: BaseException, args: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let SIGTERM clean up like Ctrl-C; without this a killed run would leave half-written files behind."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ctrsel.core.building import Spec, build
 from ctrsel.core.errors import ConfigError
-from ctrsel.core.pipelines_config import PipelinesConfig
+from ctrsel.core.pipelines_config import MonitorConfig, PipelinesConfig
 
 __all__ = [
     "AuditConfig",
@@ -20,6 +20,8 @@ __all__ = [
     "FieldConfig",
     "IngestConfig",
     "LabelConfig",
+    "MonitorConfig",
+    "PipelinesConfig",
     "RegisterConfig",
     "RunConfig",
     "SchemaConfig",
@@ -191,8 +193,11 @@ class RegisterConfig:
     model_name: str | None = None  # the run's name
     tracking_uri: str | None = None  # MLFLOW_TRACKING_URI, else SQLite in the run's folder
     max_auc_loss: float = 0.005  # promoted only if the small model's test AUC is at most this much below the full net's
+    promote: bool = True  # False: a version waits as challenger for 'ctrsel promote' or pipelines.promote
     require_promotion: bool = False  # exit code 4 when the promotion is refused
-    patience: str = "1min"  # how long a server or storage that cannot be reached is tried again; then the run waits in its outbox
+    patience: str = (
+        "1min"  # how long a server or storage that cannot be reached is tried again; then the run waits in its outbox
+    )
     check: CheckConfig = field(default_factory=CheckConfig)
 
 

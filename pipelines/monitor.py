@@ -1,0 +1,32 @@
+"""Monitor: the champion on the newest days; a figure beyond its limit ends with exit code 6.
+
+0 6 * * *  cd /srv/clicks && .venv/bin/python -m pipelines.monitor clicks.yaml >>monitor.jsonl 2>>monitor.log
+
+Rows of days whose outcomes may still come count for shifts of values and scores, not for the AUC.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ctrsel.api.jobs import Job
+from ctrsel.api.watching import watch
+from ctrsel.cli.unattended import main
+from ctrsel.core.errors import AlarmError
+
+__all__ = ["monitor"]
+
+
+def monitor(job: Job) -> dict[str, Any]:
+    """Score the champion on the newest days, and hold its figures against the limits of pipelines.monitor."""
+    found = job.attempt(lambda: watch(job.config, as_of=job.as_of, out=job.out))
+    if found.alarms:
+        error = AlarmError(f"{found.model} version {found.version}: {'; '.join(a.words for a in found.alarms)}")
+        error.result = found.to_dict()
+        raise error
+    return found.to_dict()
+
+
+if __name__ == "__main__":
+    sys.exit(main(monitor))
