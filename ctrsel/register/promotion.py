@@ -32,7 +32,14 @@ _REASON = 1000  # characters
 
 
 def decision(
-    client: Any, run: Run, *, name: str, version: int, run_id: str, review: Review | None = None
+    client: Any,
+    run: Run,
+    *,
+    name: str,
+    version: int,
+    run_id: str,
+    review: Review | None = None,
+    waits: bool = False,
 ) -> dict[str, Any]:
     """Return the log's entry about a new version: who, when, from which version to which, why, and what it changes.
 
@@ -44,6 +51,7 @@ def decision(
         run_id: MLflow's run.
         review: With the promotion check, where one was made; a version is promoted if its run's own rules and the check
             are passed, and the champion is still the one that it was compared with.
+        waits: Whether a person or a later job promotes.
     """
     before = holder(client, name, CHAMPION)
     why = list(run.verdict.reasons)
@@ -54,6 +62,9 @@ def decision(
         if review.champion != before:
             promoted = False
             why.insert(0, f"FAILED: compared with version {review.champion}, but the champion is {before} by now")
+    if promoted and waits:
+        promoted = False
+        why.insert(0, "FAILED: register.promote is off, so the version waits for 'ctrsel promote'")
     old = client.get_model_version(name, str(before)).tags if before is not None else {}
     return {
         "when": now(),
