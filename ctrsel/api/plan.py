@@ -11,6 +11,7 @@ from ctrsel.api.crosses import check_crosses
 from ctrsel.api.starts import check_start, open_start
 from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig, SelectConfig
+from ctrsel.core.durations import seconds
 from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.models.model import Model
 from ctrsel.rank import CATALOG as RANKERS
@@ -69,6 +70,7 @@ def plan(config: RunConfig) -> Plan:
     Raises:
         ConfigError: If a component or a parameter is not known, or the parts do not fit together.
     """
+    seconds(config.register.patience, place="register.patience")
     learners = {name: LEARNERS.create(spec, place=f"learners.{name}") for name, spec in config.learners.items()}
     if config.select.learner not in learners:
         raise unknown_name("learner", config.select.learner, learners, place="select.learner")

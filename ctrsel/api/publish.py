@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ctrsel.api.reviewing import review_run
+from ctrsel.api.outbox import _deliver, keep, waiting
+from ctrsel.api.registering import register_reviewed
 from ctrsel.api.stages import Stages
 from ctrsel.core.artifact import MANIFEST
 from ctrsel.core.config import RunConfig
-from ctrsel.core.errors import DataError
+from ctrsel.core.durations import seconds
+from ctrsel.core.errors import DataError, UnreachableError
 from ctrsel.core.log import event
 from ctrsel.data.applied import AppliedFeatureSet
-from ctrsel.data.example import example_rows
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.audit import Audit
@@ -26,11 +28,10 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
 from ctrsel.records.selection_account import SelectionAccount
-from ctrsel.register import find_registration, register_run
+from ctrsel.register import find_registration
+from ctrsel.register.reaching import patiently
 from ctrsel.register.versions import find_version, refusal_of, stored_review
 from ctrsel.report.page import write_report
-from ctrsel.report.review import review_card
-from ctrsel.report.summary import contender_lines
 
 __all__ = ["RunResult", "kept_logits", "publish", "register_reviewed"]
 
@@ -55,6 +56,7 @@ class RunResult:
         cross_ranking: The ranking of crosses that was asked, if one was.
         refusal: Why the registered version did not become champion; None if it did, or nothing was registered.
         review: How the version stands against the champion; None where nothing was registered.
+        undelivered: Why the run waits in the outbox of its folder; None if it does not.
     """
 
     run: Run
@@ -72,10 +74,14 @@ class RunResult:
     cross_ranking: Ranking | None = None
     refusal: str | None = None
     review: Review | None = None
+    undelivered: UnreachableError | None = None
 
 
 def publish(stages: Stages, result: RunResult) -> RunResult:
-    """Register, then write the report that names the version, and everything that a reader may want as files."""
+    """Register, then write the report that names the version, and everything that a reader may want as files.
+
+    A run whose registry cannot be reached for as long as the config says is put into the outbox of its folder.
+    """
     config, cache = stages.plan.config, stages.cache
 
     def write(record: Run, review: Review | None = None) -> None:
@@ -91,31 +97,42 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
             path=result.report,
         )
 
-    record, refusal, review = replace(result.run, stages=tuple(cache.stages)), None, None
+    given: dict[str, Any] = {
+        "config": config,
+        "model": result.model,
+        "table": result.table,
+        "audit": result.audit,
+        "logits": kept_logits(result.evaluations[result.run.verdict.chosen]),
+        "feature_set": result.features,
+        "report": result.report,
+        "rankings": result.rankings,
+        "out": result.out,
+    }
+    record, refusal, review, undelivered = replace(result.run, stages=tuple(cache.stages)), None, None, None
     write(record)
+
+    def register() -> tuple[Registration, bool, Review | None, str | None]:
+        """Find or make the version; done again, it finds what it has made before an answer was lost."""
+        if waiting(result.out):
+            _deliver(config, out=result.out)
+        found = find_registration(record, config=config.register, out=result.out)
+        made = found or register_reviewed(record, **given, before=lambda review: write(record, review))
+        review = _review(record, made, config=config, out=result.out)
+        return made, found is not None, review, refusal_of(made, config=config.register, out=result.out)
+
     if config.register.enabled:
-        registration = find_registration(record, config=config.register, out=result.out)
-        reused = registration is not None
-        if registration is None:
-            registration = register_reviewed(
-                record,
-                config=config,
-                model=result.model,
-                table=result.table,
-                audit=result.audit,
-                logits=kept_logits(result.evaluations[record.verdict.chosen]),
-                feature_set=result.features,
-                report=result.report,
-                rankings=result.rankings,
-                out=result.out,
-                before=lambda made: write(record, made),
-            )
-        review = _review(record, registration, config=config, out=result.out)
-        refusal = refusal_of(registration, config=config.register, out=result.out)
-        cache.stages.append({"name": "register", "seconds": 0.0, "reused": reused})
-        event("register", result="found the version of this run" if reused else "done", version=registration.version)
-        record = replace(record, registration=registration, stages=tuple(cache.stages))
-        write(record, review)
+        try:
+            patience = seconds(config.register.patience, place="register.patience")
+            registration, reused, review, refusal = patiently(register, patience=patience)
+        except UnreachableError as error:
+            write(record)
+            undelivered = _undelivered(error, keep(record, **given), name=config.name)
+        else:
+            cache.stages.append({"name": "register", "seconds": 0.0, "reused": reused})
+            told = "found the version of this run" if reused else "done"
+            event("register", result=told, version=registration.version)
+            record = replace(record, registration=registration, stages=tuple(cache.stages))
+            write(record, review)
     record.save(result.out / "run")
     result.feature_set.save(result.out / "feature_set")
     result.account.save(result.out / "account")
@@ -124,7 +141,17 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
         ranking.save(result.out / "rankings" / ranking.method)
     if result.cross_ranking is not None:
         result.cross_ranking.save(result.out / "rankings" / "crosses")
-    return replace(result, run=record, refusal=refusal, review=review)
+    return replace(result, run=record, refusal=refusal, review=review, undelivered=undelivered)
+
+
+def _undelivered(error: UnreachableError, entry: Path, *, name: str) -> UnreachableError:
+    """Return what the run ends with when all its files are written."""
+    told = UnreachableError(
+        f"{name}: finished, but not registered: {error}; it waits in {entry}, and 'ctrsel deliver' or the next run there "
+        "registers it"
+    )
+    told.result = {"waiting": str(entry)}
+    return told
 
 
 def _review(run: Run, registration: Registration, *, config: RunConfig, out: Path) -> Review | None:
@@ -136,56 +163,6 @@ def _review(run: Run, registration: Registration, *, config: RunConfig, out: Pat
     if stored is not None:
         stored.save(out / "review")
     return stored
-
-
-def register_reviewed(
-    run: Run,
-    *,
-    config: RunConfig,
-    model: Model,
-    table: Table,
-    audit: Audit,
-    logits: np.ndarray,
-    feature_set: FeatureSet | None,
-    report: Path,
-    rankings: Sequence[Ranking],
-    out: Path,
-    proof: bool = True,
-    before: Callable[[Review], None] | None = None,
-) -> Registration:
-    """Compare a run's model with the champion, and register it with what was found.
-
-    Args:
-        run: What is said about it.
-        config: The run's.
-        model: Its chosen model.
-        table: The ingested one, with all its fields.
-        audit: Of the table.
-        logits: Of the model on the test rows.
-        feature_set: The decision that it rests on.
-        report: The HTML page.
-        rankings: The evidence.
-        out: The run's folder.
-        proof: As in `register_run`.
-        before: Called with what was found before anything is packaged, to write the page that travels with the version.
-    """
-    review = review_run(run, config=config, model=model, table=table, audit=audit, logits=logits, out=out)
-    review.save(out / "review")
-    if before is not None:
-        before(review)
-    return register_run(
-        run,
-        model=model,
-        feature_set=feature_set,
-        report=report,
-        rankings=rankings,
-        config=config.register,
-        out=out,
-        example=example_rows(model.encoder, 5, seed=run.seed),
-        card=review_card(review, contenders=contender_lines(run)),
-        proof=proof,
-        review=review,
-    )
 
 
 def kept_logits(evaluation: Evaluation) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ from ctrsel.api.changes import model_changes
 from ctrsel.api.checking import promotion_check
 from ctrsel.api.named_rows import Rows
 from ctrsel.api.versus import compare_models, score_edges
-from ctrsel.api.window import test_window
+from ctrsel.api.window import Window
 from ctrsel.core.artifact import digest_json
 from ctrsel.core.config import CheckConfig, RegisterConfig, RunConfig
-from ctrsel.core.errors import ConfigError, CtrselError
+from ctrsel.core.errors import ConfigError, CtrselError, UnreachableError
 from ctrsel.data.example import example_rows
-from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.audit import Audit
 from ctrsel.records.check import CheckLine
@@ -27,14 +26,22 @@ from ctrsel.records.review import Costs, Review
 from ctrsel.records.run import Run
 from ctrsel.records.window import WindowComparison
 from ctrsel.register import versions
-from ctrsel.register.promotion import deltas, promote_version, promotion_log, roll_back
+from ctrsel.register.promotion import deltas, is_later, promote_version, promotion_log, roll_back
 from ctrsel.register.versions import VersionFacts, champion_of, find_version, load_version, open_store, stored_review
 
 __all__ = ["compare_versions", "promote", "review_run", "review_version", "rollback"]
 
 
 def review_run(
-    run: Run, *, config: RunConfig, model: Model, table: Table, audit: Audit, logits: np.ndarray, out: Path
+    run: Run,
+    *,
+    config: RunConfig,
+    model: Model,
+    audit: Audit,
+    logits: np.ndarray,
+    out: Path,
+    window: Window | Callable[[], Window],
+    dates: str | None,
 ) -> Review:
     """Compare a run's chosen model with the champion on the run's test rows, and decide whether it may follow.
 
@@ -42,10 +49,14 @@ def review_run(
         run: The run's record.
         config: The run's.
         model: Its chosen model.
-        table: The ingested one, with all its fields.
         audit: Of the table.
         logits: Of the chosen model on the test rows.
         out: The run's folder.
+        window: The test rows; only called if there is a champion to compare with.
+        dates: Of the table's first and last row.
+
+    Raises:
+        UnreachableError: If the registry cannot be reached.
     """
     settings, name = config.register, config.register.model_name or config.name
     champion = champion_of(name, config=settings, out=out)
@@ -56,7 +67,7 @@ def review_run(
             comparison = compare_models(
                 other,
                 model,
-                test_window(config, table),
+                window if isinstance(window, Window) else window(),
                 segments=settings.check.segments,
                 edges=_edges(name, champion, "champion", config=settings, out=out),
                 interval=settings.check.interval,
@@ -64,6 +75,8 @@ def review_run(
             )
             costs, champion_costs = _timed(model, other, seed=run.seed)
             changes = model_changes(other, model)
+        except UnreachableError:
+            raise
         except CtrselError as error:  # a champion that cannot be scored is no reason to lose the run
             unusable = str(error)
     if champion_costs is None:
@@ -79,6 +92,8 @@ def review_run(
         calibration=run.chosen.metrics.get("calibration_ratio"),
         unusable=unusable,
     )
+    if (later := _later(run, name, champion, config=settings, out=out)) is not None:
+        check = replace(check, lines=(later, *check.lines))
     facts, chosen = run.table, run.chosen
     return Review(
         model_name=name,
@@ -90,7 +105,7 @@ def review_run(
             "base_rate": dict(facts.base_rate),
             "label": facts.label,
             "notes": list(facts.notes),
-            "dates": _dates(table),
+            "dates": dates,
         },
         trained={
             "learner": chosen.learner,
@@ -269,6 +284,17 @@ def _on(facts: VersionFacts, review: Review, rows: Rows, *, config: RegisterConf
     )
 
 
+def _later(run: Run, name: str, champion: int | None, *, config: RegisterConfig, out: Path) -> CheckLine | None:
+    """Return a failed rule if the champion's run was made after this one, which must not take its place by itself."""
+    if champion is None:
+        return None
+    made = find_version(f"{name}/{champion}", config=config, out=out).tags.get("run_created")
+    if made is None or not is_later(made, run.created):
+        return None
+    words = f"a newer run has been registered since: the champion, version {champion}, is of {made}, this run of {run.created}"
+    return CheckLine(rule="newer", status="failed", words=words, figures={"champion": made, "challenger": run.created})
+
+
 def _own(lines: Sequence[CheckLine], champion: int | None) -> list[CheckLine]:
     """Return the rules that ask something where there is no champion."""
     return [x for x in lines if champion is not None or x.rule not in ("auc", "log_loss", "latency")]
@@ -295,14 +321,3 @@ def _weigh(model: Model, milliseconds: float | None) -> Costs:
         fields=len(model.encoder.fields),
         values=model.encoder.n_values,
     )
-
-
-def _dates(table: Table) -> str | None:
-    if table.time is None or not len(table.time):
-        return None
-    from ctrsel.data.past import moment_text
-
-    ends = int(np.min(table.time)), int(np.max(table.time))
-    temporal = max(map(abs, ends)) >= 10**14
-    first, last = (moment_text(t, temporal=temporal) for t in ends)
-    return f"{first} to {last}"

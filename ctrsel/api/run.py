@@ -6,17 +6,20 @@ import datetime
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ctrsel.api.assemble import contender, milliseconds_per_1000, summarise_fields, table_facts, verdict
 from ctrsel.api.cache import StageCache, exclusive
 from ctrsel.api.crosses import Crossed
 from ctrsel.api.evaluate import compare_auc
+from ctrsel.api.outbox import _deliver, waiting
 from ctrsel.api.plan import Plan, component_key, plan
 from ctrsel.api.publish import RunResult, kept_logits, publish
 from ctrsel.api.stages import Stages
 from ctrsel.core.config import RunConfig
-from ctrsel.core.errors import PromotionRefusedError
+from ctrsel.core.errors import PromotionRefusedError, UnreachableError
+from ctrsel.core.log import logger
 from ctrsel.data.example import example_rows
 from ctrsel.data.table import Table
 from ctrsel.records.evaluation import Evaluation
@@ -38,16 +41,32 @@ def run(config: RunConfig) -> RunResult:
     Raises:
         ConfigError: In the configuration (exit code 2).
         DataError, LeakError: In the data, or a leak that the config does not accept (exit code 3).
+        UnreachableError: If the registry could not be reached for as long as `register.patience` says (exit code 5);
+            everything is written before, and the run waits in the outbox of its folder.
         PromotionRefusedError: If the config requires a promotion and the small model fails a rule of the run or of the
             promotion check (exit code 4); everything is written and registered before.
     """
     made = plan(config)
     with exclusive(made.out):
+        _deliver_what_waits(made)
         result = _run(made)
+    if result.undelivered is not None:
+        raise result.undelivered
     if config.register.require_promotion and (result.refusal or not result.run.verdict.promoted):
         failed = next((r for r in result.run.verdict.reasons if r.startswith("FAILED")), result.refusal)
         raise PromotionRefusedError(f"{config.name}: the small model is registered but not promoted; {failed}")
     return result
+
+
+def _deliver_what_waits(made: Plan) -> None:
+    """Register what earlier runs could not, if that is possible now; a run of its own does not wait for it."""
+    settings = made.config.register
+    if not settings.enabled or not waiting(made.out):
+        return
+    try:
+        _deliver(replace(made.config, register=replace(settings, patience="0s")), out=made.out)
+    except UnreachableError as error:
+        logger().warning("not delivered yet", extra={"facts": {"reason": str(error)}})
 
 
 def _run(made: Plan) -> RunResult:
@@ -82,7 +101,7 @@ def _run(made: Plan) -> RunResult:
     explanations = _explain(stages, usable, fits, chosen=chosen, outcome=outcome)
     record = Run(
         name=made.config.name,
-        config={k: v for k, v in asdict(made.config).items() if k not in ("tune", "pipelines")},  # not read
+        config=_recorded(made.config),
         seed=stages.seed,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
@@ -132,6 +151,13 @@ def _run(made: Plan) -> RunResult:
         cross_ranking=crossed.ranking,
     )
     return publish(stages, result)
+
+
+def _recorded(config: RunConfig) -> dict[str, Any]:
+    """Return what a run's record says of its config: without what has no part in the result."""
+    found = {k: v for k, v in asdict(config).items() if k not in ("tune", "pipelines")}
+    del found["register"]["patience"]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ctrsel.cli import accounting, exporting, files, learned, progressive, reviewing, serving, steps, tuning, whole
+from ctrsel.cli import (
+    accounting,
+    delivering,
+    exporting,
+    files,
+    learned,
+    progressive,
+    reviewing,
+    serving,
+    steps,
+    tuning,
+    whole,
+)
 from ctrsel.cli.failure import Terminated
 from ctrsel.cli.speak import fail
 from ctrsel.core.errors import ConfigError
@@ -41,7 +53,19 @@ def _flowing(command: Callable[..., None]) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in (inspect.getdoc(command) or "").split("\n\n"))
 
 
-for module in (whole, tuning, steps, learned, progressive, files, reviewing, serving, exporting, accounting):
+for module in (
+    whole,
+    tuning,
+    steps,
+    learned,
+    progressive,
+    files,
+    reviewing,
+    delivering,
+    serving,
+    exporting,
+    accounting,
+):
     for name, command, epilog, panel in module.COMMANDS:
         app.command(
             name,

@@ -14,9 +14,10 @@ import typer
 from ctrsel.cli.groups import expand
 from ctrsel.cli.speak import Say, aligned
 from ctrsel.cli.steps import examples
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, CtrselError
 
 if TYPE_CHECKING:
+    from ctrsel.core.config import RegisterConfig
     from ctrsel.models.model import Model
     from ctrsel.serve.holder import Source
 
@@ -147,27 +148,34 @@ class _RegistrySource:
         place, _, alias = self.name.removeprefix("models:/").partition("@")
         if not alias:
             return self.name
-        from ctrsel.core.config import RegisterConfig
         from ctrsel.register.store import Store, public_uri, quiet_mlflow
 
         _check_store()
-        store = Store.of(RegisterConfig(), out=Path())
+        store = Store.of(_asked(), out=Path())
         if store.database_file is not None and not store.database_file.exists():
             raise ConfigError(f"{self.name}: nothing is registered in {public_uri(store.uri)}, which is not there")
         with quiet_mlflow(store.uri):
             try:
                 found = store.client().get_model_version_by_alias(place, alias)
+            except CtrselError:
+                raise
             except Exception as error:
                 raise ConfigError(public_uri(f"{self.name}: {str(error).strip().splitlines()[0][:300]}")) from error
         return f"{place}/{found.version}"
 
     def load(self) -> Model:
         """Load the version that stands there now."""
-        from ctrsel.core.config import RegisterConfig
         from ctrsel.register.loading import load_registered
 
         _check_store()
-        return load_registered(self.name, config=RegisterConfig(), out=Path())
+        return load_registered(self.name, config=_asked(), out=Path())
+
+
+def _asked() -> RegisterConfig:
+    """Return how the registry is asked: it is looked at again soon, so there is no need for patience."""
+    from ctrsel.core.config import RegisterConfig
+
+    return RegisterConfig(patience="3s")
 
 
 def _check_store() -> None:

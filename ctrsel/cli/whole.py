@@ -12,7 +12,7 @@ import typer
 from ctrsel.cli.groups import expand
 from ctrsel.cli.speak import Say, Speaker
 from ctrsel.cli.steps import EXITS, START, examples
-from ctrsel.core.errors import ConfigError, PromotionRefusedError
+from ctrsel.core.errors import ConfigError, PromotionRefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from ctrsel.core.config import RunConfig
@@ -129,7 +129,7 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
     from ctrsel.records.run import Run
     from ctrsel.report.summary import summary_table
 
-    refused: PromotionRefusedError | None = None
+    refused: PromotionRefusedError | UnreachableError | None = None
     out = Path(config.out or f"runs/{config.name}")
     try:
         done = whole_run(config)
@@ -137,10 +137,14 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
     except PromotionRefusedError as error:
         # Everything is written by now, so the reader gets the table and the refusal.
         record, refused = Run.load(out / "run"), error
+    except UnreachableError as error:
+        if not error.result:  # it came before the run was finished
+            raise
+        record, refused = Run.load(out / "run"), error
         review = stored_review(out)
     result = run_result(record, out)
     if refused is not None:
-        result |= {"error": str(refused), "exit_code": refused.exit_code}
+        result |= {"error": str(refused), "exit_code": refused.exit_code, **refused.result}
     speaker.show(
         result, "\n".join([summary_table(record, report=out / "report.html", review=review), *_footer(record, out)])
     )

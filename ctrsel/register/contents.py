@@ -84,6 +84,7 @@ def tags(run: Run, *, feature_set: FeatureSet | None) -> dict[str, str]:
         "feature_set_digest": feature_set.digest if feature_set is not None else "none",
         "model_digest": c.model,
         "run_digest": run.digest,
+        "run_created": run.created,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from ctrsel.register.store import Store, quiet_mlflow
 __all__ = [
     "decision",
     "deltas",
+    "is_later",
     "promote_version",
     "promotion_log",
     "record",
@@ -81,7 +83,26 @@ def decision(
         "same_table_as_champion": old.get("table_digest") == run.table.digest if old else None,
         "run_id": run_id,
         "run_digest": run.digest,
+        # A version of an older run than one that is registered already is no challenger.
+        **({"late": True} if _late(client, run, name=name, version=version) else {}),
     }
+
+
+def is_later(first: str, second: str) -> bool:
+    """Tell whether a run was made after another one.
+
+    Examples:
+        >>> is_later("2026-01-02T00:00:00+00:00", "2026-01-02T00:30:00+01:00")
+        True
+    """
+    a, b = (datetime.datetime.fromisoformat(t) for t in (first, second))
+    return a > b
+
+
+def _late(client: Any, run: Run, *, name: str, version: int) -> bool:
+    others = [v for v in client.search_model_versions(f"name='{name}'") if int(v.version) != version]
+    made = [v.tags["run_created"] for v in others if DECIDED in v.tags and "run_created" in v.tags]
+    return any(is_later(m, run.created) for m in made)
 
 
 def deltas(review: Review | None) -> dict[str, Any]:

@@ -120,9 +120,7 @@ def register_run(
             with promotions(store, client, name) as log:
                 version = _create_version(client, name, run_id, model_id, facts=facts, card=card, undo=undo)
                 waits = not config.promote
-                entry = decision(
-                    client, run, name=name, version=version, run_id=run_id, review=review, waits=waits
-                )
+                entry = decision(client, run, name=name, version=version, run_id=run_id, review=review, waits=waits)
                 entry_id, entry = log.begin(entry)
                 undo(log.abandon, entry_id)
                 undo(client.delete_model_version_tag, name, str(version), DECIDED)

@@ -32,6 +32,7 @@ COMMANDS = (
     "compare",
     "promote",
     "rollback",
+    "deliver",
     "list",
     "export",
     "diff",

@@ -12,6 +12,7 @@ from ctrsel.core import errors
         ("DataError", 3),
         ("LeakError", 3),
         ("PromotionRefusedError", 4),
+        ("UnreachableError", 5),
     ],
 )
 def test_exit_codes(kind: str, code: int) -> None:

@@ -1,0 +1,107 @@
+"""Registering: a run's model beside the champion, and then a version with what was found."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ctrsel.api.reviewing import review_run
+from ctrsel.api.window import Window, test_window
+from ctrsel.core.config import RunConfig
+from ctrsel.data.example import example_rows
+from ctrsel.data.past import moment_text
+from ctrsel.data.table import Table
+from ctrsel.models.model import Model
+from ctrsel.records.audit import Audit
+from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.ranking import Ranking
+from ctrsel.records.review import Review
+from ctrsel.records.run import Registration, Run
+from ctrsel.register import register_run
+from ctrsel.report.review import review_card
+from ctrsel.report.summary import contender_lines
+
+__all__ = ["register_reviewed", "time_span"]
+
+
+def register_reviewed(
+    run: Run,
+    *,
+    config: RunConfig,
+    model: Model,
+    table: Table | None,
+    audit: Audit,
+    logits: np.ndarray,
+    feature_set: FeatureSet | None,
+    report: Path,
+    rankings: Sequence[Ranking],
+    out: Path,
+    proof: bool = True,
+    before: Callable[[Review], None] | None = None,
+    window: Window | None = None,
+    dates: str | None = None,
+) -> Registration:
+    """Compare a run's model with the champion, and register it with what was found.
+
+    Args:
+        run: What is said about it.
+        config: The run's.
+        model: Its chosen model.
+        table: The ingested one, with all its fields; None where `window` is given.
+        audit: Of the table.
+        logits: Of the model on the test rows.
+        feature_set: The decision that it rests on.
+        report: The HTML page.
+        rankings: The evidence.
+        out: The run's folder.
+        proof: As in `register_run`.
+        before: Called with what was found before anything is packaged, to write the page that travels with the version.
+        window: The run's test rows, as they were kept; None reads them from the source.
+        dates: Of the first and the last row, which go with them.
+    """
+    review = review_run(
+        run,
+        config=config,
+        model=model,
+        audit=audit,
+        logits=logits,
+        out=out,
+        window=window or functools.partial(test_window, config, _given(table)),
+        dates=dates if table is None else time_span(table),
+    )
+    if window is None:  # else another run may have been in the folder since
+        review.save(out / "review")
+    if before is not None:
+        before(review)
+    return register_run(
+        run,
+        model=model,
+        feature_set=feature_set,
+        report=report,
+        rankings=rankings,
+        config=config.register,
+        out=out,
+        example=example_rows(model.encoder, 5, seed=run.seed),
+        card=review_card(review, contenders=contender_lines(run)),
+        proof=proof,
+        review=review,
+    )
+
+
+def time_span(table: Table) -> str | None:
+    """Return the moments of a table's first and last row, None without a time column."""
+    if table.time is None or not len(table.time):
+        return None
+    ends = int(np.min(table.time)), int(np.max(table.time))
+    temporal = max(map(abs, ends)) >= 10**14
+    first, last = (moment_text(t, temporal=temporal) for t in ends)
+    return f"{first} to {last}"
+
+
+def _given(table: Table | None) -> Table:
+    if table is None:
+        raise TypeError("register_reviewed: needs the table or the window")
+    return table
