@@ -1,0 +1,174 @@
+"""The jobs as deployments of a real Prefect server: started by hand, by the clock, and with a job that fails."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from .conftest import stop
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.system,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        importlib.util.find_spec("prefect") is None, reason="needs the extra: pip install 'ctrsel[prefect]'"
+    ),
+]
+
+FLOWS = Path(__file__).parents[2] / "pipelines" / "prefect_flows.py"
+NIGHT = ["ingest_daily", "select_and_train", "score_batch", "monitor"]
+# Stands for a job: says what it was called with, and ends with the exit code that a file names.
+JOB = """
+import json, sys
+from pathlib import Path
+name = Path(__file__).stem
+with open("calls.jsonl", "a") as file:
+    file.write(json.dumps([name, *sys.argv[1:]]) + "\\n")
+sys.exit(json.loads(Path("codes.json").read_text()).get(name, 0))
+"""
+CONFIG = """
+name: clicks
+data: {store: store}
+schema: {label: {name: click}}
+pipelines:
+  ingest_daily: {source: "logs/{day}.parquet", first: 2026-01-01}
+  score_batch: {source: "logs/{day}.parquet", out: "scores/{day}.parquet"}
+"""
+
+
+class Prefect:
+    """A server and what serves the flows, in a folder of their own."""
+
+    def __init__(self, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.folder, self.port, self.api, self.started = folder, port, f"http://127.0.0.1:{port}/api", []
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "PYTHON"))} | {
+            "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def start(self, name, *arguments):
+        with (self.folder / f"{name}.txt").open("wb") as log:
+            command = [sys.executable, "-m", *arguments]
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self.started.append(process)
+
+    def ask(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def until(self, what, seconds):
+        """Wait for an answer that is not empty."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if found := what():
+                    return found
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            time.sleep(1)
+        logs = "\n".join(f.read_text(errors="replace")[-3000:] for f in self.folder.glob("*.txt"))
+        pytest.fail(f"not within {seconds} s:\n{logs}")
+
+    def run(self, *arguments):
+        """Start a deployment by hand, and return the exit code and the lines of the command that waits for its end."""
+        command = [
+            sys.executable,
+            "-m",
+            "prefect",
+            "deployment",
+            "run",
+            *arguments,
+            "--watch",
+            "--watch-timeout",
+            "240",
+        ]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def runs(self, deployment, *states):
+        wanted = {
+            "flow_runs": {"state": {"type": {"any_": list(states)}}},
+            "flows": {"name": {"any_": [deployment]}},
+        }
+        return self.ask("/flow_runs/filter", wanted)
+
+    def calls(self, *arguments):
+        """The jobs of a night that were called with these arguments behind the config."""
+        found = [json.loads(line) for line in (self.folder / "calls.jsonl").read_text().splitlines()]
+        return [name for name, _, *more in found if name in NIGHT and more == list(arguments)]
+
+
+@pytest.fixture
+def prefect(tmp_path):
+    made = Prefect(tmp_path)
+    jobs = tmp_path / "pipelines"
+    jobs.mkdir()
+    shutil.copy(FLOWS, jobs)
+    (jobs / "__init__.py").touch()
+    for name in [*NIGHT, "rank_weekly"]:
+        assert (FLOWS.parent / f"{name}.py").is_file(), "a job that is not there cannot be scheduled"
+        (jobs / f"{name}.py").write_text(JOB)
+    (tmp_path / "clicks.yaml").write_text(CONFIG)
+    (tmp_path / "codes.json").write_text("{}")
+    yield made
+    for process in reversed(made.started):
+        stop(process)
+
+
+def test_by_hand_and_by_the_clock(prefect, tmp_path):
+    prefect.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(prefect.port))
+    prefect.until(lambda: prefect.ask("/health"), 240)
+    soon = datetime.datetime.now(tz=datetime.UTC) + datetime.timedelta(minutes=3)
+    prefect.start("flows", "pipelines.prefect_flows", "clicks.yaml", "--time", f"{soon:%H:%M}")
+    for flow in ("nightly", "weekly"):
+        [planned, *_] = prefect.until(lambda flow=flow: prefect.runs(flow, "SCHEDULED"), 120)
+        assert planned["auto_scheduled"]
+        assert f"T{soon:%H:%M}:00" in planned["expected_start_time"]
+
+    code, said = prefect.run("nightly/clicks", "--param", "as_of=2026-01-31")
+    assert code == 0, said
+    assert prefect.calls("--as-of", "2026-01-31") == NIGHT
+
+    prefect.until(lambda: [r for r in prefect.runs("nightly", "COMPLETED") if r["auto_scheduled"]], 400)
+    assert prefect.calls() == NIGHT
+
+    # A refused promotion does not keep the rows from being scored, but the run has failed.
+    (tmp_path / "codes.json").write_text('{"select_and_train": 4}')
+    code, said = prefect.run("nightly/clicks", "--param", "as_of=2026-02-01")
+    assert code == 1, said
+    assert "Failed" in said
+    assert prefect.calls("--as-of", "2026-02-01") == NIGHT
+
+
+def test_without_a_server_nothing_is_served(prefect, tmp_path):
+    environment = {k: v for k, v in prefect.environment.items() if k != "PREFECT_API_URL"}
+    command = [sys.executable, "-m", "pipelines.prefect_flows", "clicks.yaml"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert "PREFECT_API_URL must be set" in done.stderr
