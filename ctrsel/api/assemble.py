@@ -233,6 +233,7 @@ def verdict(
     full: Contender,
     delta: Metric,
     max_auc_loss: float,
+    calibration: tuple[float, float] = (0.9, 1.1),
     stops: int,
     against: Mapping[str, Metric] | None = None,
     notes: Sequence[str] = (),
@@ -245,6 +246,7 @@ def verdict(
         full: The net on all values.
         delta: AUC of `chosen` minus that of `full`, with its paired interval.
         max_auc_loss: How far below it may be.
+        calibration: Between which numbers predicted / observed must lie.
         stops: Unaccepted leaks in the audit.
         against: By name of a control at the same size, AUC of `chosen` minus the control's, with its paired interval.
         notes: What a reviewer should know and no rule asks.
@@ -261,8 +263,8 @@ def verdict(
         (chosen.bytes < full.bytes, f"{chosen.bytes:,} bytes on disk against {full.bytes:,}: must be smaller"),
         (chosen.values < full.values, f"{chosen.values:,} values against {full.values:,}: must be fewer"),
         (
-            ratio is not None and 0.9 <= ratio <= 1.1,
-            f"predicted / observed on test {_number(ratio)}: must be between 0.9 and 1.1",
+            ratio is not None and calibration[0] <= ratio <= calibration[1],
+            f"predicted / observed on test {_number(ratio)}: must be between {calibration[0]:g} and {calibration[1]:g}",
         ),
         (
             entropy is not None and entropy < 1,

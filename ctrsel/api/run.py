@@ -117,6 +117,7 @@ def _run(made: Plan) -> RunResult:
             full=full,
             delta=delta,
             max_auc_loss=made.config.register.max_auc_loss,
+            calibration=(made.config.register.check.min_calibration, made.config.register.check.max_calibration),
             stops=len(found.stops),
             against=gaps,
             notes=_gain_of_crosses(usable, full, evaluations, simple=simple, seed=stages.seed),
