@@ -1,6 +1,7 @@
 # ctrsel in a container, without root and without compilers:
 #   docker build -t ctrsel .
 #   docker run --rm -v "$PWD:/work" ctrsel run clicks.yaml
+#   docker run --rm -v "$PWD:/work" --entrypoint python ctrsel -m pipelines.nightly clicks.yaml
 # PIP_ARGS goes to pip as it is, for an index that offers the CPU build of torch:
 #   docker build --build-arg PIP_ARGS="--extra-index-url ..." -t ctrsel .
 
@@ -10,6 +11,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -
 WORKDIR /opt/ctrsel
 COPY Makefile pyproject.toml constraints.txt README.md LICENSE ./
 COPY ctrsel ctrsel
+COPY pipelines pipelines
 # The environment lies where it will run, since scripts in it name their interpreter by its full path.
 RUN make install VENV=/opt/venv PIP_ARGS="$PIP_ARGS"
 

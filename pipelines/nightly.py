@@ -1,9 +1,9 @@
-"""The night: ingest, train, score, monitor, one after the other, from cron or any other scheduler, without a daemon.
+"""The night: ingest, monitor, train, score, one after the other, from cron or any other scheduler, without a daemon.
 
     15 3 * * *  cd /srv/clicks && .venv/bin/python -m pipelines.nightly clicks.yaml >>nightly.jsonl 2>>nightly.log
 
-A refused day or a refused promotion does not keep the later parts from their
-work; the exit code is that of the first part that failed.
+The champion is watched on the new day before anything is trained on it. A refused day or a refused promotion does not keep
+the later parts from their work; the exit code is that of the first part that failed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from ctrsel.api.champion import has_champion
 from ctrsel.api.jobs import Job
 from ctrsel.cli.failure import failure
 from ctrsel.cli.unattended import main
@@ -25,13 +26,14 @@ __all__ = ["nightly"]
 
 
 def nightly(job: Job) -> dict[str, Any]:
-    """Ingest, train, and, where the config says how, score and monitor."""
+    """Ingest, monitor, train and score, each where the config says how."""
     settings = job.config.pipelines
+    watched = settings.ingest_daily is not None and has_champion(job.config, out=job.out)
     parts = [
         *([ingest_daily] if settings.ingest_daily is not None else []),
+        *([monitor] if watched else []),
         select_and_train,
         *([score_batch] if settings.score_batch is not None else []),
-        *([monitor] if settings.ingest_daily is not None else []),
     ]
     told: dict[str, Any] = {}
     first: CtrselError | None = None
@@ -44,9 +46,9 @@ def nightly(job: Job) -> dict[str, Any]:
             told[part.__name__] = {**error.result, "error": str(error), "exit_code": failure(error).code}
             first = first or error
     if first is not None:
-        first.result = told
+        first.result = {"parts": told}
         raise first
-    return told
+    return {"parts": told}
 
 
 if __name__ == "__main__":

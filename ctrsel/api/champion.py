@@ -14,7 +14,7 @@ from ctrsel.core.log import event, logger
 from ctrsel.models.model import Model
 from ctrsel.register.versions import champion_of, load_version
 
-__all__ = ["Champion", "champion_model", "model_name"]
+__all__ = ["Champion", "champion_model", "has_champion", "model_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,14 @@ class Champion:
 def model_name(config: RunConfig) -> str:
     """Return the name under which a config's models are registered."""
     return config.register.model_name or config.name
+
+
+def has_champion(config: RunConfig, *, out: Path) -> bool:
+    """Whether there is a champion, or was one when the registry could last be reached."""
+    try:
+        return champion_of(model_name(config), config=config.register, out=out) is not None
+    except UnreachableError:
+        return _known(out / "champion", model_name(config)) is not None
 
 
 def champion_model(config: RunConfig, *, out: Path) -> Champion:

@@ -62,7 +62,7 @@ class Job:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(UnreachableError),
             stop=tenacity.stop_after_attempt(self.config.pipelines.retries + 1),
-            wait=tenacity.wait_exponential_jitter(initial=_FIRST_WAIT, max=_LONGEST_WAIT),
+            wait=tenacity.wait_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT) + tenacity.wait_random(0, 1),
             before_sleep=told,
             reraise=True,
         )
@@ -189,7 +189,7 @@ def write_metrics(
         model: The config's name.
         journal: How the job ended.
         result: Every number in it becomes a gauge `ctrsel_<pipeline>_<key>`, and every mapping whose key ends in
-            `_by_field` one with a label; the rest is left out.
+            `_by_field` one with a label; `parts` holds results of other pipelines by their names; the rest is left out.
 
     Returns:
         The file.
@@ -226,17 +226,17 @@ def metrics_text(*, pipeline: str, model: str, journal: Journal, result: Mapping
     if journal.succeeded is not None:
         what = "When a job last ended with exit code 0."
         gauge("ctrsel_job_succeeded_timestamp_seconds", journal.succeeded, what, **own)
-    for key, value in result.items():
-        name = f"ctrsel_{pipeline}_{_word(key)}"
-        if isinstance(value, int | float):
-            gauge(name, float(value), f"{key.replace('_', ' ')} of the last {pipeline}.", model=model)
-        elif isinstance(value, Mapping) and key.endswith("_by_field"):
-            made = Gauge(
-                name, f"{key.replace('_', ' ')} of the last {pipeline}.", ["model", "field"], registry=registry
-            )
-            for field, number in value.items():
-                if isinstance(number, int | float):
-                    made.labels(model=model, field=field).set(float(number))
+    parts: Mapping[str, Mapping[str, Any]] = {pipeline: result, **result.get("parts", {})}
+    for part, found in parts.items():
+        for key, value in found.items():
+            name, what = f"ctrsel_{part}_{_word(key)}", f"{key.replace('_', ' ')} of the last {part}."
+            if isinstance(value, int | float):
+                gauge(name, float(value), what, model=model)
+            elif isinstance(value, Mapping) and key.endswith("_by_field"):
+                made = Gauge(name, what, ["model", "field"], registry=registry)
+                for field, number in value.items():
+                    if isinstance(number, int | float):
+                        made.labels(model=model, field=field).set(float(number))
     return generate_latest(registry).decode()
 
 

@@ -17,8 +17,10 @@ from ctrsel.core.artifact import atomic_text, to_json
 from ctrsel.core.config import MonitorConfig, RunConfig
 from ctrsel.core.errors import DataError, UnreachableError
 from ctrsel.core.log import event, logger
+from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Metric
+from ctrsel.records.review import Review
 from ctrsel.records.watch import Watch, WatchLine
 from ctrsel.register.versions import VersionFacts, find_version, stored_review
 from ctrsel.register.watched import log_watch
@@ -58,6 +60,12 @@ def watch(config: RunConfig, *, as_of: datetime.date, out: Path) -> Watch:
             asked = newest_days(now, days=limits.days, as_of=as_of, place="pipelines.monitor.days")
         except DataError as error:
             notes.append(f"shifts are those of the days with known outcomes, since the newest cannot be read: {error}")
+    review = None if facts is None else stored_review(facts, config=config.register, out=out)
+    until = None if review is None or not review.data.get("dates") else str(review.data["dates"]).rsplit(" to ", 1)[-1]
+    if until is not None and known.first is not None and known.first <= until:
+        notes.append(
+            f"the version was made of rows until {until}, so part of these may have trained it, which flatters it"
+        )
     table = champion.model.encoder.encode(known.rows)
     logits = champion.model.logits(table).astype(np.float64)[:, 0]
     metrics = row_metrics(known.labels, logits, weight=known.weight, groups=known.group, seed=config.seed)
@@ -68,7 +76,7 @@ def watch(config: RunConfig, *, as_of: datetime.date, out: Path) -> Watch:
         _auc(metrics["auc"], facts, limits),
         _calibration(metrics["calibration_ratio"], limits),
         _plain("log_loss", metrics["log_loss"]),
-        *_scores(champion.model, newest, facts, limits, config=config, out=out),
+        *_scores(champion.model, newest, review, limits, seed=config.seed),
         _fields(shifts, {d.field for d in drift if d.moved}, limits),
         *_age(facts, limits),
         *_silence(config, limits, as_of=as_of),
@@ -120,8 +128,8 @@ def _auc(metric: Metric, facts: VersionFacts | None, limits: MonitorConfig) -> W
     registered = None if facts is None else facts.tags.get("test_auc")
     if registered is None or limits.max_auc_loss is None:
         return replace(line, words=f"AUC {_span(metric)}")
-    least = float(registered) - limits.max_auc_loss
-    words = f"AUC {_span(metric)}; {float(registered):.4f} on its own test rows, at least {least:.4f} wanted"
+    least = float(registered.split()[0]) - limits.max_auc_loss  # its interval stands behind it
+    words = f"AUC {_span(metric)}; {registered} on its own test rows, at least {least:.4f} wanted"
     return replace(line, words=words, alarm=metric.high is not None and metric.high < least, limit=least)
 
 
@@ -135,14 +143,11 @@ def _calibration(metric: Metric, limits: MonitorConfig) -> WatchLine:
     return replace(line, words=words, alarm=low or high, limit=most if high else least)
 
 
-def _scores(
-    model: Model, table: object, facts: VersionFacts | None, limits: MonitorConfig, *, config: RunConfig, out: Path
-) -> list[WatchLine]:
-    review = None if facts is None else stored_review(facts, config=config.register, out=out)
+def _scores(model: Model, table: Table, review: Review | None, limits: MonitorConfig, *, seed: int) -> list[WatchLine]:
     if review is None or not review.scores:
         return []
-    logits = model.logits(table).astype(np.float64)[:, 0]  # type: ignore[arg-type]  # a Table
-    found = score_drift("champion", logits, review.scores, review.scored, seed=config.seed)
+    logits = model.logits(table).astype(np.float64)[:, 0]
+    found = score_drift("champion", logits, review.scores, review.scored, seed=seed)
     most = limits.max_score_shift
     words = f"scores shifted by {found.distance:.4f} nats (chance stays below {found.limit:.4f})"
     alarm = most is not None and found.distance > max(most, found.limit)
