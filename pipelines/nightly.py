@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ctrsel.api.champion import has_champion
 from ctrsel.api.jobs import Job
 from ctrsel.cli.failure import failure
 from ctrsel.cli.unattended import main
@@ -28,10 +27,8 @@ __all__ = ["nightly"]
 def nightly(job: Job) -> dict[str, Any]:
     """Ingest, monitor, train and score, each where the config says how."""
     settings = job.config.pipelines
-    watched = settings.ingest_daily is not None and has_champion(job.config, out=job.out)
     parts = [
-        *([ingest_daily] if settings.ingest_daily is not None else []),
-        *([monitor] if watched else []),
+        *([ingest_daily, monitor] if settings.ingest_daily is not None else []),
         select_and_train,
         *([score_batch] if settings.score_batch is not None else []),
     ]

@@ -38,7 +38,7 @@ learners:
   net: {use: net, width: 4, batch_size: 64, max_epochs: 1, threads: 1, embedding_l2: 0, backbone: {use: deepfm, hidden: [8]}}
 select: {size: 0.75, selectors: [{use: ranking, ranking: mutual_information}]}
 explain: {max_rows: 40, net_rows: 6, background: 2}
-register: {max_auc_loss: 1, check: {auc_margin: 0.2, min_calibration: 0.2, max_calibration: 5}}
+register: {max_auc_loss: 1, check: {auc_margin: 0.2, latency_factor: 20, min_calibration: 0.2, max_calibration: 5}}
 pipelines:
   ingest_daily: {source: "logs/{day}.csv", first: 2026-01-01}
   score_batch: {source: "logs/{day}.csv", out: "scores/{day}.csv"}

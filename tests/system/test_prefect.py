@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 FLOWS = Path(__file__).parents[2] / "pipelines" / "prefect_flows.py"
-NIGHT = ["ingest_daily", "select_and_train", "score_batch", "monitor"]
+NIGHT = ["ingest_daily", "monitor", "select_and_train", "score_batch"]
 # Stands for a job: says what it was called with, and ends with the exit code that a file names.
 JOB = """
 import json, sys
@@ -128,6 +128,7 @@ def prefect(tmp_path):
     jobs = tmp_path / "pipelines"
     jobs.mkdir()
     shutil.copy(FLOWS, jobs)
+    shutil.copy(FLOWS.with_name("prefect_job.py"), jobs)
     (jobs / "__init__.py").touch()
     for name in [*NIGHT, "rank_weekly"]:
         assert (FLOWS.parent / f"{name}.py").is_file(), "a job that is not there cannot be scheduled"
