@@ -1,9 +1,10 @@
-"""A registered version in a store of its own, and servers that are always stopped."""
+"""A registered version in a store of its own, servers that are always stopped, and a browser without a window."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ from ctrsel.register.store import quiet_mlflow
 from ctrsel.testing.runs import tiny_net, tiny_run
 from ctrsel.testing.tables import tiny_table
 
+CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+LOAD = 90  # seconds for a page
 REPORT = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>tiny run</title>
 <style>body{font-family:sans-serif;margin:2em}</style></head>
 <body><h1>A tiny report</h1><p>The small net keeps half of the values.</p></body></html>"""
@@ -121,6 +124,43 @@ def serve(tmp_path):
         yield start
 
 
+@pytest.fixture
+def browser(tmp_path):
+    if not (shutil.which(CHROMIUM) and shutil.which(DRIVER)):
+        pytest.skip(f"needs {CHROMIUM} and {DRIVER} (Debian: apt-get install chromium chromium-driver)")
+    selenium = pytest.importorskip("selenium.webdriver", reason="needs selenium (pip install selenium)")
+    options = selenium.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-dev-shm-usage",
+        "window-size=1600,1400",
+        f"user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(f"--{flag}")
+    driver = selenium.Chrome(options=options, service=selenium.ChromeService(DRIVER))
+    driver.set_page_load_timeout(LOAD)
+    try:
+        yield driver
+    finally:
+        with contextlib.suppress(Exception):
+            driver.quit()
+
+
+@pytest.fixture
+def shots(tmp_path):
+    folder = Path(os.environ.get("CTRSEL_SCREENSHOTS", tmp_path / "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def stop(server):
     for sent, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 15)):
         with contextlib.suppress(ProcessLookupError):
@@ -130,3 +170,78 @@ def stop(server):
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)  # workers that outlived their parent
+
+
+class Tracker:
+    """An MLflow server on one port, that can be killed and started again."""
+
+    def __init__(self, folder, backend=None):
+        self.folder = folder
+        self.backend = backend or f"sqlite:///{folder / 'tracker.db'}"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self, timeout=300):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MLFLOW_"))}
+        environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        with (self.folder / "tracker.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+                    *("--backend-store-uri", self.backend, "--workers", "1"),
+                    *("--artifacts-destination", (self.folder / "artifacts").as_uri()),
+                ],
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until = time.monotonic() + timeout
+        while time.monotonic() < until and self.process.poll() is None:
+            with (
+                contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+                urllib.request.urlopen(self.address + "/health", timeout=5) as answer,
+            ):
+                if answer.status == 200:
+                    return self
+            time.sleep(0.2)
+        return pytest.fail(f"the server did not answer:\n{(self.folder / 'tracker.log').read_text()[-3000:]}")
+
+    def kill(self):
+        """End it and its workers at once, as a power cut does."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def client(self):
+        """Return MLflow's own client."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.address, registry_uri=self.address)
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory):
+    """A server that is always stopped; its database lies in a file."""
+    made = Tracker(tmp_path_factory.mktemp("tracker")).start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def tracker_of():
+    """Make servers on other databases."""
+    with contextlib.ExitStack() as stack:
+
+        def make(folder, backend):
+            server = Tracker(folder, backend)
+            stack.callback(server.kill)
+            return server.start()
+
+        yield make
