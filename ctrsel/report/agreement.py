@@ -96,7 +96,9 @@ def _pairs(c: RankingComparison) -> Table:
         cells = [number(plain(v, 3), v) for v in numbers]
         shared = number(count(pair["shared"]), pair["shared"])
         rows.append(Row(cells=(text(pair["first"]), text(pair["second"]), *cells, shared)))
-    return Table(caption="Agreement of every two rankings", columns=columns, rows=tuple(rows), sortable=True)
+    return Table(
+        caption="Agreement of every two rankings", columns=columns, rows=tuple(rows), sortable=True, id="pairs-table"
+    )
 
 
 def _items(c: RankingComparison) -> Table:

@@ -78,10 +78,11 @@ def check_lines(review: Review) -> list[str]:
         moved = sum(d.moved for d in found.drift)
         drift = f"; {moved} of {len(found.drift)} inputs moved" if found.drift else ""
         lines = _wrapped("check", f"{word} against champion {review.champion}: {', '.join(told)}{drift}")
-    failures = check.failures
+    # What the run's own rules say stands in the lines above this one.
+    failures = [f"{x.rule}: {x.words}" for x in check.lines if x.status == "failed" and x.rule != "run"]
     if failures:
-        more = f" (and {len(failures) - 1} more: ctrsel review {review.model_name})" if len(failures) > 1 else ""
-        lines += _wrapped("", shorten(failures[0], 300) + more)
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        lines += _wrapped("", shorten(failures[0], 200) + more)
     return lines
 
 

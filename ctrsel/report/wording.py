@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["public", "settings", "shorten", "visible"]
 
-# They change the direction of what follows, so they are written out; letters that run right to left stay as they are.
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+# Control characters, halves of surrogate pairs, non-characters, and what changes the direction of the text that follows;
+# letters that run right to left stay as they are.
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    + "".join(chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
 
 
 def visible(text: str) -> str:
@@ -20,11 +24,7 @@ def visible(text: str) -> str:
         >>> visible("a\x00b\u202ec"), visible("\u05d0 plain")
         ('a\\x00b\\u202ec', '\u05d0 plain')
     """
-    return "".join(_code(c) if _forbidden(c) else c for c in text)
-
-
-def _forbidden(c: str) -> bool:
-    return c in _TURNING or unicodedata.category(c) in ("Cc", "Cs") or (ord(c) & 0xFFFE) == 0xFFFE
+    return _FORBIDDEN.sub(lambda found: _code(found.group()), text)
 
 
 def _code(c: str) -> str:

@@ -40,6 +40,7 @@ def test_a_run_leaves_its_files_and_a_second_one_reuses_everything(config):
         "feature_set",
         "model",
         "rankings",
+        "report-tables",
         "report.html",
         "run",
         "stages",

@@ -10,12 +10,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ctrsel.core.artifact import digest_json
 from ctrsel.records.audit import Audit, Finding
+from ctrsel.records.check import Check, CheckLine
 from ctrsel.records.evaluation import Evaluation, Metric
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
+from ctrsel.records.review import Costs, Review
 from ctrsel.records.run import Contender, FieldSummary, Registration, Run, TableFacts, Verdict
+from ctrsel.records.selection_account import SelectionAccount
+from ctrsel.records.set_difference import FieldDifference, SetDifference
+from ctrsel.records.window import Delta, FieldDrift, ScoreDrift, SegmentDelta, WindowComparison
 from ctrsel.report.page import write_report
 from ctrsel.report.redact import shown_values
 
@@ -33,6 +39,8 @@ class Made:
     explanations: tuple[Explanation, ...]
     evaluations: dict[str, Evaluation]
     feature_set: FeatureSet | None
+    account: SelectionAccount | None = None
+    review: Review | None = None
 
     def __repr__(self) -> str:
         return "Made()"
@@ -45,6 +53,8 @@ class Made:
             explanations=self.explanations,
             evaluations=self.evaluations,
             feature_set=self.feature_set,
+            account=self.account,
+            review=self.review,
             path=folder / "report.html",
         )
         return path.read_text(encoding="utf-8")
@@ -120,6 +130,16 @@ def summary(name: str, *, kept: bool = True, **facts: Any) -> FieldSummary:
 
 @pytest.fixture
 def made() -> Made:
+    return made_by_hand()
+
+
+@pytest.fixture
+def review(made: Made) -> Review:
+    return review_of(made)
+
+
+def made_by_hand() -> Made:
+    """Return all that a page shows."""
     odd = [
         SCRIPT,
         "a \"quoted\" 'value' & more",
@@ -275,5 +295,82 @@ def made() -> Made:
             method="gated",
             params={"use": "gated", "gate": {"use": "optfs", "epochs": 6}},
             encoder="e",
+        ),
+    )
+
+
+def delta(old: float, gap: float, half: float) -> Delta:
+    """Return a difference with its paired interval."""
+    difference = Metric(value=gap, low=gap - half, high=gap + half, method="delong, paired")
+    return Delta(champion=old, challenger=old + gap, difference=difference)
+
+
+def review_of(made: Made) -> Review:
+    """Return how the version of `made` stands against version 2: one rule failed, hostile segments, a sensitive field's hash."""
+    run = made.run
+
+    def segment(field: str, value: str | None, rows: int, area: Delta | None) -> SegmentDelta:
+        return SegmentDelta(
+            field=field, value=value, rows=rows, observed=0.1, champion_ratio=0.9, challenger_ratio=1.1, auc=area
+        )
+
+    def difference(name: str, change: Any, *, sensitive: bool = False, **top: tuple[str, ...]) -> FieldDifference:
+        return FieldDifference(
+            name=name, change=change, before=10, after=12, gained=5, lost=3, merged=1, parted=0, top=top,
+            sensitive=sensitive,
+        )  # fmt: skip
+
+    comparison = WindowComparison(
+        source="s3://key:secret@bucket/new.parquet",
+        rows=1000,
+        positives=100,
+        metrics={
+            "auc": delta(0.7488, 0.0022, 0.0041),
+            "log_loss": delta(0.3120, -0.0020, 0.0030),
+            "calibration_ratio": delta(1.0500, -0.0300, 0.0200),
+        },
+        first="2026-01-01",
+        last="2026-01-07",
+        young=40,
+        segments=(
+            segment("city", SCRIPT, 400, delta(0.7, 0.01, 0.02)),
+            segment("city", "=cmd()|' /C calc'!A0", 30, None),
+            segment("city", None, 20, None),
+            segment("city", "Nineteen rows", 19, None),
+            segment("user", "#0a1b2c3d", 50, delta(0.6, -0.01, 0.02)),
+        ),
+        drift=(
+            FieldDrift(
+                field="city", other=0.3, other_trained=0.1, missing=0.0, missing_trained=0.05, distance=0.2, limit=0.01
+            ),
+            FieldDrift(
+                field="load", other=0.0, other_trained=None, missing=0.1, missing_trained=0.1, distance=None, limit=None
+            ),
+        ),
+        scores=(ScoreDrift(model="champion", distance=0.3, limit=0.1),),
+        notes=("rows without a label were left out",),
+    )
+    lines = (
+        CheckLine(rule="auc", status="passed", words="AUC +0.0022 (-0.0019 to +0.0063): lower limit above -0.0050"),
+        CheckLine(rule="latency", status="failed", words="14.0 ms against 12.0 ms: must be at most 1.1 times it"),
+        CheckLine(rule="audit", status="note", words="nothing was asked"),
+    )
+    return Review(
+        model_name="click_demo",
+        headline=run.verdict.headline,
+        data={"source": "clicks.parquet", "digest": run.table.digest, "rows": {}, "base_rate": {}, "label": "click"},
+        trained={"model": run.chosen.model, "config": digest_json(run.config)},
+        champion=2,
+        check=Check(lines=lines, champion=2, rows=1000),
+        costs=Costs(bytes=1_000_000, milliseconds=14.0, fields=3, values=360),
+        champion_costs=Costs(bytes=2_000_000, milliseconds=12.0, fields=4, values=400),
+        comparison=comparison,
+        changes=SetDifference(
+            fields=(
+                difference("noise", "removed"),
+                difference("city", "changed", gained=(SCRIPT, "=cmd()"), lost=("Bern",)),
+                difference("user", "changed", sensitive=True, gained=("ann@example.org",)),
+            ),
+            same=("odd",),
         ),
     )

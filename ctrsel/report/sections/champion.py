@@ -78,7 +78,7 @@ def _check(review: Review) -> Table:
     rows = tuple(
         Row(
             cells=(
-                text(line.rule.replace("_", " ")),
+                text({"auc": "AUC"}.get(line.rule, line.rule.replace("_", " "))),
                 badge("for information" if line.status == "note" else line.status, _TONE.get(line.status, "plain")),
                 text(line.words[:1].upper() + line.words[1:], limit=600),
             )
@@ -209,8 +209,8 @@ def _scores(scores: Sequence[ScoreDrift]) -> Table:
 
 def _costs(mine: Costs, other: Costs | None) -> Table:
     def row(label: str, unit: str, new: str, old: str, moved: str) -> Row:
-        more = (number(old), number(moved)) if other is not None else ()
-        return Row(cells=(Cell(text=label, small=unit), number(new), *more))
+        cells = (number(old), number(new), number(moved)) if other is not None else (number(new),)
+        return Row(cells=(Cell(text=label, small=unit), *cells))
 
     o = other or mine
     rows = (
@@ -225,10 +225,10 @@ def _costs(mine: Costs, other: Costs | None) -> Table:
             change(mine.milliseconds, o.milliseconds),
         ),
     )
-    columns = (Column(label="Cost", number=False), Column(label="This version"))
-    both = (Column(label="Champion"), Column(label="Change")) if other is not None else ()
+    own = Column(label="This version")
+    shown = (Column(label="Champion"), own, Column(label="Change")) if other is not None else (own,)
     caption = "Size and latency" + (", measured side by side" if other is not None else " of this version")
-    return Table(caption=caption, columns=(*columns, *both), rows=rows)
+    return Table(caption=caption, columns=(Column(label="Cost", number=False), *shown), rows=rows)
 
 
 def _changes(run: Run, found: SetDifference) -> Table | None:

@@ -70,6 +70,8 @@ def verdict(facts: Facts) -> dict[str, Any]:
         "command": public(run.registration.ui_command) if run.registration else "",
         "may_register": bool((run.config.get("register") or {}).get("enabled", False)),
         "stops": len(facts.audit.stops),
+        "check": None if facts.review is None else ("passed" if facts.review.check.passed else "failed"),
+        "champion": None if facts.review is None else facts.review.champion,
     }
 
 
