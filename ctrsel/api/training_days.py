@@ -9,12 +9,14 @@ from typing import Any
 
 from ctrsel.api.champion import model_name
 from ctrsel.api.days import end_of, newest_days
+from ctrsel.api.feed import store_of
 from ctrsel.api.named_rows import Rows
 from ctrsel.api.reviewing import promote
 from ctrsel.api.run import run
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import PromotionRefusedError
 from ctrsel.core.log import event
+from ctrsel.data.as_of import has_later_rows
 from ctrsel.records.run import Run
 from ctrsel.register.store import Store
 from ctrsel.register.versions import champion_of, find_version
@@ -40,7 +42,7 @@ def train_day(config: RunConfig, *, as_of: datetime.date, backfill: bool, out: P
     """
     settings, name = config.pipelines.select_and_train, model_name(config)
     made = config
-    if backfill:
+    if backfill and (config.data.store is None or has_later_rows(store_of(config), end_of(as_of))):
         made = replace(made, data=replace(made.data, as_of=end_of(as_of)))
     if settings.start and champion_of(name, config=config.register, out=out) is not None:
         made = replace(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from ctrsel.data.store import read_facts
 from ctrsel.data.table import Table
 from ctrsel.data.tally import STORE
 
-__all__ = ["table_as_of"]
+__all__ = ["has_later_rows", "table_as_of"]
 
 
 def table_as_of(store: str | Path, as_of: str) -> Table:
@@ -48,17 +50,9 @@ def table_as_of(store: str | Path, as_of: str) -> Table:
         60
     """
     store = Path(store)
-    table, facts = Table.load(store), read_facts(store)
-    if facts is None:
-        raise DataError(f"{store}: this table was not written by ingest, so what came later cannot be told")
-    if table.time is None:
-        raise ConfigError("data.as_of: needs schema.time, the column that says when a row happened")
-    moment = Moment(temporal=facts["temporal"])
-    now = as_moment(as_of, moment, place="data.as_of")
-    if facts["delay"] is not None:
-        now -= duration(facts["delay"], moment, place=f"{store}/{STORE}: delay")
+    table, facts = Table.load(store), _facts(store)
+    there = _there(store, table, facts, as_of)
     time = np.asarray(table.time)
-    there = time <= now
     if there.all():
         return table
     event("as of", moment=as_of, rows=int(there.sum()), later=int((~there).sum()))
@@ -82,3 +76,35 @@ def table_as_of(store: str | Path, as_of: str) -> Table:
         parts |= {name: rows[found[name]] for name in ("train", *carve)}
     check_labels(parts, positive, use=rule.use, after=f" as of {as_of}")
     return past_table(table, parts, fit=parts["train"])
+
+
+def has_later_rows(store: str | Path, as_of: str) -> bool:
+    """Whether a store holds rows that did not exist, or had no outcome yet, at a moment.
+
+    Args:
+        store: As in `table_as_of`.
+        as_of: Likewise.
+
+    Raises:
+        ConfigError, DataError: As `table_as_of` does.
+    """
+    store = Path(store)
+    return not _there(store, Table.load(store), _facts(store), as_of).all()
+
+
+def _facts(store: Path) -> dict[str, Any]:
+    facts = read_facts(store)
+    if facts is None:
+        raise DataError(f"{store}: this table was not written by ingest, so what came later cannot be told")
+    return facts
+
+
+def _there(store: Path, table: Table, facts: Mapping[str, Any], as_of: str) -> np.ndarray:
+    """Say of each row whether it existed and its outcome was known, boolean `[N]`."""
+    if table.time is None:
+        raise ConfigError("data.as_of: needs schema.time, the column that says when a row happened")
+    moment = Moment(temporal=facts["temporal"])
+    now = as_moment(as_of, moment, place="data.as_of")
+    if facts["delay"] is not None:
+        now -= duration(facts["delay"], moment, place=f"{store}/{STORE}: delay")
+    return np.asarray(table.time) <= now

@@ -15,6 +15,7 @@ from ctrsel.core.errors import DataError, MissingExtraError
 from ctrsel.data.frames import first_line
 from ctrsel.data.paths import expand, is_delta, is_uri
 from ctrsel.data.raw import Shard
+from ctrsel.data.reaching import unread
 
 if TYPE_CHECKING:
     from ctrsel.data.intake import Intake
@@ -40,7 +41,7 @@ def open_delta(path: str, *, intake: Intake, part: str) -> Shard:
         lazy = pl.scan_delta(table)
         rows = int(lazy.select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{name}: cannot be read as a Delta table: {first_line(error)}") from error
+        raise unread(f"{name}: cannot be read as a Delta table: {first_line(error)}", why=str(error)) from error
     if not rows:
         raise DataError(f"{name}: holds no rows")
     if is_uri(whole) or len(table.file_uris()) > _MANY:
@@ -73,4 +74,4 @@ def _table(path: str) -> tuple[Any, str]:
     try:
         return deltalake.DeltaTable(whole), whole
     except Exception as error:
-        raise DataError(f"{path}: cannot be read as a Delta table: {first_line(error)}") from error
+        raise unread(f"{path}: cannot be read as a Delta table: {first_line(error)}", why=str(error)) from error

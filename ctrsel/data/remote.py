@@ -15,6 +15,7 @@ from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data.frames import first_line
 from ctrsel.data.paths import TEXT_FORMATS, expand
 from ctrsel.data.raw import Shard
+from ctrsel.data.reaching import unread
 
 if TYPE_CHECKING:
     from ctrsel.data.intake import Intake
@@ -34,6 +35,7 @@ def open_remote(uri: str, *, kind: str, intake: Intake, part: str) -> list[Shard
     Raises:
         ConfigError: If the protocol is not known, or the URI holds a password.
         DataError: If it cannot be read.
+        UnreachableError: If it cannot be reached at the moment.
     """
     whole = expand(uri)
     _check(uri, whole)
@@ -97,4 +99,4 @@ def _stage(lazy: pl.LazyFrame, uri: str, whole: str, intake: Intake, part: str) 
         if isinstance(cause, FileNotFoundError) or "404" in text or "expanded paths were empty" in text:
             raise DataError(f"{uri}: no file is found there") from None
         said = _UNSIGNED.sub("?...", text.replace(whole, uri))
-        raise DataError(f"{uri}: cannot be read: {said}") from None
+        raise unread(f"{uri}: cannot be read: {said}", why=said) from None

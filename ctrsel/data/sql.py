@@ -6,6 +6,7 @@ Reference: Apache Arrow, "ADBC: Arrow Database Connectivity", API standard 1.1.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import os
 import re
@@ -18,11 +19,12 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 
 from ctrsel.core.artifact import digest_file
-from ctrsel.core.errors import ConfigError, DataError, MissingExtraError, unknown_name
+from ctrsel.core.errors import ConfigError, DataError, MissingExtraError, UnreachableError, unknown_name
 from ctrsel.core.log import logger
 from ctrsel.data.frames import first_line
 from ctrsel.data.paths import GROUP_ROWS
 from ctrsel.data.raw import Shard
+from ctrsel.data.reaching import unread
 
 if TYPE_CHECKING:
     from ctrsel.data.intake import Intake
@@ -53,6 +55,7 @@ def open_sql(query: str, *, intake: Intake, part: str) -> Shard:
         ConfigError: If the variable is not named, not set, or not a URI of a known database.
         MissingExtraError: If the driver is not installed.
         DataError: If the query fails, gives no rows, or gives a type without a form here. No message holds the URI.
+        UnreachableError: If the database cannot be reached at the moment.
     """
     place = f"data.{part}"
     if not re.match(r"\s*(select|with|values|table)\b", query, re.IGNORECASE):
@@ -65,7 +68,8 @@ def open_sql(query: str, *, intake: Intake, part: str) -> Shard:
             "a query without ORDER BY may give its rows in another order next time, and with it other splits",
             extra={"facts": {"query": place}},
         )
-    name = f"the query of {place}"
+    # Another query, of another day say, is another source.
+    name = f"the query of {place} ({hashlib.sha256(query.encode()).hexdigest()[:8]})"
     file = intake.folder(part) / "rows.parquet"
     exact = _copy(query, uri, file, place=place, connection=str(intake.connection), rows=intake.rows)
     shard = Shard.of_parquet(file, part=part, name=name)
@@ -110,14 +114,14 @@ def _copy(query: str, uri: str, file: Path, *, place: str, connection: str, rows
             with pq.ParquetWriter(file, plain, compression="lz4", write_statistics=False) as writer:
                 for table in _groups(reader, plain, rows):
                     writer.write_table(table, row_group_size=GROUP_ROWS)
-        except DataError:
+        except (DataError, UnreachableError):
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of this machine's disk; the driver's own have no number
             text = _clean(first_line(error), uri)
             hint = "; cast the column in the query" if "mismatch" in text.lower() or "convert" in text.lower() else ""
-            raise DataError(f"{place}: the query fails: {text}{hint}") from None
+            raise unread(f"{place}: the query fails: {text}{hint}", why=text) from None
     return [f.name for f in schema if _typname(f) == "numeric"]
 
 
@@ -167,11 +171,11 @@ def _cursor(uri: str, *, place: str, connection: str) -> Iterator[Any]:
                 opened = stack.enter_context(dbapi.connect(uri))
                 cursor = stack.enter_context(opened.cursor())
                 cursor.execute("SET TRANSACTION READ ONLY")
-        except DataError:
+        except (DataError, UnreachableError):
             raise
         except Exception as error:
             text = _clean(first_line(error), uri)
-            raise DataError(f"data.connection: the database of {connection} cannot be reached: {text}") from None
+            raise unread(f"data.connection: the database of {connection} cannot be reached: {text}", why=text) from None
         yield cursor
 
 

@@ -36,7 +36,7 @@ split: {use: hash, valid: 0.2, test: 0.3}
 rank: [mutual_information]
 learners:
   net: {use: net, width: 4, batch_size: 64, max_epochs: 1, threads: 1, embedding_l2: 0, backbone: {use: deepfm, hidden: [8]}}
-select: {size: 0.75, selectors: [{use: ranking, ranking: mutual_information}]}
+select: {size: 0.8, selectors: [{use: ranking, ranking: mutual_information}]}
 explain: {max_rows: 40, net_rows: 6, background: 2}
 register: {max_auc_loss: 1, check: {auc_margin: 0.2, latency_factor: 20, min_calibration: 0.2, max_calibration: 5}}
 pipelines:
@@ -53,9 +53,12 @@ def date(i: int) -> str:
 def write_day(folder: Path, i: int) -> None:
     rng = np.random.default_rng(i)
     ad = rng.integers(0, 12, ROWS)
-    click = rng.random(ROWS) < 1 / (1 + np.exp(1 - ad / 6))
-    columns = {"day": [date(i)] * ROWS, "ad": [f"ad{a}" for a in ad], "site": rng.integers(0, 5, ROWS), "click": click}
+    click = rng.random(ROWS) < 1 / (1 + np.exp(3 - ad / 2))
+    columns: dict = {"day": [date(i)] * ROWS, "ad": [f"ad{a}" for a in ad], "site": rng.integers(0, 5, ROWS)}
+    columns |= {"page": rng.integers(0, 12, ROWS), "click": click}
     pl.DataFrame(columns).cast({"click": pl.Int8}).write_csv(folder / "logs" / f"{date(i)}.csv")
+        folder / "logs" / f"{date(i)}.csv"
+    )
 
 
 def start(folder: Path, i: int) -> subprocess.Popen:
