@@ -40,7 +40,9 @@ def write(folder, i: int, frame: pl.DataFrame | None = None) -> None:
     (rows(i) if frame is None else frame).write_csv(folder / "logs" / f"{day(i)}.csv")
 
 
-def made(folder, *, time: str | None = "at", use: str = "time", delay: str | None = None, **ingest_settings) -> RunConfig:
+def made(
+    folder, *, time: str | None = "at", use: str = "time", delay: str | None = None, **ingest_settings
+) -> RunConfig:
     return build(
         RunConfig,
         {
@@ -150,7 +152,9 @@ def test_young_rows_wait(tmp_path) -> None:
         write(tmp_path, i)
     assert feed(config, as_of=day(3)).added == {"2026-01-01": 120, "2026-01-02": 120}
     # A row of the day after lies in a day's file: it waits, and comes in with a later night.
-    late = rows(2).with_columns(at=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("2026-01-04T13:00:00")).otherwise("at"))
+    late = rows(2).with_columns(
+        at=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("2026-01-04T13:00:00")).otherwise("at")
+    )
     write(tmp_path, 2, late)
     found = feed(config, as_of=day(4))
     assert found.added == {"2026-01-03": 119}

@@ -57,8 +57,6 @@ def write_day(folder: Path, i: int) -> None:
     columns: dict = {"day": [date(i)] * ROWS, "ad": [f"ad{a}" for a in ad], "site": rng.integers(0, 5, ROWS)}
     columns |= {"page": rng.integers(0, 12, ROWS), "click": click}
     pl.DataFrame(columns).cast({"click": pl.Int8}).write_csv(folder / "logs" / f"{date(i)}.csv")
-        folder / "logs" / f"{date(i)}.csv"
-    )
 
 
 def start(folder: Path, i: int) -> subprocess.Popen:
