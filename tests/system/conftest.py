@@ -186,7 +186,7 @@ class Tracker:
 
     def start(self, timeout=300):
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MLFLOW_"))}
-        environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "tracker.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
