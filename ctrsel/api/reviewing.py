@@ -185,6 +185,7 @@ def promote(
     reason: str,
     force: bool = False,
     rows: Rows | None = None,
+    margins: CheckConfig | None = None,
     store: str | Path | None = None,
 ) -> dict[str, Any]:
     """Make a version the champion; refused if its promotion check fails.
@@ -197,6 +198,7 @@ def promote(
         reason: Why; goes into the log.
         force: Promote although rules failed, which are written down with the reason.
         rows: Rows to make the check on anew.
+        margins: Of a check that is made anew; None for those that are stored with the version.
         store: As in `review_version`.
 
     Returns:
@@ -209,7 +211,7 @@ def promote(
     facts = find_version(name, config=config, out=out)
     review = stored_review(facts, config=config, out=out)
     if rows is not None and rows.data is not None and review is not None:
-        review = _on(facts, review, rows, config=config, out=out)
+        review = _on(facts, review, rows, margins=margins, config=config, out=out)
     if review is not None and review.champion == facts.version and review.check.champion == facts.version:
         raise ConfigError(f"{facts.name}: version {facts.version} is the champion already")
     check = review.check if review is not None else None
@@ -241,11 +243,20 @@ def rollback(name: str, *, reason: str, to: int | None = None, store: str | Path
     return roll_back(facts.name, reason=reason, to=to, config=config, out=out)
 
 
-def _on(facts: VersionFacts, review: Review, rows: Rows, *, config: RegisterConfig, out: Path) -> Review:
+def _on(
+    facts: VersionFacts,
+    review: Review,
+    rows: Rows,
+    *,
+    margins: CheckConfig | None = None,
+    config: RegisterConfig,
+    out: Path,
+) -> Review:
     """Return a version's review with the check made anew, against the present champion on other rows."""
     model = load_version(facts.name, facts.version, config=config, out=out)
     champion = facts.champion
-    margins = CheckConfig(**{**review.check.margins, "segments": tuple(review.check.margins.get("segments", ()))})
+    if margins is None:
+        margins = CheckConfig(**{**review.check.margins, "segments": tuple(review.check.margins.get("segments", ()))})
     if champion is None or champion == facts.version:
         other, champion = model, facts.version
     else:

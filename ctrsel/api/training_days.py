@@ -114,6 +114,7 @@ def promote_challenger(config: RunConfig, *, as_of: datetime.date, out: Path) ->
             f"{name}/{facts.version}",
             reason=f"scheduled: passed on {words}"[:1000],
             rows=rows,
+            margins=config.register.check,
             store=Store.of(config.register, out=out).uri,
         )
     except PromotionRefusedError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +15,11 @@ import pytest
 from ctrsel.api.plan import Plan, plan
 from ctrsel.core.building import build
 from ctrsel.core.config import RunConfig
+from ctrsel.core.pipelines_config import FeedConfig, PipelinesConfig, ScoreConfig
 from ctrsel.data.table import Table
 from ctrsel.models._contract import Predictor
 from ctrsel.models.model import Model
+from ctrsel.testing.registry import SmallRegistry
 from ctrsel.testing.tables import tiny_frame
 
 NET = {
@@ -107,3 +111,37 @@ def hand_table() -> Callable[..., Table]:
         return ingest({"train": frame, "valid": frame, "test": frame}, schema=schema)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def champion_registry(tmp_path_factory):
+    """A registry with version 1 (good, champion) and 2 (poor, challenger), and its rows as one file a day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        registry = SmallRegistry.make(tmp_path_factory.mktemp("daily") / "store")
+        for seed, model in enumerate((registry.good(), registry.poor()), start=1):
+            registry.register(model, seed=seed)
+    frame = pl.read_parquet(registry.folder / "clicks.parquet")
+    for day in range(20):
+        frame.filter(pl.col("day") == day).write_parquet(registry.folder / f"2026-01-{day + 1:02d}.parquet")
+    return registry
+
+
+@pytest.fixture
+def daily(champion_registry, tmp_path, monkeypatch):
+    """A config over those days, with the registry copied so that it may be changed."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copyfile(champion_registry.folder / "mlflow.db", tmp_path / "mlflow.db")
+    config, folder = champion_registry.config, champion_registry.folder
+    schema = replace(config.schema, label=replace(config.schema.label, delay=None))
+    return replace(
+        config,
+        schema=schema,
+        out=str(tmp_path / "run"),
+        register=replace(config.register, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}"),
+        pipelines=PipelinesConfig(
+            ingest_daily=FeedConfig(source=f"{folder}/{{day}}.parquet", first="2026-01-01"),
+            score_batch=ScoreConfig(source=f"{folder}/{{day}}.parquet", out=f"{tmp_path}/{{day}}.csv", keep=("id",)),
+            retries=0,
+        ),
+    )

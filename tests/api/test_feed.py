@@ -207,8 +207,8 @@ def test_what_cannot_be_fed_is_said(tmp_path) -> None:
         feed(replace(config, pipelines=replace(config.pipelines, ingest_daily=None)), as_of=day(3))
     write(tmp_path, 0)
     feed(config, as_of=day(0))
+    write(tmp_path, 1)
     with pytest.raises(ConfigError, match=r"split\.use: the store was made with 'time'"):
-        write(tmp_path, 1)
         feed(replace(config, split=replace(config.split, use="hash")), as_of=day(1))
     (tmp_path / "store.days.json").write_text(json.dumps({"days": [{"day": "2026-01-01", "colour": 1}]}))
     with pytest.raises(DataError, match=r"store\.days\.json: expected the days of a feed"):
