@@ -123,7 +123,7 @@ def test_a_week(tmp_path) -> None:
     code, friday = site.night(4)
     assert code == 6, friday
     assert "'education'" in friday["error"]
-    assert friday["parts"]["monitor"]["alarms"] == 1
+    assert friday["parts"]["monitor"]["alarms"] >= 1
     assert friday["parts"]["monitor"]["shift_by_field"]["education"] > 0.5
     champion = friday["parts"]["score_batch"]["version"]
 
