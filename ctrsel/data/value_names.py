@@ -22,9 +22,10 @@ _JOINED = 8  # texts of merged values
 def value_names(vocabulary: Vocabulary, codes: np.ndarray) -> list[str]:
     """Return the text of each code (see `Vocabulary.texts`)."""
     names: dict[int, list[str]] = {}
-    for value, code in zip(*_values(vocabulary, codes), strict=True):
+    values, own = _values(vocabulary, codes)
+    for value, code in zip(values.to_list(), own.tolist(), strict=True):
         names.setdefault(code, []).append(value)
-    known = {code: _joined(values) for code, values in names.items()}
+    known = {code: _joined(texts) for code, texts in names.items()}
     if vocabulary.hashed is not None:
         buckets = _buckets(vocabulary.hashed, codes)
         known = {c: f"{b}: {known[c]}" if c in known else b for c, b in buckets.items()}
@@ -49,12 +50,12 @@ def one_text(vocabulary: Vocabulary, codes: np.ndarray) -> pl.Series:
     return first["value"].gather(back)
 
 
-def _values(vocabulary: Vocabulary, codes: np.ndarray) -> tuple[list[str], list[int]]:
+def _values(vocabulary: Vocabulary, codes: np.ndarray) -> tuple[pl.Series, np.ndarray]:
     """Return the values that have one of some codes, in text order, and their codes."""
     wanted = np.zeros(vocabulary.size, dtype=bool)
     wanted[codes] = True
     places = np.flatnonzero(wanted[vocabulary.codes])
-    return vocabulary.values.take(places).to_list(), vocabulary.codes[places].tolist()
+    return vocabulary.values.take(places), vocabulary.codes[places].astype(np.int64)
 
 
 def _buckets(hashed: Hashed, codes: np.ndarray) -> dict[int, str]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.artifact import to_json
+from ctrsel.data.vocabulary import Vocabulary
 from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Metric
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
@@ -142,18 +143,16 @@ def feature_values(features: FeatureSet, model: Model) -> pl.DataFrame:
     parts = []
     for name, remap in features.remaps.items():
         codes = np.arange(RESERVED, len(remap))
-        texts: list[str | None] = [None] * len(codes)
+        texts = pl.repeat(None, len(codes), dtype=pl.String, eager=True)
         if name in model.encoder.vocabularies and name not in sensitive:
             vocabulary = model.encoder.vocabularies[name]
-            kept = remap[codes] != OTHER
-            kept &= remap[codes] < vocabulary.size
-            for i, text in zip(np.flatnonzero(kept), vocabulary.texts(remap[codes][kept]), strict=True):
-                texts[int(i)] = text
+            kept = (remap[codes] != OTHER) & (remap[codes] < vocabulary.size)
+            texts = _texts(vocabulary, np.where(kept, remap[codes], OTHER))
         scores = features.scores[name][codes] if features.scores is not None else np.full(len(codes), np.nan)
         parts.append(
             pl.DataFrame(
                 {
-                    "vocabulary": [name] * len(codes),
+                    "vocabulary": pl.repeat(name, len(codes), dtype=pl.String, eager=True),
                     "code": codes.astype(np.uint32),
                     "new_code": remap[codes],
                     "kept": remap[codes] != OTHER,
@@ -164,6 +163,16 @@ def feature_values(features: FeatureSet, model: Model) -> pl.DataFrame:
             )
         )
     return pl.concat(parts) if parts else pl.DataFrame()
+
+
+def _texts(vocabulary: Vocabulary, codes: np.ndarray) -> pl.Series:
+    """Return the text of each code, null for `OTHER`; merged values are joined, which alone goes one by one."""
+    own = np.bincount(vocabulary.codes, minlength=vocabulary.size)
+    if vocabulary.hashed is None and int(own.max(initial=0)) <= 1:
+        return vocabulary.one_text(codes)
+    known, back = np.unique(codes, return_inverse=True)
+    names = pl.Series(vocabulary.texts(known), dtype=pl.String)
+    return names.gather(back).set(pl.Series(codes == OTHER), None)
 
 
 def shown_ranking(ranking: Ranking, run: Run) -> pl.DataFrame:
