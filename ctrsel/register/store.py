@@ -197,7 +197,7 @@ def quiet_mlflow(uri: str) -> Iterator[None]:
         is_set: Any = mlflow.is_tracking_uri_set  # untyped
         own = mlflow.get_tracking_uri() if is_set() else None
         for log in loggers:
-            log.setLevel(logging.ERROR)
+            log.setLevel(logging.CRITICAL)  # errors are raised as well; a locked database would be a page each try
         mlflow.set_tracking_uri(uri)
         try:
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import socket
 import stat
 from dataclasses import replace
@@ -130,20 +131,23 @@ class KilledError(BaseException):
     """Stands for the end of the process: nobody handles it."""
 
 
-@pytest.mark.parametrize("step", ["_note", "_remove", "shutil.rmtree"])
+@pytest.mark.parametrize("step", ["_note", "_remove", "rmtree"])
 def test_an_end_between_the_version_and_the_entry_makes_no_second_one(put, tmp_path, monkeypatch, step):
     put(3)
 
-    def ends(*_args, **_more):
-        raise KilledError
+    whole = shutil.rmtree
+
+    def ends(path, *args, **more):
+        if step != "rmtree" or ".old-" in str(path):
+            raise KilledError
+        whole(path, *args, **more)
 
     with monkeypatch.context() as patch:
-        place, _, name = step.rpartition(".")
-        patch.setattr(getattr(outbox, place) if place else outbox, name, ends)
+        patch.setattr(shutil if step == "rmtree" else outbox, step, ends)
         with exclusive(tmp_path), pytest.raises(KilledError):
             outbox._deliver(put.config, out=tmp_path)
     left = len(waiting(tmp_path))
-    assert left == (0 if step == "shutil.rmtree" else 1)
+    assert left == (0 if step == "rmtree" else 1)
     assert len(deliver(put.config, out=tmp_path)) == left
     assert versions(tmp_path) == [1]
     with exclusive(tmp_path):
