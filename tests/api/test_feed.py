@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import socket
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +16,7 @@ import pytest
 from ctrsel.api.feed import days_of, feed, store_of
 from ctrsel.core.building import build
 from ctrsel.core.config import RunConfig
-from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.errors import ConfigError, DataError, UnreachableError
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Table
 
@@ -189,8 +193,6 @@ def test_growth_is_bounded(tmp_path) -> None:
 
 
 def test_what_cannot_be_fed_is_said(tmp_path) -> None:
-    from dataclasses import replace
-
     config = made(tmp_path)
     feeding = config.pipelines.ingest_daily
     for change, message in (
@@ -213,3 +215,53 @@ def test_what_cannot_be_fed_is_said(tmp_path) -> None:
     (tmp_path / "store.days.json").write_text(json.dumps({"days": [{"day": "2026-01-01", "colour": 1}]}))
     with pytest.raises(DataError, match=r"store\.days\.json: expected the days of a feed"):
         feed(config, as_of=day(0))
+
+
+def test_days_of_a_database(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("adbc_driver_sqlite")
+    file = tmp_path / "log.db"
+    monkeypatch.setenv("LOG_URI", f"sqlite:///{file}")
+
+    def arrive(i: int) -> None:
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("create table if not exists log (at text, ad text, site text, click integer)")
+            database.executemany("insert into log values (?, ?, ?, ?)", rows(i).rows())
+
+    config = made(tmp_path)
+    query = "select * from log where at >= '{day}' and at < '{day}T99' order by rowid"
+    source = replace(config.pipelines.ingest_daily, source=query)
+    config = replace(
+        config,
+        data=replace(config.data, format="sql", connection="LOG_URI"),
+        pipelines=replace(config.pipelines, ingest_daily=source),
+    )
+    arrive(0)
+    arrive(2)
+    with pytest.raises(DataError, match=r"2026-01-02: refused and set aside .* gives no rows") as error:
+        feed(config, as_of=day(2))
+    assert error.value.result["added"] == {"2026-01-01": 120, "2026-01-03": 120}
+    arrive(1)
+    # What a database holds is known when it is asked, so a refused day is asked for again each time.
+    assert feed(config, as_of=day(2)).added == {"2026-01-02": 120}
+    (tmp_path / "store.days.json").unlink()
+    assert feed(config, as_of=day(2)).rows == 0
+    assert Table.load(store_of(config)).n_rows == 360
+
+
+def test_a_storage_that_is_away_refuses_no_day(tmp_path) -> None:
+    config = made(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    away = replace(config.pipelines.ingest_daily, source=f"http://127.0.0.1:{port}/{{day}}.parquet")
+    config = replace(config, pipelines=replace(config.pipelines, ingest_daily=away))
+    tries = []
+
+    def attempt(work):
+        tries.append(1)
+        return work()
+
+    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:\d+/2026-01-01\.parquet: cannot be read"):
+        feed(config, as_of=day(1), attempt=attempt)
+    assert tries == [1]
+    assert days_of(config) == {}
