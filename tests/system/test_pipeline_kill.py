@@ -21,6 +21,7 @@ from ctrsel.api.feed import days_of
 from ctrsel.core.config import load_config
 from ctrsel.data.table import Table
 from ctrsel.register.promotion import promotion_log
+from ctrsel.register.store import quiet_mlflow
 from ctrsel.register.versions import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
@@ -115,14 +116,16 @@ def consistent(folder: Path, *, nights: int) -> None:
     assert not list(out.rglob(".*.partial-*"))
 
     uri = f"sqlite:///{out / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    versions = client.search_model_versions("name='clicks'")
+    with quiet_mlflow(uri):  # its SQL brings warnings of its own
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        versions = client.search_model_versions("name='clicks'")
+        experiments = [e.experiment_id for e in client.search_experiments()]
+        runs = client.search_runs(experiments, max_results=1000)
+        aliases = {k: int(v) for k, v in client.get_registered_model("clicks").aliases.items()}
     assert all("promotion" in v.tags and v.status == "READY" for v in versions)
     digests = [v.tags["run_digest"] for v in versions]
     assert len(set(digests)) == len(digests) == nights
-    runs = client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=1000)
     assert not [r.info.run_id for r in runs if r.info.status == "RUNNING"]
-    aliases = {k: int(v) for k, v in client.get_registered_model("clicks").aliases.items()}
     numbers = {int(v.version) for v in versions}
     assert set(aliases.values()) <= numbers
     assert aliases["challenger"] == max(numbers)

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from ctrsel.data.paths import dataset_files
+from ctrsel.register.store import quiet_mlflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
@@ -166,23 +167,24 @@ def read_back(folder: Path, *, champion: int, better: int, refused: int) -> None
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{folder / 'runs' / 'income' / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    versions = {int(v.version): v for v in client.search_model_versions("name='income'")}
+    with quiet_mlflow(uri):  # its SQL brings warnings of its own
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        versions = {int(v.version): v for v in client.search_model_versions("name='income'")}
+        versions = {k: client.get_model_version("income", str(k)) for k in versions}
+        aliases = {k: int(v) for k, v in client.get_registered_model("income").aliases.items()}
+        runs = {k: client.get_run(v.run_id) for k, v in versions.items()}
+        watched = client.get_metric_history(versions[champion].run_id, "monitor/auc")
     assert sorted(versions) == list(range(1, better + 1))
-    model = client.get_registered_model("income")
-    assert int(model.aliases["champion"]) == champion
-    assert int(model.aliases["challenger"]) == better
+    assert aliases == {"champion": champion, "challenger": better}
     assert versions[refused].tags["check_verdict"] == "failed"
     assert versions[better].tags["check_verdict"] == "passed"
     for number, version in versions.items():
-        run = client.get_run(version.run_id)
-        assert run.info.status == "FINISHED"
+        assert runs[number].info.status == "FINISHED"
         assert len(version.description) <= 4500
         assert json.loads(version.tags["promotion"])["candidate"] == number
     # Friday's champion was watched on Saturday, on its own page.
-    steps = [m.step for m in client.get_metric_history(versions[champion].run_id, "monitor/auc")]
-    assert (MONDAY + datetime.timedelta(days=5) - datetime.date(1970, 1, 1)).days in steps
-    log = json.loads(json.dumps(_log(folder)))
+    assert (MONDAY + datetime.timedelta(days=5) - datetime.date(1970, 1, 1)).days in [m.step for m in watched]
+    log = _log(folder)
     assert [e["decision"] for e in log][-2:] == ["promoted", "rollback"]
     assert log[-1]["why"] == ["complaints on Sunday"]
     assert (log[-1]["from"], log[-1]["to"]) == (better, champion)
