@@ -36,11 +36,11 @@ def main(flow: Flow, argv: Sequence[str] | None = None, *, lock: str | None = No
         argv: The arguments; None for the process's own.
         lock: Pipelines under the same lock do not overlap; the flow's name if None.
     """
-    codes = "; ".join(f"{code} {what}" for code, what in EXIT_CODES.items())
+    codes = "\n".join(f"  {code:<4} {what}" for code, what in EXIT_CODES.items())
     parser = argparse.ArgumentParser(
         prog=f"python -m pipelines.{_name(flow)}",
         description=inspect.getdoc(flow),
-        epilog=f"Exit codes: {codes}.",
+        epilog=f"exit codes:\n{codes}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", metavar="CONFIG", help="the config (.yaml)")

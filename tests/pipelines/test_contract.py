@@ -56,7 +56,7 @@ def test_says_what_it_is(name, capsys):
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert f"python -m pipelines.{name}" in said
-    for word in ("--as-of", "--resume", "--wait", "--metrics", "Exit codes: 0 done"):
+    for word in ("--as-of", "--resume", "--wait", "--metrics", "exit codes:\n  0    done"):
         assert word in said
     cron = re.search(rf"-m pipelines\.{name} \S+\.yaml", (FOLDER / f"{name}.py").read_text())
     assert cron, "the docstring shows its crontab line"
