@@ -15,7 +15,7 @@ import pytest
 from ctrsel.data.paths import dataset_files
 from ctrsel.register.store import quiet_mlflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.system]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
 
 MONDAY = datetime.date(2026, 3, 2)
 ROWS = 3000  # a day
