@@ -89,10 +89,10 @@ def luminance(rgb: tuple[float, ...]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_cells_keep_a_contrast_of_4_5_by_day_and_by_night(source):
+def test_cells_keep_a_contrast_of_4_5_by_day_by_night_and_on_paper(source):
     """The deepest cell of either tone under the page's ink, blended as a browser does."""
     themes = re.findall(r"--page: (#\w+);.*?--ink: (#\w+);.*?--chosen: (#\w+); --full: (#\w+);", source, re.DOTALL)
-    assert len(themes) == 2
+    assert len(themes) == 3
     deepest = max(float(o) for o in re.findall(r'fill-opacity="([\d.]+)"', source))
     for page, ink, *tones in (tuple(tuple(int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)) for c in t) for t in themes):
         for tone in tones:
