@@ -43,7 +43,7 @@ register: {max_auc_loss: 1, check: {auc_margin: 0.2, latency_factor: 20, min_cal
 pipelines:
   ingest_daily: {source: "logs/{day}.csv", first: 2026-01-01}
   score_batch: {source: "logs/{day}.csv", out: "scores/{day}.csv"}
-  monitor: {days: 1, max_auc_loss: null, min_calibration: null, max_calibration: null}
+  monitor: {days: 1, max_auc_loss: null, min_calibration: null, max_calibration: null, max_score_shift: null, max_field_shift: null}
 """
 
 
