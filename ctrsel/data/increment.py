@@ -107,7 +107,7 @@ class Increment:
             group=None if base.group is None else writer.plain("group", base.group, roles.group),
             time=None if base.time is None else writer.plain("time", base.time, roles.time),
             splits=bounds,
-            source=base.source,
+            source=_span(base.source, raw),
         )
 
     def _splits(self) -> dict[str, np.ndarray]:
@@ -189,6 +189,12 @@ class Increment:
             min_count=max(f.min_count for f in fields),
             limit=self.settings.growth,
         )
+
+
+def _span(source: str, raw: RawRows) -> str:
+    """Name the first source of a table and its newest one."""
+    first, newest = source.split(" to ", 1)[0], raw.shards[-1].name
+    return source if newest in (first, "frame") else f"{first} to {newest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

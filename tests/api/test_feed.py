@@ -85,6 +85,8 @@ def test_days_are_added_once_each(tmp_path, use) -> None:
     assert (again.rows, again.added, again.newest) == (0, {}, "2026-01-02")
     assert feed(config, as_of=day(2)).added == {"2026-01-03": 120}
     assert [d.status for d in days_of(config).values()] == ["stored"] * 3
+    logs = tmp_path / "logs"
+    assert Table.load(store_of(config)).source == f"{logs}/2026-01-01.csv to {logs}/2026-01-03.csv"
 
 
 def test_old_codes_stay(tmp_path) -> None:
