@@ -178,10 +178,20 @@ def test_a_server_that_is_killed_loses_nothing_and_nothing_is_there_twice(case, 
 
 def test_a_server_that_comes_back_in_time_is_waited_for(case, tracker, monkeypatch):
     case.config = replace(case.config, register=replace(case.config.register, patience="5min"))
-    killing(monkeypatch, tracker, "log_model_artifacts", when="before")
-    back = threading.Timer(3.0, tracker.start)
-    back.start()
+    backs = []
+
+    class Short:
+        """Kills the server, which comes back some seconds later."""
+
+        @staticmethod
+        def kill():
+            tracker.kill()
+            backs.append(threading.Timer(3.0, tracker.start))
+            backs[0].start()
+
+    killing(monkeypatch, Short, "log_model_artifacts", when="before")
     made = case.register(case.good, 1)
+    [back] = backs
     back.join()
     found = case.found(tracker.client())
     assert (found["versions"], found["done"], found["log"]) == ([made.version], 1, 1)
