@@ -136,7 +136,7 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
         record, review = done.run, done.review
     except PromotionRefusedError as error:
         # Everything is written by now, so the reader gets the table and the refusal.
-        record, refused = Run.load(out / "run"), error
+        record, review, refused = Run.load(out / "run"), stored_review(out), error
     except UnreachableError as error:
         if not error.result:  # it came before the run was finished
             raise

@@ -161,5 +161,6 @@ def test_a_page_of_200_fields_and_five_million_values(made: Any, tmp_path: Path)
     assert len(page.encode()) <= LARGEST
     frame = pl.scan_parquet(tmp_path / "report-tables" / "values.parquet")
     rows, least = frame.select(pl.len(), pl.col("rows").min()).collect().row(0)
-    assert (rows, least) == (180 * 12_500 + 20 * 20, 20)
+    assert rows == 180 * 12_500 + 20 * 20
+    assert least >= 20
     assert grown < 1 << 30
