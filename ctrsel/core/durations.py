@@ -1,4 +1,4 @@
-"""Durations as people write them: "90s", "2min", "1h"."""
+"""Durations as people write them: "90s", "2min", "7d"."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ctrsel.core.errors import ConfigError
 
 __all__ = ["seconds"]
 
-_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def seconds(text: str, *, place: str) -> float:
     """Return a duration in seconds.
 
     Args:
-        text: A number and a unit: s, min (or m), h, d.
+        text: A number and a unit: s, min (or m), h, d, w.
         place: The config key, for the error.
 
     Raises:
@@ -26,9 +26,9 @@ def seconds(text: str, *, place: str) -> float:
         120.0
         >>> seconds("soon", place="register.patience")
         Traceback (most recent call last):
-        ctrsel.core.errors.ConfigError: register.patience: must be a number and a unit (s, min, h, d), such as 2min, got 'soon'
+        ctrsel.core.errors.ConfigError: register.patience: must be a number and a unit (s, min, h, d, w), such as 7d or 2min, got 'soon'
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)", str(text).strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)", str(text).strip())
     if found is None:
-        raise ConfigError(f"{place}: must be a number and a unit (s, min, h, d), such as 2min, got {text!r}")
+        raise ConfigError(f"{place}: must be a number and a unit (s, min, h, d, w), such as 7d or 2min, got {text!r}")
     return float(found[1]) * _UNITS[found[2]]

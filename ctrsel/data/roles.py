@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.core.config import LabelConfig
+from ctrsel.core.durations import seconds
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.canonical import canonical_text, numeric_values
 from ctrsel.data.coding import NONE, Coded, code_columns
@@ -37,7 +38,6 @@ _NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
 _PIECE = 1 << 20  # rows looked at together
 _SHOWN = 200  # rejected values are written down with their text; longer ones are cut
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def coded_places(coded: Coded, column: int = 0) -> np.ndarray:
@@ -290,15 +290,13 @@ def duration(text: str, moment: Moment, *, place: str) -> int:
         >>> duration("2h", Moment(temporal=True), place="x") // 1_000_000, duration("3", Moment(temporal=False), place="x")
         (7200, 3)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)?", text.strip())
-    if found is None or (moment.temporal and found[2] is None) or (not moment.temporal and found[2] is not None):
-        needed = (
-            "a number and a unit (s, min, h, d, w), such as 7d"
-            if moment.temporal
-            else "a number in the time column's own unit, since that column holds whole numbers"
+    if moment.temporal:
+        return int(seconds(text, place=place) * 1_000_000)
+    if re.fullmatch(r"\d+(?:\.\d+)?", text.strip()) is None:
+        raise ConfigError(
+            f"{place}: must be a number in the time column's own unit, since that column holds whole numbers, got {text!r}"
         )
-        raise ConfigError(f"{place}: must be {needed}, got {text!r}")
-    return int(float(found[1]) * (_UNITS[found[2]] * 1_000_000 if moment.temporal else 1))
+    return int(float(text))
 
 
 def read_group(raw: RawRows, name: str, *, memory: int, scratch: Path) -> np.ndarray:
