@@ -17,7 +17,7 @@ from ctrsel.api.days import days_until, delay_days, end_of, is_there, read_day, 
 from ctrsel.core.artifact import atomic_text, to_json
 from ctrsel.core.building import build
 from ctrsel.core.config import DataConfig, RunConfig
-from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.core.errors import AbsentError, ConfigError, DataError
 from ctrsel.core.log import event, logger
 from ctrsel.data.append import append, check_told
 from ctrsel.data.ingest import ingest
@@ -191,11 +191,17 @@ class _State:
                 return
             digests = source_digests(data)
             if entry is not None and entry.status == "refused" and digests is not None and digests == entry.digests:
-                logger().warning("a day is still set aside", extra={"facts": {"day": name, "why": entry.why}})
+                self._still_refused(entry)
                 return
             before = Table.load(self.store) if (self.store / "manifest.json").is_file() else None
             after = attempt(lambda: self._add(data, before))
+        except AbsentError as error:
+            self._note(replace(made, why=str(error)))
+            return
         except DataError as error:
+            if entry is not None and entry.status == "refused" and digests is None and str(error) == entry.why:
+                self._still_refused(entry)
+                return
             logger().warning("a day is refused and set aside", extra={"facts": {"day": name, "why": str(error)}})
             self.refused.append(name)
             self._note(replace(made, status="refused", digests=digests, why=str(error)))
@@ -225,6 +231,9 @@ class _State:
         told |= {"schema.label.name": schema.label.name, **{f"split.{k}": v for k, v in rule.items()}}
         check_told(self.store, told)
         return append(self.store, data, settings=config.ingest, as_of=as_of, late=True)
+
+    def _still_refused(self, entry: DayEntry) -> None:
+        logger().warning("a day is still set aside", extra={"facts": {"day": entry.day, "why": entry.why}})
 
     def _note(self, entry: DayEntry) -> None:
         self.days[entry.day] = entry

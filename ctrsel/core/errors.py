@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 __all__ = [
+    "AbsentError",
     "AlarmError",
     "ConfigError",
     "CtrselError",
@@ -15,6 +16,7 @@ __all__ = [
     "LeakError",
     "MissingExtraError",
     "PromotionRefusedError",
+    "RefusedError",
     "UnreachableError",
     "unknown_name",
 ]
@@ -38,6 +40,10 @@ class ConfigError(CtrselError):
     exit_code = 2
 
 
+class RefusedError(ConfigError):
+    """A server or storage does not let this user in, or not do this; a person must give rights, a repetition does not."""
+
+
 class MissingExtraError(ConfigError):
     """An optional library is needed; the message holds the line that installs it."""
 
@@ -46,6 +52,10 @@ class DataError(CtrselError):
     """The data break a rule: the message names file, column or row, the rule and the value."""
 
     exit_code = 3
+
+
+class AbsentError(DataError):
+    """There is nothing where a source should lie; it may come later."""
 
 
 class LeakError(DataError):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from ctrsel.core.artifact import digest_file
-from ctrsel.core.errors import ConfigError, DataError, unknown_name
+from ctrsel.core.errors import AbsentError, ConfigError, DataError, unknown_name
 from ctrsel.data.frames import first_line
 from ctrsel.data.paths import TEXT_FORMATS, expand
 from ctrsel.data.raw import Shard
@@ -34,6 +34,7 @@ def open_remote(uri: str, *, kind: str, intake: Intake, part: str) -> list[Shard
 
     Raises:
         ConfigError: If the protocol is not known, or the URI holds a password.
+        AbsentError: If no file is found there.
         DataError: If it cannot be read.
         UnreachableError: If it cannot be reached at the moment.
     """
@@ -85,7 +86,7 @@ def _texts(uri: str, whole: str, *, kind: str, intake: Intake, part: str) -> lis
             if left <= 0:
                 break
     if not shards:
-        raise DataError(f"{uri}: no file is found there" if globbed else f"{uri}: the file is empty")
+        raise AbsentError(f"{uri}: no file is found there") if globbed else DataError(f"{uri}: the file is empty")
     return shards
 
 
@@ -96,7 +97,7 @@ def _stage(lazy: pl.LazyFrame, uri: str, whole: str, intake: Intake, part: str) 
     except DataError as error:
         cause = error.__cause__
         text = first_line(cause) if cause is not None else str(error)
-        if isinstance(cause, FileNotFoundError) or "404" in text or "expanded paths were empty" in text:
-            raise DataError(f"{uri}: no file is found there") from None
+        if isinstance(cause, FileNotFoundError) or "404 Not Found" in text or "expanded paths were empty" in text:
+            raise AbsentError(f"{uri}: no file is found there") from None
         said = _UNSIGNED.sub("?...", text.replace(whole, uri))
         raise unread(f"{uri}: cannot be read: {said}", why=said) from None

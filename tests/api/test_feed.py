@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
+import logging
+import os
 import socket
 import sqlite3
+import subprocess
+import sys
+import uuid
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,7 +23,7 @@ import pytest
 
 from ctrsel.api.feed import days_of, feed, store_of
 from ctrsel.core.building import build
-from ctrsel.core.config import RunConfig
+from ctrsel.core.config import RunConfig, load_config
 from ctrsel.core.errors import ConfigError, DataError, UnreachableError
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Table
@@ -248,6 +256,154 @@ def test_days_of_a_database(tmp_path, monkeypatch) -> None:
     (tmp_path / "store.days.json").unlink()
     assert feed(config, as_of=day(2)).rows == 0
     assert Table.load(store_of(config)).n_rows == 360
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A real S3 server on this machine with one bucket; `read()` tells the objects that were read since it was last asked."""
+    moto = pytest.importorskip("moto.server", reason="the development library moto is not installed")
+    import boto3
+
+    requests: list[str] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record) -> None:
+            requests.append(record.getMessage())
+
+    log, heard = logging.getLogger("werkzeug"), Heard()
+    level, propagates = log.level, log.propagate
+    log.addHandler(heard)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    for variable, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "sesame",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    client = boto3.client("s3", endpoint_url=url)
+    # moto keeps buckets, and polars the way to them, for as long as the process lives; a 404 in a name is no answer.
+    name = f"clicks-404-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("BUCKET", name)
+    client.create_bucket(Bucket=name)
+
+    def put(i: int, body: bytes | None = None) -> None:
+        if body is None:
+            file = io.BytesIO()
+            rows(i).write_parquet(file)
+            body = file.getvalue()
+        client.put_object(Bucket=name, Key=f"logs/day={day(i)}/rows.parquet", Body=body)
+
+    def read() -> list[str]:
+        found = {r.split("day=")[1][:10] for r in requests if f"GET /{name}/logs/day=" in r}
+        requests.clear()
+        return sorted(found)
+
+    def stop() -> None:
+        server.stop()
+        server._server.server_close()  # else the port would still take connections, and answer none
+
+    yield SimpleNamespace(put=put, read=read, stop=stop)
+    client.close()
+    if server._thread.is_alive():
+        stop()
+    log.removeHandler(heard)
+    log.setLevel(level)
+    log.propagate = propagates
+
+
+BUCKET = """
+name: clicks
+data: {store: store}
+schema: {label: {name: click}, time: at}
+split: {use: time}
+pipelines:
+  retries: 0
+  ingest_daily: {source: "s3://$BUCKET/logs/day={day}/rows.parquet", first: 2026-01-01}
+"""
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch) -> RunConfig:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clicks.yaml").write_text(BUCKET)
+    return load_config("clicks.yaml")
+
+
+def test_days_of_a_bucket_are_read_once_each(bucket, remote) -> None:
+    bucket.put(0)
+    bucket.put(1)
+    assert feed(remote, as_of=day(1)).added == {"2026-01-01": 120, "2026-01-02": 120}
+    assert bucket.read() == ["2026-01-01", "2026-01-02"]
+    bucket.put(2)
+    third = feed(remote, as_of=day(2))
+    assert (third.added, third.total_rows) == ({"2026-01-03": 120}, 360)
+    assert bucket.read() == ["2026-01-03"]
+    assert feed(remote, as_of=day(2)).rows == 0
+    assert bucket.read() == []
+    whole = ingest(
+        pl.concat([rows(i) for i in range(3)]), schema=remote.schema, split=remote.split, settings=remote.ingest
+    )
+    assert texts(Table.load(store_of(remote))) == texts(whole)
+
+
+def test_a_bad_day_of_a_bucket_is_set_aside(bucket, remote) -> None:
+    for i in (0, 2):
+        bucket.put(i)
+    bucket.put(1, b"PAR1 cut off")
+    refused = r"2026-01-02: refused and set aside .* s3://\$BUCKET/logs/day=2026-01-02/rows\.parquet: cannot be read: "
+    with pytest.raises(DataError, match=refused) as error:
+        feed(remote, as_of=day(2))
+    assert error.value.result["added"] == {"2026-01-01": 120, "2026-01-03": 120}
+    assert [d.status for d in days_of(remote).values()] == ["stored", "refused", "stored"]
+    bucket.read()
+    # Only reading it tells whether it was mended; the same fault is no news.
+    again = feed(remote, as_of=day(2))
+    assert (bucket.read(), again.newly_refused, list(again.refused)) == (["2026-01-02"], (), ["2026-01-02"])
+    bucket.put(1)
+    assert feed(remote, as_of=day(2)).added == {"2026-01-02": 120}
+    assert [d.status for d in days_of(remote).values()] == ["stored"] * 3
+
+
+def test_a_day_that_a_bucket_does_not_have_is_awaited(bucket, remote) -> None:
+    bucket.put(0)
+    with pytest.raises(DataError, match=r"2026-01-02: s3://.*: no file is found there; it is looked for again"):
+        feed(remote, as_of=day(1))
+    assert days_of(remote)["2026-01-02"].status == "missing"
+    bucket.put(2)
+    later = feed(remote, as_of=day(2))
+    assert (later.added, list(later.missing), later.refused) == ({"2026-01-03": 120}, ["2026-01-02"], {})
+    bucket.put(1)
+    assert feed(remote, as_of=day(2)).added == {"2026-01-02": 120}
+
+
+@pytest.mark.slow
+def test_a_bucket_that_is_away_refuses_no_day(bucket, remote) -> None:
+    bucket.put(0)
+    feed(remote, as_of=day(0))
+    known, table = days_of(remote), Table.load(store_of(remote)).digest
+    bucket.put(1)
+    bucket.stop()
+    # A process of its own: polars reads once how often it tries, and would try for ten seconds.
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.ingest_daily", "clicks.yaml", "--as-of", str(day(1))],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "POLARS_CLOUD_MAX_RETRIES": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    result = json.loads(done.stdout)
+    assert done.returncode == result["exit_code"] == UnreachableError.exit_code == 5, done.stderr
+    assert result["error"].startswith("s3://$BUCKET/logs/day=2026-01-02/rows.parquet: cannot be read: ")
+    assert "sesame" not in done.stdout + done.stderr
+    assert days_of(remote) == known
+    assert Table.load(store_of(remote)).digest == table
 
 
 def test_a_storage_that_is_away_refuses_no_day(tmp_path) -> None:
