@@ -50,6 +50,8 @@ def explain_selection(
     paired 95 % interval.
     """
     with say.session() as speaker:
+        import polars as pl
+
         from ctrsel.core.artifact import MANIFEST
         from ctrsel.records.selection_account import SelectionAccount
 
@@ -70,7 +72,7 @@ def explain_selection(
             speaker.show(result, _fields(account.fields))
             return
         of = account.field(field)
-        values = account.values.filter(account.values["field"] == field)
+        values = account.values.filter(pl.col("field") == field).collect()
         result |= {"fields": [r for r in account.field_rows() if r["name"] == field], "values": values.to_dicts()}
         lines = [_fields((of,)), "", _values(values.head(rows).to_dicts(), sensitive=of.sensitive)]
         lines += [f"... and {values.height - rows} more"] if values.height > rows else []

@@ -90,6 +90,14 @@ class AppliedFeatureSet:
         """Per vocabulary the text of each code `[V]`, null for what is missing."""
         return {name: self._names(v) for name, v in self.encoder.vocabularies.items()}
 
+    def texts(self, vocabulary: str, codes: np.ndarray) -> pl.Series:
+        """Return the text of each of some codes `[n]` after the decision, null for what is missing; all other names stay."""
+        if self.encoder.vocabularies[vocabulary].hashed is not None:
+            return self.names[vocabulary].gather(pl.Series(codes, dtype=pl.UInt32))
+        own = self.encoder.vocabularies[vocabulary].values.take(self.leads[vocabulary][np.maximum(codes, RESERVED)])
+        other = pl.when(pl.Series(codes == OTHER)).then(pl.lit(self.other_text))
+        return pl.select(pl.when(pl.Series(codes >= RESERVED)).then(own).otherwise(other)).to_series()
+
     def _names(self, vocabulary: Vocabulary) -> pl.Series:
         leads = self.leads[vocabulary.name]
         names: list[str | None] | pl.Series

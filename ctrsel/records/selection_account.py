@@ -79,17 +79,19 @@ class SelectionAccount:
         values: One row for each value that had a code, most frequent first within its field: `field` (the first of
             those that share the vocabulary), `value` (null for a sensitive field), `rows` (training rows), `outcome`
             ("kept", "merged", "dropped"), `reason`, `why`, `into` (the value whose name a merged one has) and `score`;
-            and one for all rare values of a field together.
+            and one for all rare values of a field together. Lazy: there may be millions, and who asks for a field's
+            collects no others.
     """
 
     method: str
     cut: float | None
     fields: tuple[FieldAccount, ...]
-    values: pl.DataFrame
+    values: pl.LazyFrame
 
     def __post_init__(self) -> None:
-        if dict(self.values.schema) != dict(VALUE_COLUMNS):
-            raise DataError(f"selection account: expected the columns {list(VALUE_COLUMNS)}, got {self.values.columns}")
+        found = self.values.collect_schema()
+        if dict(found) != dict(VALUE_COLUMNS):
+            raise DataError(f"selection account: expected the columns {list(VALUE_COLUMNS)}, got {found.names()}")
 
     def field(self, name: str) -> FieldAccount:
         """Return a field's account by name."""
@@ -122,7 +124,7 @@ class SelectionAccount:
         }
         with atomic_folder(path, manifest=manifest) as folder:
             pl.DataFrame(self.field_rows(), infer_schema_length=None).write_csv(folder / "fields.csv")
-            self.values.write_parquet(folder / "values.parquet")
+            self.values.sink_parquet(folder / "values.parquet")
 
     @staticmethod
     def load(path: Path) -> SelectionAccount:
@@ -135,5 +137,5 @@ class SelectionAccount:
                 FieldAccount(**{**f, "auc_lost": Metric(**f["auc_lost"]) if f["auc_lost"] else None})
                 for f in m["fields"]
             ),
-            values=pl.read_parquet(Path(path) / "values.parquet"),
+            values=pl.scan_parquet(Path(path) / "values.parquet"),
         )

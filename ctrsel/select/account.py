@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.applied import AppliedFeatureSet
@@ -21,6 +23,7 @@ from ctrsel.select._wishes import merged_groups
 __all__ = ["account"]
 
 _REFUSES = "the method wants it at no size"
+_PIECE = 1 << 20  # values that are told at a time
 
 
 def account(
@@ -55,11 +58,33 @@ def account(
     fields = [made.field(f, (auc_lost or {}).get(f.name)) for f in table.schema.fields]
     if whole is not None:
         fields += [_never_used(f) for f in whole.fields if f.name not in table.schema.names]
-    parts = [made.values(name) for name in table.encoder.vocabularies]
-    empty = pl.DataFrame(schema=dict(VALUE_COLUMNS))
-    return SelectionAccount(
-        method=features.method, cut=made.cut, fields=tuple(fields), values=pl.concat([empty, *parts])
-    )
+    return SelectionAccount(method=features.method, cut=made.cut, fields=tuple(fields), values=made.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What is said of the values of a vocabulary.
+
+    Attributes:
+        vocabulary: Its name.
+        field: The first field that uses it.
+        secret: Whether the texts must not be told.
+        new: The code that each value has after the decision, uint32 `[V]`.
+        scores: The method's, float64 `[V]`.
+        place: The row of `said` for each value, uint8 `[V]`.
+        said: Outcomes, reasons and sentences.
+
+    Shape:
+        V: values that have a code of their own.
+    """
+
+    vocabulary: str
+    field: str
+    secret: bool
+    new: np.ndarray
+    scores: np.ndarray
+    place: np.ndarray
+    said: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +119,15 @@ class _Account:
     def cut(self) -> float | None:
         """The lowest score that is kept."""
         if self.features.field_scores is not None:
-            scores = [
-                self.features.field_scores.get(n, np.nan) for n in self.features.fields if n not in self.always_keep
-            ]
+            given = self.features.field_scores
+            scores = [given.get(n, np.nan) for n in self.features.fields if n not in self.always_keep]
         else:
             scores = []
             for name, score in (self.features.scores or {}).items():
                 if name not in self.forced:
                     own = np.asarray(score, dtype=np.float64)[RESERVED:]
-                    scores += own[self.remaps[name][RESERVED : RESERVED + len(own)] != OTHER].tolist()
+                    kept = own[self.remaps[name][RESERVED : RESERVED + len(own)] != OTHER]
+                    scores.append(float(np.nanmin(kept)) if (~np.isnan(kept)).any() else np.nan)
         known = [s for s in scores if not np.isnan(s)]
         return min(known) if known else None
 
@@ -185,23 +210,55 @@ class _Account:
             )
         return "silent_after", "with the values that there was room for, all of its training rows would look alike"
 
-    def values(self, vocabulary: str) -> pl.DataFrame:
-        """Return the account of a vocabulary's values."""
-        v, remap = self.table.encoder.vocabularies[vocabulary], self.remaps[vocabulary]
+    def values(self) -> pl.LazyFrame:
+        """Return the account of all values, told piece by piece whenever it is collected: there may be millions."""
+
+        def pieces(
+            columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            left = n_rows
+            for frame in itertools.chain.from_iterable(map(self._pieces, self.table.encoder.vocabularies)):
+                found = frame if left is None else frame.head(left)
+                left = None if left is None else left - found.height
+                found = found if predicate is None else found.filter(predicate)
+                yield found if columns is None else found.select(columns)
+                if left == 0:
+                    return
+
+        return register_io_source(pieces, schema=dict(VALUE_COLUMNS))
+
+    def _pieces(self, vocabulary: str) -> Iterator[pl.DataFrame]:
+        """Yield the account of a vocabulary's values, most frequent first, and at the end that of all rare ones."""
+        v, words = self.table.encoder.vocabularies[vocabulary], self._words(vocabulary)
+        counts = np.asarray(v.counts)
+        order = np.argsort(-counts[RESERVED:], kind="stable")
+        for begin in range(0, len(order), _PIECE):
+            yield self._piece(words, order[begin : begin + _PIECE])
+        if rare := int(counts[OTHER]):
+            last = {
+                "field": words.field, "value": None, "rows": rare, "outcome": "dropped", "reason": "rare", "into": None,
+                "why": "rare values, which had no code of their own before the selection", "score": None,
+            }  # fmt: skip
+            yield pl.DataFrame([last], schema=dict(VALUE_COLUMNS))
+
+    def _words(self, vocabulary: str) -> _Words:
+        """Return what is said of each value of a vocabulary, as places in short lists of words."""
+        v = self.table.encoder.vocabularies[vocabulary]
         fields = [f for f in self.table.encoder.fields if f.vocabulary == vocabulary and not f.is_float]
-        first, secret = fields[0], any(f.sensitive for f in fields)
-        kept_fields = [f for f in fields if f.name in self.features.fields]
+        stays = any(f.name in self.features.fields for f in fields)
         size = v.size - RESERVED
-        new = remap[RESERVED:].astype(np.int64) if kept_fields else np.full(size, OTHER)
+        new = self.remaps[vocabulary][RESERVED:] if stays else np.full(size, OTHER, dtype=np.uint32)
         scores = self._scores(vocabulary)
-        shared = np.bincount(new, minlength=RESERVED)[new] > 1
-        outcome = np.where(new == OTHER, "dropped", np.where(shared, "merged", "kept"))
-        reason = np.array(outcome, dtype=object)
-        why = np.full(size, "", dtype=object)
-        gone = new == OTHER
-        if not kept_fields:
-            told = self.field(first, None)
-            reason[gone], why[gone] = "field_dropped", f"its field is dropped: {told.why}"
+        forced = vocabulary in self.forced
+        said = [
+            ("kept", "always_keep", "always_keep names its field") if forced else ("kept", "kept", "kept"),
+            ("merged", "merged", "the method does not tell it from others, and gives them one code"),
+        ]
+        place = (np.bincount(new, minlength=RESERVED) > 1)[new].astype(np.uint8)
+        left = new == OTHER
+        if not stays:
+            said.append(("dropped", "field_dropped", f"its field is dropped: {self.field(fields[0], None).why}"))
+            place[left] = 2
         else:
             refused = None if self.features.refused is None else self.features.refused.get(vocabulary)
             own = np.zeros(size, bool) if refused is None else refused[RESERVED : RESERVED + size]
@@ -212,41 +269,42 @@ class _Account:
                 (below, "below_cut", f"its score is below {_short(self.cut)}, the lowest that is kept at this size"),
                 (np.ones(size, bool), "no_room", "wanted, but the size was used up before it"),
             ]
-            left = gone.copy()
             for where, word, sentence in cases:
-                reason[left & where], why[left & where] = word, sentence
+                place[left & where] = len(said)
+                said.append(("dropped", word, sentence))
                 left &= ~where
-        merged = outcome == "merged"
-        why[merged] = "the method does not tell it from others, and gives them one code"
-        if vocabulary in self.forced:
-            reason[outcome == "kept"] = "always_keep"
-        why[(outcome == "kept")] = "always_keep names its field" if vocabulary in self.forced else "kept"
-        texts = v.one_text(np.arange(RESERVED, v.size)) if not secret else pl.Series([None] * size, dtype=pl.String)
-        into = pl.Series([None] * size, dtype=pl.String)
-        if merged.any() and not secret:
-            names = self.applied.names[vocabulary].gather(pl.Series(new, dtype=pl.UInt32))
-            into = pl.select(pl.when(pl.Series(merged)).then(names)).to_series()
-        frame = pl.DataFrame(
+        return _Words(
+            vocabulary=vocabulary,
+            field=fields[0].name,
+            secret=any(f.sensitive for f in fields),
+            new=new,
+            scores=scores,
+            place=place,
+            said=pl.DataFrame(said, schema=["outcome", "reason", "why"], orient="row"),
+        )
+
+    def _piece(self, words: _Words, own: np.ndarray) -> pl.DataFrame:
+        """Return the account of some values of a vocabulary, by their places."""
+        v = self.table.encoder.vocabularies[words.vocabulary]
+        said = words.said[words.place[own]]
+        texts = into = pl.Series([None], dtype=pl.String).new_from_index(0, len(own))
+        if not words.secret:
+            texts = v.one_text(own + RESERVED)
+            merged = said["outcome"] == "merged"
+            if merged.any():
+                codes = np.where(merged.to_numpy(), words.new[own], MISSING)  # which has no text
+                into = self.applied.texts(words.vocabulary, codes)
+        return pl.DataFrame(
             {
-                "field": [first.name] * size,
+                "field": pl.Series([words.field]).new_from_index(0, len(own)),
                 "value": texts,
-                "rows": np.asarray(v.counts)[RESERVED:],
-                "outcome": outcome.tolist(),
-                "reason": reason.tolist(),
-                "why": why.tolist(),
+                "rows": np.asarray(v.counts)[own + RESERVED],
+                **{name: said[name] for name in said.columns},
                 "into": into,
-                "score": pl.Series(scores).fill_nan(None),
+                "score": pl.Series(words.scores[own]).fill_nan(None),
             },
             schema=dict(VALUE_COLUMNS),
-        ).sort("rows", descending=True, maintain_order=True)
-        rare = int(np.asarray(v.counts)[OTHER])
-        if not rare:
-            return frame
-        last = {
-            "field": first.name, "value": None, "rows": rare, "outcome": "dropped", "reason": "rare", "into": None,
-            "why": "rare values, which had no code of their own before the selection", "score": None,
-        }  # fmt: skip
-        return pl.concat([frame, pl.DataFrame([last], schema=dict(VALUE_COLUMNS))])
+        )
 
     def _scores(self, vocabulary: str) -> np.ndarray:
         size = self.table.encoder.vocabularies[vocabulary].size

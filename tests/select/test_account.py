@@ -44,7 +44,7 @@ def test_frequency(problem) -> None:
     assert site.why == "all of its values are kept"
     train = problem.table.columns["site"][problem.table.span("train")]
     assert site.covered == pytest.approx((train >= RESERVED).mean())
-    below = found.values.filter(pl.col("reason") == "below_cut")
+    below = found.values.filter(pl.col("reason") == "below_cut").collect()
     assert (below["score"] < found.cut).all()
     assert below.height == 0 or "the lowest that is kept" in below["why"][0]
 
@@ -60,14 +60,14 @@ def test_rankings(problem, ranking_of) -> None:
     assert told.field("site").why.startswith("its score -1 is place 2 of 4; 1 fields are kept")
     values = account(problem.table, found.at(Size(number=10)))
     assert reasons(values)["noise"] == "refused"
-    dropped = values.values.filter((pl.col("field") == "noise") & (pl.col("value") == "1"))
+    dropped = values.values.filter((pl.col("field") == "noise") & (pl.col("value") == "1")).collect()
     assert dropped["why"].to_list() == [f"its field is dropped: {values.field('noise').why}"]
 
 
 def test_merging(problem) -> None:
     features = Merge().select(problem, size=12, seed=0).features
     found = account(problem.table, features)
-    merged = found.values.filter(pl.col("outcome") == "merged")
+    merged = found.values.filter(pl.col("outcome") == "merged").collect()
     assert merged.height
     for field, into in merged.select("field", "into").unique().rows():
         group = merged.filter((pl.col("field") == field) & (pl.col("into") == into))
@@ -84,7 +84,7 @@ def test_wishes(tiny, untouched) -> None:
     features = MostFrequent().select(problem, size=12, seed=0).features
     found = account(table, features, always_keep=problem.always_keep, groups=problem.groups)
     assert found.field("noise").reason == "always_keep"
-    assert found.values.filter(pl.col("field") == "noise")["reason"].unique().to_list() == ["always_keep"]
+    assert found.values.filter(pl.col("field") == "noise").collect()["reason"].unique().to_list() == ["always_keep"]
     whole = tiny.schema
     from ctrsel.select import exclude
 
@@ -107,8 +107,9 @@ def test_everything_has_a_reason(random_table, untouched, seed, size, grouped) -
         assert [f.name for f in found.fields] == list(table.schema.names)
         assert {f.name for f in found.fields if f.kept} == set(features.fields)
         assert all(f.why for f in found.fields)
-        assert found.values["why"].str.len_chars().min() > 0
-        own = found.values.filter(pl.col("reason") != "rare")
+        values = found.values.collect()
+        assert values["why"].str.len_chars().min() > 0
+        own = values.filter(pl.col("reason") != "rare")
         assert own.height == table.encoder.n_values
         assert own.filter(pl.col("outcome") != "dropped").height == features.n_values
         same = [f for f in table.schema.fields if f.name == "same"]
@@ -122,11 +123,11 @@ def test_round_trip_and_sensitive_values(problem, tmp_path) -> None:
     features = MostFrequent().select(replace(problem, table=table), size=8, seed=0).features
     lost = {"site": Metric(value=0.02, low=0.01, high=0.03, method="delong")}
     found = account(table, features, auc_lost=lost)
-    assert found.values.filter(pl.col("field") == "ad")["value"].null_count() == 12
+    assert found.values.filter(pl.col("field") == "ad").collect()["value"].null_count() == 12
     found.save(tmp_path / "account")
     back = SelectionAccount.load(tmp_path / "account")
     assert back.fields == found.fields
-    assert back.values.equals(found.values)
+    assert back.values.collect().equals(found.values.collect())
     told = pl.read_csv(tmp_path / "account" / "fields.csv")
     assert told.filter(pl.col("name") == "site")["auc_lost_low"].to_list() == [0.01]
     assert np.array_equal(told["name"].to_list(), table.schema.names)

@@ -98,7 +98,7 @@ def _kept(fields: Sequence[FieldAccount]) -> Table:
 def _values(found: SelectionAccount) -> Table | None:
     secret = {f.name: f.sensitive for f in found.fields}
     own = (pl.col("reason") != "rare") & pl.col("value").is_not_null() & (pl.col("reason") != "field_dropped")
-    changed = found.values.lazy().filter(own & (pl.col("outcome") != "kept"))  # not copied: there may be millions
+    changed = found.values.filter(own & (pl.col("outcome") != "kept"))  # not copied: there may be millions
     top = changed.sort("rows", descending=True, maintain_order=True).head(_LOOKED_AT).collect().rows(named=True)
     shown = [r for r in top if may_show(r, field=r["field"], sensitive=secret[r["field"]])][:_VALUES]
     if not shown:
