@@ -56,7 +56,7 @@ unit: install-dev  ## The fast tests, the docstrings' examples and the pages' co
 	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' ctrsel tests docs README.md
 
 test-slow: install-dev  ## What takes longer: servers, a browser, empty environments, kills
-	$(THREADS) $(BIN)/python -m pytest -m slow tests docs
+	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow tests docs
 
 bench: install-dev  ## Ours and the peers in one run, with ratios
 	$(THREADS) $(BIN)/python benchmarks/rank_synth.py
