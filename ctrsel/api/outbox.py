@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime
 import shutil
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from ctrsel.api.cache import StageCache, exclusive
-from ctrsel.api.registering import register_reviewed, time_span
+from ctrsel.api.registering import PAGE, register_reviewed, review_of, time_span
 from ctrsel.api.window import Window, test_window
 from ctrsel.core.artifact import MANIFEST, atomic_folder, read_array, read_manifest
 from ctrsel.core.building import build
@@ -31,16 +30,16 @@ from ctrsel.core.errors import CtrselError, DataError, UnreachableError
 from ctrsel.core.log import event, logger
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
-from ctrsel.records.audit import Audit
-from ctrsel.records.feature_set import FeatureSet
-from ctrsel.records.ranking import Ranking
-from ctrsel.records.run import REPORT_TABLES, Registration, Run
+from ctrsel.records.evidence import Evidence
+from ctrsel.records.review import Review
+from ctrsel.records.run import Registration, Run
 from ctrsel.register import find_registration
 from ctrsel.register.reaching import patiently
+from ctrsel.report.page import write_report
 
 __all__ = ["Delivered", "deliver", "keep", "waiting"]
 
-_FORMAT = "ctrsel.outbox"
+_FORMAT, _VERSION = "ctrsel.outbox", 2
 _ARRAYS = ("labels", "weight", "group")
 
 
@@ -96,7 +95,7 @@ def _deliver(config: RunConfig | None, *, out: Path) -> Delivered:
     failed: list[tuple[Path, CtrselError]] = []
     for place in waiting(out):
         try:
-            run, registration = _patiently_registered(place, config, out=out)
+            run, registration, review = _patiently_registered(place, config, out=out)
         except UnreachableError as error:
             left = len(waiting(out)) - len(failed)
             raise type(error)(f"{error}; {left} finished run(s) wait in {_outbox(out)}") from error
@@ -104,7 +103,7 @@ def _deliver(config: RunConfig | None, *, out: Path) -> Delivered:
             logger().warning("not delivered", extra={"facts": {"entry": str(place), "reason": str(error)}})
             failed.append((place, error))
             continue
-        _note(out, run, registration)
+        _note(out, run, registration, review, evidence=place / "evidence")
         _remove(place)
         event("delivered", model=registration.model_name, version=registration.version, run=run.created)
         made.append(registration)
@@ -117,11 +116,8 @@ def keep(
     config: RunConfig,
     model: Model,
     table: Table,
-    audit: Audit,
+    evidence: Evidence,
     logits: np.ndarray,
-    feature_set: FeatureSet,
-    report: Path,
-    rankings: Sequence[Ranking],
     out: Path,
 ) -> Path:
     """Put a finished run into its folder's outbox, unless an equal one waits there already; return the entry.
@@ -134,14 +130,13 @@ def keep(
     window = _window(config, table)
     manifest: dict[str, Any] = {
         "format": _FORMAT,
-        "version": 1,
+        "version": _VERSION,
         "name": run.name,
         "digest": run.digest,
         "created": run.created,
         "kept": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": asdict(config),
         "dates": time_span(table),
-        "rankings": [r.method for r in rankings],
         "window": {
             **{k: getattr(window, k) for k in ("source", "first", "last", "young")},
             "notes": list(window.notes),
@@ -152,30 +147,31 @@ def keep(
         folder.chmod(0o700)  # it holds raw rows
         run.save(folder / "run")
         model.save(folder / "model")
-        feature_set.save(folder / "feature_set")
-        audit.save(folder / "audit")
-        for i, ranking in enumerate(rankings):
-            ranking.save(folder / "rankings" / str(i))
+        evidence.save(folder / "evidence")
         np.save(folder / "logits.npy", logits, allow_pickle=False)
         window.rows.write_parquet(folder / "rows.parquet")
         for name in manifest["window"]["arrays"]:
             np.save(folder / f"{name}.npy", getattr(window, name), allow_pickle=False)
-        shutil.copyfile(report, folder / "report.html")
-        if (tables := report.parent / REPORT_TABLES).is_dir():
-            shutil.copytree(tables, folder / REPORT_TABLES)
     event("kept for a later delivery", entry=str(place))
     return place
 
 
-def _patiently_registered(place: Path, config: RunConfig | None, *, out: Path) -> tuple[Run, Registration]:
-    m = read_manifest(place, format=_FORMAT, version=1)
+def _patiently_registered(
+    place: Path, config: RunConfig | None, *, out: Path
+) -> tuple[Run, Registration, Review | None]:
+    m = read_manifest(place, format=_FORMAT, version=_VERSION)
     own = build(RunConfig, m["config"], place=f"{place.name}/{MANIFEST}")
     if config is not None:  # the registry may have moved; names, rules and margins are those of the run
         now = config.register
         own = replace(own, register=replace(own.register, tracking_uri=now.tracking_uri, patience=now.patience))
     patience = seconds(own.register.patience, place="register.patience")
     run = Run.load(place / "run")
-    return run, patiently(lambda: _register(place, run, m, config=own, out=out), patience=patience)
+
+    def register() -> tuple[Run, Registration, Review | None]:
+        registration = _register(place, run, m, config=own, out=out)
+        return run, registration, review_of(run, registration, config=own.register, out=out)
+
+    return patiently(register, patience=patience)
 
 
 def _register(place: Path, run: Run, m: dict[str, Any], *, config: RunConfig, out: Path) -> Registration:
@@ -188,11 +184,9 @@ def _register(place: Path, run: Run, m: dict[str, Any], *, config: RunConfig, ou
         config=config,
         model=Model.load(place / "model"),
         table=None,
-        audit=Audit.load(place / "audit"),
+        evidence=Evidence.load(place / "evidence"),
         logits=read_array(place / "logits.npy"),
-        feature_set=FeatureSet.load(place / "feature_set"),
-        report=place / "report.html",
-        rankings=[Ranking.load(place / "rankings" / str(i)) for i in range(len(m["rankings"]))],
+        report=place / PAGE,
         out=out,
         window=_load_window(place, m["window"]),
         dates=m["dates"],
@@ -218,14 +212,19 @@ def _load_window(place: Path, facts: dict[str, Any]) -> Window:
     return Window(rows=rows, **arrays, **told, notes=tuple(facts["notes"]))
 
 
-def _note(out: Path, run: Run, registration: Registration) -> None:
-    """Let the run's folder name the version, if no other run has been there since."""
+def _note(out: Path, run: Run, registration: Registration, review: Review | None, *, evidence: Path) -> None:
+    """Let the run's folder and its page tell of the version, if no other run has been there since."""
     try:
         last = Run.load(out / "run")
     except DataError:
         return
-    if last.digest == run.digest:
-        replace(last, registration=registration).save(out / "run")
+    if last.digest != run.digest:
+        return
+    told = replace(last, registration=registration)
+    told.save(out / "run")
+    if review is not None:
+        review.save(out / "review")
+    write_report(told, evidence=Evidence.load(evidence), review=review, path=out / PAGE)
 
 
 def _remove(place: Path) -> None:
@@ -237,7 +236,7 @@ def _remove(place: Path) -> None:
 
 def _created(place: Path) -> str:
     try:
-        return str(read_manifest(place, format=_FORMAT, version=1)["created"])
+        return str(read_manifest(place, format=_FORMAT, version=_VERSION)["created"])
     except (DataError, KeyError):
         return ""
 

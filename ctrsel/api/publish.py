@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 
 from ctrsel.api.outbox import _deliver, keep, waiting
-from ctrsel.api.registering import register_reviewed
+from ctrsel.api.registering import register_reviewed, review_of
 from ctrsel.api.stages import Stages
-from ctrsel.core.artifact import MANIFEST
-from ctrsel.core.config import RunConfig
 from ctrsel.core.durations import seconds
-from ctrsel.core.errors import DataError, UnreachableError
+from ctrsel.core.errors import DataError, RefusedError, UnreachableError
 from ctrsel.core.log import event
 from ctrsel.data.applied import AppliedFeatureSet
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.audit import Audit
 from ctrsel.records.evaluation import Evaluation
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
@@ -30,7 +29,7 @@ from ctrsel.records.run import Registration, Run
 from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.register import find_registration
 from ctrsel.register.reaching import patiently
-from ctrsel.register.versions import find_version, refusal_of, stored_review
+from ctrsel.register.versions import refusal_of
 from ctrsel.report.page import write_report
 
 __all__ = ["RunResult", "kept_logits", "publish", "register_reviewed"]
@@ -74,38 +73,35 @@ class RunResult:
     cross_ranking: Ranking | None = None
     refusal: str | None = None
     review: Review | None = None
-    undelivered: UnreachableError | None = None
+    undelivered: UnreachableError | RefusedError | None = None
 
 
 def publish(stages: Stages, result: RunResult) -> RunResult:
     """Register, then write the report that names the version, and everything that a reader may want as files.
 
-    A run whose registry cannot be reached for as long as the config says is put into the outbox of its folder.
+    A run whose registry cannot be reached for as long as the config says, or refuses access, is put into the outbox of its
+    folder.
     """
     config, cache = stages.plan.config, stages.cache
 
+    evidence = Evidence(
+        audit=result.audit,
+        rankings=result.rankings,
+        explanations=result.explanations,
+        evaluations=result.evaluations,
+        feature_set=result.features,
+        account=result.account,
+    )
+
     def write(record: Run, review: Review | None = None) -> None:
-        write_report(
-            record,
-            audit=result.audit,
-            rankings=result.rankings,
-            explanations=result.explanations,
-            evaluations=result.evaluations,
-            feature_set=result.features,
-            account=result.account,
-            review=review,
-            path=result.report,
-        )
+        write_report(record, evidence=evidence, review=review, path=result.report)
 
     given: dict[str, Any] = {
         "config": config,
         "model": result.model,
         "table": result.table,
-        "audit": result.audit,
+        "evidence": evidence,
         "logits": kept_logits(result.evaluations[result.run.verdict.chosen]),
-        "feature_set": result.features,
-        "report": result.report,
-        "rankings": result.rankings,
         "out": result.out,
     }
     record, refusal, review, undelivered = replace(result.run, stages=tuple(cache.stages)), None, None, None
@@ -116,15 +112,16 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
         if waiting(result.out):
             _deliver(config, out=result.out)
         found = find_registration(record, config=config.register, out=result.out)
-        made = found or register_reviewed(record, **given, before=lambda review: write(record, review))
-        review = _review(record, made, config=config, out=result.out)
+        made = found or register_reviewed(record, **given, report=result.report)
+        if (review := review_of(record, made, config=config.register, out=result.out)) is not None:
+            review.save(result.out / "review")
         return made, found is not None, review, refusal_of(made, config=config.register, out=result.out)
 
     if config.register.enabled:
         try:
             patience = seconds(config.register.patience, place="register.patience")
             registration, reused, review, refusal = patiently(register, patience=patience)
-        except UnreachableError as error:
+        except (UnreachableError, RefusedError) as error:
             write(record)
             undelivered = _undelivered(error, keep(record, **given), name=config.name)
         else:
@@ -144,25 +141,15 @@ def publish(stages: Stages, result: RunResult) -> RunResult:
     return replace(result, run=record, refusal=refusal, review=review, undelivered=undelivered)
 
 
-def _undelivered(error: UnreachableError, entry: Path, *, name: str) -> UnreachableError:
+def _undelivered(error: UnreachableError | RefusedError, entry: Path, *, name: str) -> UnreachableError | RefusedError:
     """Return what the run ends with when all its files are written."""
-    told = UnreachableError(
+    refused = isinstance(error, RefusedError)
+    told = (RefusedError if refused else UnreachableError)(
         f"{name}: finished, but not registered: {error}; it waits in {entry}, and 'ctrsel deliver' or the next run there "
-        "registers it"
+        f"registers it{' once access is given' if refused else ''}"
     )
     told.result = {"waiting": str(entry)}
     return told
-
-
-def _review(run: Run, registration: Registration, *, config: RunConfig, out: Path) -> Review | None:
-    """Return the review of a run's version: from its folder, or from the store where another run lay there since."""
-    if (out / "review" / MANIFEST).is_file() and (found := Review.load(out / "review")).is_of(run):
-        return found
-    name = f"{registration.model_name}/{registration.version}"
-    stored = stored_review(find_version(name, config=config.register, out=out), config=config.register, out=out)
-    if stored is not None:
-        stored.save(out / "review")
-    return stored
 
 
 def kept_logits(evaluation: Evaluation) -> np.ndarray:

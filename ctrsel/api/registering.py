@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ctrsel.api.reviewing import review_run
 from ctrsel.api.window import Window, test_window
-from ctrsel.core.config import RunConfig
+from ctrsel.core.artifact import MANIFEST
+from ctrsel.core.config import RegisterConfig, RunConfig
 from ctrsel.data.example import example_rows
 from ctrsel.data.past import moment_text
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
-from ctrsel.records.audit import Audit
-from ctrsel.records.feature_set import FeatureSet
-from ctrsel.records.ranking import Ranking
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
 from ctrsel.register import register_run
+from ctrsel.register.versions import find_version, stored_review
+from ctrsel.report.page import write_report
 from ctrsel.report.review import review_card
 from ctrsel.report.summary import contender_lines
 
-__all__ = ["register_reviewed", "time_span"]
+__all__ = ["PAGE", "register_reviewed", "review_of", "time_span"]
+
+PAGE = "report.html"  # in a run's folder
 
 
 def register_reviewed(
@@ -33,14 +35,11 @@ def register_reviewed(
     config: RunConfig,
     model: Model,
     table: Table | None,
-    audit: Audit,
+    evidence: Evidence,
     logits: np.ndarray,
-    feature_set: FeatureSet | None,
     report: Path,
-    rankings: Sequence[Ranking],
     out: Path,
     proof: bool = True,
-    before: Callable[[Review], None] | None = None,
     window: Window | None = None,
     dates: str | None = None,
 ) -> Registration:
@@ -51,14 +50,11 @@ def register_reviewed(
         config: The run's.
         model: Its chosen model.
         table: The ingested one, with all its fields; None where `window` is given.
-        audit: Of the table.
+        evidence: What the run found.
         logits: Of the model on the test rows.
-        feature_set: The decision that it rests on.
-        report: The HTML page.
-        rankings: The evidence.
+        report: Where the page goes that travels with the version: it tells how this stands against the champion.
         out: The run's folder.
         proof: As in `register_run`.
-        before: Called with what was found before anything is packaged, to write the page that travels with the version.
         window: The run's test rows, as they were kept; None reads them from the source.
         dates: Of the first and the last row, which go with them.
     """
@@ -66,7 +62,7 @@ def register_reviewed(
         run,
         config=config,
         model=model,
-        audit=audit,
+        audit=evidence.audit,
         logits=logits,
         out=out,
         window=window or functools.partial(test_window, config, _given(table)),
@@ -74,14 +70,13 @@ def register_reviewed(
     )
     if window is None:  # else another run may have been in the folder since
         review.save(out / "review")
-    if before is not None:
-        before(review)
+    write_report(run, evidence=evidence, review=review, path=report)
     return register_run(
         run,
         model=model,
-        feature_set=feature_set,
+        feature_set=evidence.feature_set,
         report=report,
-        rankings=rankings,
+        rankings=evidence.rankings,
         config=config.register,
         out=out,
         example=example_rows(model.encoder, 5, seed=run.seed),
@@ -89,6 +84,14 @@ def register_reviewed(
         proof=proof,
         review=review,
     )
+
+
+def review_of(run: Run, registration: Registration, *, config: RegisterConfig, out: Path) -> Review | None:
+    """Return the review of a run's version: from its folder, or from the store where another run lay there since."""
+    if (out / "review" / MANIFEST).is_file() and (found := Review.load(out / "review")).is_of(run):
+        return found
+    name = f"{registration.model_name}/{registration.version}"
+    return stored_review(find_version(name, config=config, out=out), config=config, out=out)
 
 
 def time_span(table: Table) -> str | None:

@@ -16,6 +16,7 @@ from ctrsel.api.evaluate import compare_auc
 from ctrsel.api.outbox import _deliver, waiting
 from ctrsel.api.plan import Plan, component_key, plan
 from ctrsel.api.publish import RunResult, kept_logits, publish
+from ctrsel.api.registering import PAGE
 from ctrsel.api.stages import Stages
 from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import PromotionRefusedError, UnreachableError
@@ -43,6 +44,7 @@ def run(config: RunConfig) -> RunResult:
         DataError, LeakError: In the data, or a leak that the config does not accept (exit code 3).
         UnreachableError: If the registry could not be reached for as long as `register.patience` says (exit code 5);
             everything is written before, and the run waits in the outbox of its folder.
+        RefusedError: If it refused access (exit code 2); likewise, but nothing is tried again.
         PromotionRefusedError: If the config requires a promotion and the small model fails a rule of the run or of the
             promotion check (exit code 4); everything is written and registered before.
     """
@@ -139,7 +141,7 @@ def _run(made: Plan) -> RunResult:
     result = RunResult(
         run=record,
         out=made.out,
-        report=made.out / "report.html",
+        report=made.out / PAGE,
         table=table,
         audit=found,
         rankings=rankings,

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from ctrsel.core.artifact import atomic_text
-from ctrsel.records.audit import Audit
-from ctrsel.records.evaluation import Evaluation
-from ctrsel.records.explanation import Explanation
-from ctrsel.records.feature_set import FeatureSet
-from ctrsel.records.ranking import Ranking
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.review import Review
 from ctrsel.records.run import Run
-from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.report.document import render
 from ctrsel.report.linked import cut_tables, link_to, write_tables
 from ctrsel.report.sections.audit import audit as audit_section
@@ -37,28 +31,12 @@ LARGEST = 3_000_000  # bytes of a page
 _DEPTHS = ((300, 20), (200, 10), (100, 10), (50, 10), (20, 10), (0, 0))
 
 
-def write_report(
-    run: Run,
-    *,
-    audit: Audit,
-    rankings: Sequence[Ranking],
-    explanations: Sequence[Explanation],
-    evaluations: Mapping[str, Evaluation],
-    feature_set: FeatureSet | None,
-    account: SelectionAccount | None = None,
-    review: Review | None = None,
-    path: Path,
-) -> Path:
+def write_report(run: Run, *, evidence: Evidence, review: Review | None = None, path: Path) -> Path:
     """Write the page of a run.
 
     Args:
         run: The run.
-        audit: Its audit.
-        rankings: Its rankings; the first one gave the order of the fields.
-        explanations: Of the trees and of the chosen net.
-        evaluations: By contender's name, on the test split.
-        feature_set: The chosen one; None = nothing was selected.
-        account: Why each field and value was kept or dropped; None where nobody asked.
+        evidence: What it found.
         review: How it stands against the champion; None where nothing was compared.
         path: Where the file goes; written whole or not at all, at most 3 MB. All rows of tables that are longer than the
             page shows lie in a folder `report-tables` beside it.
@@ -69,16 +47,7 @@ def write_report(
     Raises:
         DataError: If a value of a sensitive field would be printed as it is.
     """
-    facts = Facts(
-        run=run,
-        audit=audit,
-        rankings=rankings,
-        explanations=explanations,
-        evaluations=evaluations,
-        feature_set=feature_set,
-        account=account,
-        review=review,
-    )
+    facts = Facts(run=run, evidence=evidence, review=review)
     for opened, listed in _DEPTHS:
         page, frames = _page(facts, opened=opened, listed=listed)
         if len(page.encode()) <= LARGEST:

@@ -23,6 +23,7 @@ from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.audit import Audit
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.run import Registration, Run
 from ctrsel.testing.runs import tiny_net, tiny_run
 from ctrsel.testing.tables import tiny_frame
@@ -85,18 +86,14 @@ class SmallRegistry:
     def register(self, model: Model, *, seed: int, run: Run | None = None, proof: bool = False) -> Registration:
         """Register a model as a run does it: compared with the champion, checked, and described."""
         made = run or tiny_run(self.table, model, name="clicks", seed=seed)
-        report = self.folder / "report.html"
-        report.write_text("<!doctype html><html lang='en'><head><title>r</title></head><body>r</body></html>")
         return register_reviewed(
             replace(made, config={"name": "clicks", "seed": seed}),
             config=self.config,
             model=model,
             table=self.table,
-            audit=Audit(findings=()),
+            evidence=Evidence(audit=Audit(findings=())),
             logits=model.logits(self.table.part("test"))[:, 0],
-            feature_set=None,
-            report=report,
-            rankings=(),
+            report=self.folder / "report.html",
             out=self.folder,
             proof=proof,
         )

@@ -8,6 +8,7 @@ import shutil
 import socket
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,9 @@ from ctrsel.api.reviewing import review_version
 from ctrsel.api.window import test_window as window_of
 from ctrsel.core.errors import ConfigError, DataError, UnreachableError
 from ctrsel.records.audit import Audit
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.feature_set import FeatureSet
+from ctrsel.records.review import Review
 from ctrsel.records.run import Run
 from ctrsel.register.store import quiet_mlflow
 from ctrsel.testing.registry import SmallRegistry
@@ -46,8 +49,6 @@ def _unproven(monkeypatch):
 def put(made, tmp_path):
     """Put the run of a day into an outbox."""
     registry, model = made
-    report = tmp_path / "report.html"
-    report.write_text("<!doctype html><html lang='en'><head><title>r</title></head><body>r</body></html>")
     register = replace(registry.config.register, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     config = replace(registry.config, register=register)
 
@@ -63,13 +64,13 @@ def put(made, tmp_path):
             config=config,
             model=model,
             table=registry.table,
-            audit=Audit(findings=()),
-            logits=model.logits(registry.table.part("test"))[:, 0],
-            feature_set=FeatureSet.from_keep(
-                whole, fields=encoder.schema.names, method="all", params={}, encoder=encoder.digest
+            evidence=Evidence(
+                audit=Audit(findings=()),
+                feature_set=FeatureSet.from_keep(
+                    whole, fields=encoder.schema.names, method="all", params={}, encoder=encoder.digest
+                ),
             ),
-            report=report,
-            rankings=(),
+            logits=model.logits(registry.table.part("test"))[:, 0],
             out=tmp_path,
         )
 
@@ -121,10 +122,25 @@ def test_each_is_delivered_once_and_compared_with_the_champion_of_now(made, put,
     _, review, log = review_version("clicks/2", store=tmp_path)
     assert (review.champion, review.comparison.rows) == (1, made[0].table.part("test").n_rows)
     assert [e["decision"] for e in log] == ["promoted", "promoted"]
+    # The page that travels with the version, and the one in the run's folder, tell how it stands against the champion.
+    here = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for page in (page_of(second, tmp_path / "down"), here):
+        assert "against version 1 on the same" in page
+    assert "version <strong>2</strong>" in here
+    assert Review.load(tmp_path / "review").champion == 1
+    assert "against version" not in page_of(first, tmp_path / "down of 1")
     assert deliver(put.config, out=tmp_path) == ()
     put(3)  # again, whoever does that
     assert deliver(put.config, out=tmp_path) == (first,)
     assert versions(tmp_path) == [1, 2]
+
+
+def page_of(made, folder):
+    with quiet_mlflow(made.tracking_uri):
+        import mlflow
+
+        down = mlflow.artifacts.download_artifacts(artifact_uri=made.model_uri, dst_path=str(folder))
+    return next(Path(down).rglob("report/index.html")).read_text(encoding="utf-8")
 
 
 class KilledError(BaseException):

@@ -10,9 +10,10 @@ import pytest
 
 from ctrsel.api.registering import register_reviewed
 from ctrsel.records.audit import Audit
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.review import Review
+from ctrsel.records.selection_account import VALUE_COLUMNS, SelectionAccount
 from ctrsel.register.store import quiet_mlflow
-from ctrsel.report.page import write_report
 from ctrsel.testing.registry import SmallRegistry
 from ctrsel.testing.runs import tiny_run
 
@@ -26,38 +27,24 @@ def test_the_page_that_travels_knows_the_champion_and_its_tables_come_along(tmp_
     model = small.good()
     small.register(model, seed=1)
     run = tiny_run(small.table, model, name="clicks", seed=2)
-    report = tmp_path / "report.html"
-
-    def write(review: Review) -> None:
-        given = {
-            "audit": Audit(findings=()),
-            "rankings": (),
-            "explanations": (),
-            "evaluations": {},
-            "feature_set": None,
-        }
-        write_report(run, **given, review=review, path=report)
-        tables = report.parent / "report-tables"
-        tables.mkdir(exist_ok=True)
-        pl.DataFrame({"value": ["=cmd()"]}).write_parquet(tables / "more.parquet")
-
+    values = pl.LazyFrame([{"field": "site", "value": "=cmd()", "rows": 40}], schema=dict(VALUE_COLUMNS))
+    values = values.with_columns(reason=pl.lit("kept"), outcome=pl.lit("kept"))
     made = register_reviewed(
         run,
         config=small.config,
         model=model,
         table=small.table,
-        audit=Audit(findings=()),
+        evidence=Evidence(
+            audit=Audit(findings=()), account=SelectionAccount(method="toy", cut=None, fields=(), values=values)
+        ),
         logits=np.asarray(model.logits(small.table.part("test")))[:, 0],
-        feature_set=None,
-        report=report,
-        rankings=(),
+        report=tmp_path / "report.html",
         out=tmp_path,
         proof=False,
-        before=write,
     )
     with quiet_mlflow(made.tracking_uri):
         down = mlflow.artifacts.download_artifacts(artifact_uri=made.model_uri, dst_path=str(tmp_path / "down"))
     page = next(Path(down).rglob("report/index.html"))
     assert "against version 1 on the same" in page.read_text(encoding="utf-8")
-    assert pl.read_parquet(page.parent / "report-tables" / "more.parquet")["value"].to_list() == ["=cmd()"]
+    assert pl.read_parquet(page.parent / "report-tables" / "values.parquet")["value"].to_list() == ["=cmd()"]
     assert Review.load(tmp_path / "review").champion == 1

@@ -14,6 +14,7 @@ from ctrsel.core.artifact import digest_json
 from ctrsel.records.audit import Audit, Finding
 from ctrsel.records.check import Check, CheckLine
 from ctrsel.records.evaluation import Evaluation, Metric
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.explanation import Explanation
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.records.ranking import Ranking
@@ -48,12 +49,14 @@ class Made:
     def page(self, folder: Path) -> str:
         path = write_report(
             self.run,
-            audit=self.audit,
-            rankings=self.rankings,
-            explanations=self.explanations,
-            evaluations=self.evaluations,
-            feature_set=self.feature_set,
-            account=self.account,
+            evidence=Evidence(
+                audit=self.audit,
+                rankings=self.rankings,
+                explanations=self.explanations,
+                evaluations=self.evaluations,
+                feature_set=self.feature_set,
+                account=self.account,
+            ),
             review=self.review,
             path=folder / "report.html",
         )

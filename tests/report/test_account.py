@@ -10,6 +10,7 @@ import pytest
 
 from ctrsel.core.errors import DataError
 from ctrsel.records.evaluation import Metric
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.selection_account import VALUE_COLUMNS, FieldAccount, SelectionAccount
 from ctrsel.report.page import write_report
 
@@ -31,7 +32,7 @@ def value(of: str, text: str | None, rows: int, **facts: Any) -> dict[str, Any]:
 
 def account(fields: list[FieldAccount], values: list[dict[str, Any]]) -> SelectionAccount:
     frame = pl.DataFrame(values, schema=dict(VALUE_COLUMNS))
-    return SelectionAccount(method="toy", cut=2.0, fields=tuple(fields), values=frame)
+    return SelectionAccount(method="toy", cut=2.0, fields=tuple(fields), values=frame.lazy())
 
 
 @pytest.fixture
@@ -39,12 +40,14 @@ def page(made: Any, tmp_path: Path):
     def write(found: SelectionAccount) -> str:
         path = write_report(
             made.run,
-            audit=made.audit,
-            rankings=made.rankings,
-            explanations=made.explanations,
-            evaluations=made.evaluations,
-            feature_set=made.feature_set,
-            account=found,
+            evidence=Evidence(
+                audit=made.audit,
+                rankings=made.rankings,
+                explanations=made.explanations,
+                evaluations=made.evaluations,
+                feature_set=made.feature_set,
+                account=found,
+            ),
             path=tmp_path / "report.html",
         )
         return path.read_text(encoding="utf-8")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from ctrsel.data.encoder import Encoder
+from ctrsel.data.table import Table
+from ctrsel.data.texts import SortedTexts
+from ctrsel.data.vocabulary import Vocabulary
 from ctrsel.records.audit import Audit, Finding
 from ctrsel.records.evaluation import Metric
+from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.records.run import FieldSummary
+from ctrsel.records.schema import Field, Label, Schema
 from ctrsel.records.selection_account import VALUE_COLUMNS, FieldAccount, SelectionAccount
 from ctrsel.report.redact import shown_values
 
@@ -82,7 +90,9 @@ def wide(made: Any, *, fields: int, values: int, text: str = "") -> tuple[Any, S
         *(replace(made.rankings[1], method=f"model_{i}", frame=tree) for i in range(4)),
     )
     more = replace(made, run=run, audit=Audit(findings=findings, facts=facts), rankings=rankings)
-    return more, SelectionAccount(method="toy", cut=0.5, fields=tuple(accounts), values=_values(summaries, each, text))
+    return more, SelectionAccount(
+        method="toy", cut=0.5, fields=tuple(accounts), values=_values(summaries, each, text).lazy()
+    )
 
 
 def _values(summaries: list[FieldSummary], each: int, text: str) -> pl.DataFrame:
@@ -107,3 +117,54 @@ def _values(summaries: list[FieldSummary], each: int, text: str) -> pl.DataFrame
         }
         parts.append(pl.DataFrame({"j": place}).select(given[k].cast(t).alias(k) for k, t in VALUE_COLUMNS.items()))
     return pl.concat(parts)
+
+
+def selected(fields: int, values: int, folder: Path) -> tuple[Table, FeatureSet]:
+    """Return a table of so many fields and values, its vocabularies in files, and a selection of a quarter of these.
+
+    As in `wide`, every tenth field is sensitive and half of a field's values have 20 rows or more. The first half of the
+    kept ones have codes of their own, the others are merged in pairs.
+    """
+    each = values // fields
+    vocabularies, scores, remaps = {}, {}, {}
+    for name in names(fields):
+        vocabularies[name] = Vocabulary(
+            name=name,
+            values=SortedTexts.write(_texts(name, each), folder / f"{name}.arrow"),
+            codes=np.arange(RESERVED, RESERVED + each, dtype=np.uint32),
+            counts=np.r_[5, 3, 0, np.arange(each) % 40].astype(np.int64),
+        )
+        score = np.r_[np.nan, np.nan, np.nan, np.arange(each) % 40]
+        keep = score >= 30
+        number, half = np.cumsum(keep), int(keep.sum()) // 2
+        code = np.where(number <= half, number, half + (number - half + 1) // 2)
+        scores[name] = score
+        remaps[name] = np.where(keep, RESERVED - 1 + code, OTHER).astype(np.uint32)
+        remaps[name][:RESERVED] = np.arange(RESERVED)
+    schema = Schema(
+        labels=(Label(name="click"),),
+        fields=tuple(
+            Field(name=n, kind="categorical", vocabulary=n, sensitive=i % 10 == 9) for i, n in enumerate(names(fields))
+        ),
+    )
+    encoder = Encoder(schema=schema, vocabularies=vocabularies, edges={}, moments={})
+    rows = 40
+    table = Table(
+        encoder=encoder,
+        columns={n: np.arange(rows, dtype=np.uint32) for n in names(fields)},
+        labels=(np.arange(rows) % 2).astype(np.float32)[:, None],
+        row=np.arange(rows),
+        splits={"train": (0, rows)},
+    )
+    features = FeatureSet(
+        fields=tuple(n for i, n in enumerate(names(fields)) if i % 3 != 2), remaps=remaps, other="learned",
+        method="toy", params={}, encoder=encoder.digest, scores=scores,
+    )  # fmt: skip
+    return table, features
+
+
+def _texts(name: str, each: int) -> Iterator[pl.Series]:
+    """Yield a field's texts, in their order."""
+    for begin in range(0, each, 1 << 18):
+        numbers = pl.DataFrame({"j": pl.int_range(begin, min(begin + (1 << 18), each), eager=True)})
+        yield numbers.select(pl.lit(f"{name}=") + pl.col("j").cast(pl.String).str.zfill(9)).to_series()

@@ -22,6 +22,7 @@ from ctrsel.api.registering import register_reviewed
 from ctrsel.api.reviewing import promote, review_version, rollback
 from ctrsel.core.errors import ConfigError, UnreachableError
 from ctrsel.records.audit import Audit
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.register import find_registration, versions
 from ctrsel.register.store import quiet_mlflow
@@ -48,8 +49,6 @@ class Case:
         self.out, self.name, self.address = folder, name, address
         register = replace(self.registry.config.register, tracking_uri=address, patience=patience)
         self.config = replace(self.registry.config, name=name, register=register)
-        self.report = folder / "report.html"
-        self.report.write_text("<!doctype html><html lang='en'><head><title>r</title></head><body>r</body></html>")
 
     def run(self, model, day):
         made = tiny_run(self.registry.table, model, name=self.name, seed=day)
@@ -62,18 +61,20 @@ class Case:
             "config": self.config,
             "model": model,
             "table": self.registry.table,
-            "audit": Audit(findings=()),
-            "logits": model.logits(self.registry.table.part("test"))[:, 0],
-            "feature_set": FeatureSet.from_keep(
-                keep_all, fields=encoder.schema.names, method="all", params={}, encoder=encoder.digest
+            "evidence": Evidence(
+                audit=Audit(findings=()),
+                feature_set=FeatureSet.from_keep(
+                    keep_all, fields=encoder.schema.names, method="all", params={}, encoder=encoder.digest
+                ),
             ),
-            "report": self.report,
-            "rankings": (),
+            "logits": model.logits(self.registry.table.part("test"))[:, 0],
             "out": self.out,
         }
 
     def register(self, model, day):
-        return register_reviewed(self.run(model, day), **self.given(model), proof=False)
+        return register_reviewed(
+            self.run(model, day), **self.given(model), report=self.out / "report.html", proof=False
+        )
 
     def keep(self, model, day):
         return keep(self.run(model, day), **self.given(model))

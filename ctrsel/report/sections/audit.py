@@ -17,14 +17,14 @@ _TONE = {"stop": "bad", "warn": "warn", "note": "plain"}
 
 def audit(facts: Facts) -> dict[str, Any]:
     """Return what the section shows: what needs a decision in the open, notes folded."""
-    found = sorted(facts.audit.findings, key=lambda f: (_ORDER[f.severity], f.accepted))
+    found = sorted(facts.evidence.audit.findings, key=lambda f: (_ORDER[f.severity], f.accepted))
     loud = [f for f in found if f.severity != "note"]
     notes = [f for f in found if f.severity == "note"]
     return {
         "loud": _table(loud, "Findings that ask for a decision, worst first") if loud else None,
         "notes": _table(notes, "Notes of the audit") if notes else None,
         "note_count": len(notes),
-        "stops": len(facts.audit.stops),
+        "stops": len(facts.evidence.audit.stops),
         "accepted": sum(f.accepted for f in found),
         "any": bool(found),
     }

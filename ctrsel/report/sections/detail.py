@@ -74,11 +74,11 @@ def _splits(facts: Facts) -> Table:
 
 
 def _explanations(facts: Facts) -> Table | None:
-    if not facts.explanations:
+    if not facts.evidence.explanations:
         return None
     names = {c.model: c.name for c in facts.run.contenders if c.model}
     rows = []
-    for e in facts.explanations:
+    for e in facts.evidence.explanations:
         checks = "; ".join(f"{k} error {v:.2g}" for k, v in e.checks.items()) or "none"
         rows.append(
             Row(
@@ -128,11 +128,11 @@ def _audited(facts: Facts) -> Table | None:
         "unseen_test": ("Unseen", "test rows", -2),
         "psi_test": ("Drift", "PSI to test", 4),
     }
-    used = [h for h in heads if any(h in f for f in facts.audit.facts.values())]
+    used = [h for h in heads if any(h in f for f in facts.evidence.audit.facts.values())]
     if not used:
         return None
     rows = []
-    for name, measured in facts.audit.facts.items():
+    for name, measured in facts.evidence.audit.facts.items():
         cells = [text(name, limit=40)]
         for h in used:
             value = measured.get(h)

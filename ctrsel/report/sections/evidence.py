@@ -90,22 +90,22 @@ def _contender(c: Contender, *, chosen: bool, grouped: bool) -> list[Cell]:
 
 
 def _reliability(facts: Facts) -> list[dict[str, Any]]:
-    shown = [c for c in (facts.chosen, facts.full) if c is not None and facts.evaluations.get(c.name)]
-    shown = [c for c in shown if facts.evaluations[c.name].reliability]
-    edges = [max(b["predicted"], b["high"]) for c in shown for b in facts.evaluations[c.name].reliability]
+    shown = [c for c in (facts.chosen, facts.full) if c is not None and facts.evidence.evaluations.get(c.name)]
+    shown = [c for c in shown if facts.evidence.evaluations[c.name].reliability]
+    edges = [max(b["predicted"], b["high"]) for c in shown for b in facts.evidence.evaluations[c.name].reliability]
     high = min(max([*edges, 0.01]) * 1.03, 1.0)
     return [
         {
             "of": c.name,
             "role": "chosen small model" if c is facts.chosen else "full net",
             "chart": reliability_chart(
-                facts.evaluations[c.name].reliability,
+                facts.evidence.evaluations[c.name].reliability,
                 name="reliability-chosen" if c is facts.chosen else "reliability-full",
                 of=c.name,
                 tone=tone(facts.run, c),
                 high=high,
             ),
-            "table": _bins(facts.evaluations[c.name].reliability, c, chosen=c is facts.chosen),
+            "table": _bins(facts.evidence.evaluations[c.name].reliability, c, chosen=c is facts.chosen),
         }
         for c in shown
     ]
@@ -141,8 +141,8 @@ def _bins(bins: Sequence[Mapping[str, float]], of: Contender, *, chosen: bool) -
 
 def _segments(facts: Facts) -> list[Table]:
     """Compare predicted with observed rates, segment by segment, for the chosen model and the full net."""
-    mine = facts.evaluations.get(facts.chosen.name)
-    theirs = facts.evaluations.get(facts.full.name) if facts.full else None
+    mine = facts.evidence.evaluations.get(facts.chosen.name)
+    theirs = facts.evidence.evaluations.get(facts.full.name) if facts.full else None
     if mine is None:
         return []
     other = {(s["field"], s["value"]): s for s in theirs.segments} if theirs else {}

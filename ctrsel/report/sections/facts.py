@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ctrsel.records.audit import Audit
-from ctrsel.records.evaluation import Evaluation, Metric
-from ctrsel.records.explanation import Explanation
-from ctrsel.records.feature_set import FeatureSet
-from ctrsel.records.ranking import Ranking
+from ctrsel.records.evaluation import Metric
+from ctrsel.records.evidence import Evidence
 from ctrsel.records.review import Review
 from ctrsel.records.run import Contender, Run
-from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.report.numbers import interval, plain
 from ctrsel.report.table import Cell, number
 
@@ -26,12 +21,7 @@ class Facts:
     """What the page is made from."""
 
     run: Run
-    audit: Audit
-    rankings: Sequence[Ranking]
-    explanations: Sequence[Explanation]
-    evaluations: Mapping[str, Evaluation]
-    feature_set: FeatureSet | None
-    account: SelectionAccount | None = None
+    evidence: Evidence
     review: Review | None = None
 
     @property

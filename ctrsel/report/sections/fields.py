@@ -40,7 +40,7 @@ def fields(facts: Facts, *, opened: int = 300, listed: int = 20) -> dict[str, An
         DataError: If a sensitive field's value is not a hash.
     """
     run = facts.run
-    rankings = [r for r in facts.rankings if "value" not in r.frame.columns]
+    rankings = [r for r in facts.evidence.rankings if "value" not in r.frame.columns]
     evidence = _evidence(rankings)
     known = {name for name, _ in evidence}
     others = [r for r in rankings if not known & set(r.frame.columns)]

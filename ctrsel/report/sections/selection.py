@@ -47,18 +47,18 @@ def selection(facts: Facts) -> dict[str, Any]:
         "aside": [text(f.name, limit=40) for f in run.fields if f.name in aside],
         "read": [text(n, limit=40) for n in still_read(run.crosses, kept={f.name for f in run.fields if f.kept})],
         "gone": [text(f.name, limit=40) for f in gone],
-        "dropped": _dropped(facts) if facts.account is None else None,
-        "account": account(facts.account) if facts.account is not None else None,
+        "dropped": _dropped(facts) if facts.evidence.account is None else None,
+        "account": account(facts.evidence.account) if facts.evidence.account is not None else None,
         "compared": _compared(facts),
-        "method": facts.feature_set.method if facts.feature_set else None,
-        "other": facts.feature_set.other if facts.feature_set else None,
-        "params": settings(dict(facts.feature_set.params)) if facts.feature_set else "",
+        "method": facts.evidence.feature_set.method if facts.evidence.feature_set else None,
+        "other": facts.evidence.feature_set.other if facts.evidence.feature_set else None,
+        "params": settings(dict(facts.evidence.feature_set.params)) if facts.evidence.feature_set else "",
     }
 
 
 def _history(facts: Facts) -> list[dict[str, Any]]:
     history = facts.run.selection_history
-    if facts.feature_set is not None and not facts.feature_set.method.startswith("gated"):
+    if facts.evidence.feature_set is not None and not facts.evidence.feature_set.method.startswith("gated"):
         return []  # the curves are those of gates
     epochs = [float(h.get("epoch", i + 1)) for i, h in enumerate(history)]
     found: list[dict[str, Any]] = []

@@ -28,12 +28,12 @@ def values_frame(facts: Facts) -> pl.LazyFrame | None:
     secret = {f.name for f in facts.run.fields if f.sensitive}
     told = set(secret)
     parts = []
-    if facts.account is not None:
-        secret |= {f.name for f in facts.account.fields if f.sensitive}
+    if facts.evidence.account is not None:
+        secret |= {f.name for f in facts.evidence.account.fields if f.sensitive}
         own = pl.col("value").is_not_null() & (pl.col("rows") >= MINIMUM_ROWS) & (pl.col("reason") != "rare")
-        parts.append(facts.account.values.lazy().filter(own & ~pl.col("field").is_in(sorted(secret))))
+        parts.append(facts.evidence.account.values.filter(own & ~pl.col("field").is_in(sorted(secret))))
         told = secret
-    rest = list(_summaries(facts, told if facts.account is not None else None))
+    rest = list(_summaries(facts, told if facts.evidence.account is not None else None))
     if rest:
         parts.append(pl.LazyFrame(rest, schema=dict(VALUE_COLUMNS)))
     return pl.concat(parts) if parts else None

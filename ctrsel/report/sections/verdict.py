@@ -69,7 +69,7 @@ def verdict(facts: Facts) -> dict[str, Any]:
         "registration": run.registration,
         "command": public(run.registration.ui_command) if run.registration else "",
         "may_register": bool((run.config.get("register") or {}).get("enabled", False)),
-        "stops": len(facts.audit.stops),
+        "stops": len(facts.evidence.audit.stops),
         "check": None if facts.review is None else ("passed" if facts.review.check.passed else "failed"),
         "champion": None if facts.review is None else facts.review.champion,
     }
