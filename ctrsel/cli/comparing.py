@@ -148,6 +148,8 @@ def _is_ranking(manifest: Path) -> bool:
 def _read_frame(path: Path) -> pl.DataFrame:
     import polars as pl
 
+    from ctrsel.records.spreadsheet import read_sheet
+
     kind = path.suffix.lower()
     if kind not in FRAME_SUFFIXES:
         raise ConfigError(f"--with {path}: the name must end in one of {', '.join(FRAME_SUFFIXES)}, or be a folder")
@@ -156,7 +158,7 @@ def _read_frame(path: Path) -> pl.DataFrame:
             case ".parquet":
                 return pl.read_parquet(path)
             case ".csv" | ".tsv":
-                return pl.read_csv(path, separator="\t" if kind == ".tsv" else ",")
+                return read_sheet(path, separator="\t" if kind == ".tsv" else ",")
             case ".arrow":
                 return pl.read_ipc(path)
             case _:

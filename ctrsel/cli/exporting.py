@@ -149,7 +149,7 @@ def _text(applied: AppliedFeatureSet, to: Form, *, source: str, keep: list[str],
 
         return to_polars(applied)
     if out is not None and out.suffix.lower() != ".json":
-        write_frame(applied.columns(), out)
+        write_frame(applied.columns(), out, exact=True)
         return None
     from ctrsel.core.artifact import to_json
 

@@ -28,8 +28,16 @@ def check_frame_path(path: Path) -> None:
         )
 
 
-def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Write a frame beside its place, then rename it."""
+def write_frame(frame: pl.DataFrame, path: Path, *, exact: bool = False) -> None:
+    """Write a frame beside its place, then rename it.
+
+    Args:
+        frame: What is written.
+        path: Its ending says as what.
+        exact: Whether .csv and .tsv hold all texts as they are, for programs; else, for people, none is a formula.
+    """
+    from ctrsel.records.spreadsheet import write_sheet
+
     check_frame_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f".{path.stem}.partial-{uuid.uuid4().hex[:8]}{path.suffix}"
@@ -37,10 +45,12 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         match path.suffix.lower():
             case ".parquet":
                 frame.write_parquet(partial)
-            case ".csv":
-                _flat(frame).write_csv(partial)
-            case ".tsv":
-                _flat(frame).write_csv(partial, separator="\t")
+            case ".csv" | ".tsv" as ending:
+                separator = "\t" if ending == ".tsv" else ","
+                if exact:
+                    _flat(frame).write_csv(partial, separator=separator)
+                else:
+                    write_sheet(_flat(frame), partial, separator=separator)
             case ".arrow":
                 frame.write_ipc(partial)
             case _:

@@ -38,7 +38,7 @@ def score(
     ],
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="A column of DATA to copy beside the scores; repeatable.", show_default=False),
+        typer.Option(help="A column of DATA to copy beside the scores, as it is; repeatable.", show_default=False),
     ] = None,
     details: Annotated[
         bool, typer.Option("--details", help="Add the logit and how many values were unseen and missing.")

@@ -12,6 +12,7 @@ import polars as pl
 from ctrsel.core.artifact import atomic_folder, read_manifest
 from ctrsel.core.errors import DataError
 from ctrsel.records.evaluation import Metric
+from ctrsel.records.spreadsheet import write_sheet
 
 __all__ = ["VALUE_COLUMNS", "FieldAccount", "Reason", "SelectionAccount"]
 
@@ -123,7 +124,7 @@ class SelectionAccount:
             "fields": [asdict(f) for f in self.fields],
         }
         with atomic_folder(path, manifest=manifest) as folder:
-            pl.DataFrame(self.field_rows(), infer_schema_length=None).write_csv(folder / "fields.csv")
+            write_sheet(pl.DataFrame(self.field_rows(), infer_schema_length=None), folder / "fields.csv")
             self.values.sink_parquet(folder / "values.parquet")
 
     @staticmethod

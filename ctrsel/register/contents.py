@@ -22,6 +22,7 @@ from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.review import Review
 from ctrsel.records.run import REPORT_TABLES, Contender, Run
+from ctrsel.records.spreadsheet import write_sheet
 from ctrsel.register.store import public_uri
 
 __all__ = [
@@ -201,7 +202,7 @@ def write_files(
     shutil.copyfile(report, folder / "report" / "index.html")
     if (tables := report.parent / REPORT_TABLES).is_dir():  # what the page links to
         shutil.copytree(tables, folder / "report" / REPORT_TABLES)
-    contenders_table(run).write_csv(folder / "contenders.csv")
+    write_sheet(contenders_table(run), folder / "contenders.csv")
     config = yaml.safe_dump(json.loads(to_json(public.config)), sort_keys=False, allow_unicode=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
     public.save(folder / "run")
