@@ -1,4 +1,4 @@
-"""The outbox: finished runs that wait for a registry that could not be reached, each delivered once, oldest first.
+"""The outbox: finished runs that an unreachable or refusing registry did not take, each delivered once, oldest first.
 
 An entry is a folder that appears whole or not at all and holds what a registration needs: the run, its model, its evidence
 and the raw rows of its test window, so that it can be compared with the champion of the day of its delivery although the

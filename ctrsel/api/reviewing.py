@@ -17,7 +17,7 @@ from ctrsel.api.versus import compare_models, score_edges
 from ctrsel.api.window import Window
 from ctrsel.core.artifact import digest_json
 from ctrsel.core.config import CheckConfig, RegisterConfig, RunConfig
-from ctrsel.core.errors import ConfigError, CtrselError, UnreachableError
+from ctrsel.core.errors import ConfigError, CtrselError, RefusedError, UnreachableError
 from ctrsel.data.example import example_rows
 from ctrsel.models.model import Model
 from ctrsel.records.audit import Audit
@@ -75,7 +75,7 @@ def review_run(
             )
             costs, champion_costs = _timed(model, other, seed=run.seed)
             changes = model_changes(other, model)
-        except UnreachableError:
+        except (UnreachableError, RefusedError):
             raise
         except CtrselError as error:  # a champion that cannot be scored is no reason to lose the run
             unusable = str(error)

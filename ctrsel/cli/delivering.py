@@ -1,4 +1,4 @@
-"""The command `deliver`: registers finished runs that wait for a registry that could not be reached."""
+"""The command `deliver`: registers finished runs that wait for a registry that could not be reached or refused access."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def deliver(
 ) -> None:
     """Register the finished runs that wait in a folder's outbox, oldest first, each once.
 
-    A run goes there if MLflow cannot be reached at its end. Each is compared with the champion of now on its own test rows; one
-    that is older than the champion's run is registered and refused. Without a config the registry is the one that the run
-    itself named, or MLFLOW_TRACKING_URI.
+    A run goes there if MLflow cannot be reached, or refuses access, at its end. Each is compared with the champion of now on
+    its own test rows; one that is older than the champion's run is registered and refused. Without a config the registry is
+    the one that the run itself named, or MLFLOW_TRACKING_URI.
     """
     with say.session() as speaker:
         if config is None and out is None:

@@ -14,7 +14,7 @@ __all__ = ["EXIT_CODES", "Failure", "Terminated", "failure"]
 EXIT_CODES = {
     0: "done",
     1: "a defect of the program, with its traceback",
-    2: "bad config or usage",
+    2: "bad config or usage, or access refused",
     3: "bad data, an unaccepted leak, or a full disk",
     4: "promotion refused",
     5: "a server or storage cannot be reached; nothing is lost",

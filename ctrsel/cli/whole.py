@@ -12,7 +12,7 @@ import typer
 from ctrsel.cli.groups import expand
 from ctrsel.cli.speak import Say, Speaker
 from ctrsel.cli.steps import EXITS, START, examples
-from ctrsel.core.errors import ConfigError, PromotionRefusedError, UnreachableError
+from ctrsel.core.errors import ConfigError, PromotionRefusedError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from ctrsel.core.config import RunConfig
@@ -129,7 +129,7 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
     from ctrsel.records.run import Run
     from ctrsel.report.summary import summary_table
 
-    refused: PromotionRefusedError | UnreachableError | None = None
+    refused: PromotionRefusedError | UnreachableError | RefusedError | None = None
     out = Path(config.out or f"runs/{config.name}")
     try:
         done = whole_run(config)
@@ -137,7 +137,7 @@ def _run(config: RunConfig, speaker: Speaker) -> None:
     except PromotionRefusedError as error:
         # Everything is written by now, so the reader gets the table and the refusal.
         record, review, refused = Run.load(out / "run"), stored_review(out), error
-    except UnreachableError as error:
+    except (UnreachableError, RefusedError) as error:
         if not error.result:  # it came before the run was finished
             raise
         record, refused = Run.load(out / "run"), error

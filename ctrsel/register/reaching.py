@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ctrsel.core.errors import ConfigError, UnreachableError
+from ctrsel.core.errors import RefusedError, UnreachableError
 from ctrsel.core.log import logger
 
 __all__ = [
@@ -52,6 +52,7 @@ _SYSTEM = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREAC
 _CODES = {"TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}  # the last one of an alias
 _REFUSED = {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"}
+_EXPIRED = {"ExpiredToken", "InvalidToken"}  # S3 answers 400 to these
 # What databases say; many of their errors have no class of their own.
 _DATABASE = re.compile(
     r"database (table )?is locked|connection (attempt )?(refused|reset|timed out|timeout)|could not connect|can't connect|"
@@ -65,6 +66,7 @@ _DOWNLOAD = re.compile(
     r"ConnectionError|MaxRetryError|Connection(Refused|Reset|Aborted)|RemoteDisconnected|timed out|Read timed out|"
     r"\b(408|429|500|502|503|504) (Server|Client) Error|error code (408|429|500|502|503|504)\b",
 )
+_DENIED = re.compile(r"\b40[13] Client Error|error code 40[13]\b|\((40[13]|AccessDenied|ExpiredToken|InvalidToken)\)")
 # Calls that do no harm when they are made twice, the first time with an answer that was lost.
 _REPEATABLE = ("get_", "search_", "set_", "log_", "finalize_", "download_")
 _ONCE = {"log_outputs"}
@@ -90,8 +92,16 @@ def absent(error: Exception) -> bool:
 
 
 def refused(error: BaseException) -> bool:
-    """Tell whether the store does not let this user in, or its files do not."""
-    return getattr(error, "error_code", None) in _REFUSED or _status(error) in (401, 403)
+    """Tell whether the store does not let this user in, or its files do not.
+
+    Examples:
+        >>> refused(ConnectionRefusedError(111, "Connection refused")), refused(PermissionError(13, "Permission denied"))
+        (False, False)
+    """
+    text = str(error)
+    if "failures occurred while downloading" in text and _DENIED.search(text):
+        return True
+    return any(_refusal(e) for e in _below(error))
 
 
 def unreachable(error: BaseException) -> bool:
@@ -221,12 +231,12 @@ def raise_told(error: Exception, uri: str) -> None:
 
     Raises:
         UnreachableError: If it may be reached later.
-        ConfigError: If it refuses.
+        RefusedError: If it refuses.
     """
     if unreachable(error):
         raise UnreachableError(f"{public_uri(uri)} cannot be reached: {_cause(error)}") from error
     if refused(error):
-        raise ConfigError(f"register.tracking_uri: {public_uri(uri)} refuses access: {reason(error)}") from error
+        raise RefusedError(f"register.tracking_uri: {public_uri(uri)} refuses access: {reason(error)}") from error
 
 
 def _cause(error: BaseException) -> str:
@@ -277,6 +287,24 @@ def _of_database(error: BaseException) -> bool:
     if isinstance(state, str) and state.startswith(("08", "53", "57P", "40")):
         return True
     return _DATABASE.search(str(getattr(error, "orig", error))) is not None
+
+
+def _refusal(error: BaseException) -> bool:
+    if getattr(error, "error_code", None) in _REFUSED or (_status(error) or _answered(error)) in (401, 403):
+        return True
+    response = getattr(error, "response", None)
+    return isinstance(response, dict) and response.get("Error", {}).get("Code") in _EXPIRED
+
+
+def _answered(error: BaseException) -> int | None:
+    """Return the HTTP status of an answer that a gateway gave in JSON of its own: MLflow's error keeps its body only."""
+    step = error.__traceback__ if hasattr(error, "json") else None
+    while step is not None:
+        if step.tb_frame.f_code.co_name == "verify_rest_response":
+            found = getattr(step.tb_frame.f_locals.get("response"), "status_code", None)
+            return found if isinstance(found, int) else None
+        step = step.tb_next
+    return None
 
 
 def _status(error: BaseException) -> int | None:

@@ -20,7 +20,7 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
 from ctrsel.register.contents import Measure, dataset, measures, parameters, review_tags, tags, write_files
-from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, holder, promotions
+from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, PromotionLog, holder, promotions
 from ctrsel.register.package import package
 from ctrsel.register.promotion import decision, record, user
 from ctrsel.register.proof import prove
@@ -96,6 +96,7 @@ def register_run(
     Raises:
         ConfigError: If the store cannot be used or the name is not allowed.
         UnreachableError: If the store cannot be reached; the same call, after `find_registration`, makes no second version.
+        RefusedError: If it refuses access, at the beginning or in the middle; likewise.
         CtrselError: If a fresh process cannot load the version or predicts something else.
     """
     started = time.perf_counter()
@@ -122,8 +123,7 @@ def register_run(
                 waits = not config.promote
                 entry = decision(client, run, name=name, version=version, run_id=run_id, review=review, waits=waits)
                 entry_id, entry = log.begin(entry)
-                undo(log.abandon, entry_id)
-                undo(client.delete_model_version_tag, name, str(version), DECIDED)
+                undo(_withdraw, client, name, version, log, entry_id)
                 # From here on the version is whole: a killed process's entry is carried out, not struck out.
                 record(client, entry, log=log)
                 moved = ((CHALLENGER, not entry.get("late")), (CHAMPION, entry["to"] == version))
@@ -203,6 +203,12 @@ def _create_version(
     )
     undo(client.delete_model_version, name, str(version.version))
     return int(version.version)
+
+
+def _withdraw(client: Any, name: str, version: int, log: PromotionLog, entry_id: str) -> None:
+    """Strike an entry out, unless its version cannot be made undecided again: then it has to be carried out."""
+    client.delete_model_version_tag(name, str(version), DECIDED)
+    log.abandon(entry_id)
 
 
 def _move_alias(client: Any, name: str, alias: str, version: int, undo: Callable[..., object]) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ctrsel.api import reviewing
 from ctrsel.api.named_rows import Rows
 from ctrsel.api.reviewing import compare_versions, promote, review_version, rollback
 from ctrsel.api.window import newest_window, test_window
 from ctrsel.core.config import DataConfig
-from ctrsel.core.errors import ConfigError, PromotionRefusedError
+from ctrsel.core.errors import ConfigError, PromotionRefusedError, RefusedError
 from ctrsel.records.review import Review
 from ctrsel.register import versions
 from ctrsel.report.redact import MINIMUM_ROWS
@@ -64,6 +65,15 @@ def test_the_check_and_what_it_rests_on_are_in_the_version(made):
     ]
     assert log[1]["deltas"]["auc"]["value"] == pytest.approx(line["figures"]["value"])
     assert "FAILED: " in "".join(log[1]["why"])
+
+
+def test_nothing_is_decided_without_a_champion_that_must_not_be_read(made, monkeypatch):
+    def denied(*_args, **_more):
+        raise RefusedError("register.tracking_uri: http://x refuses access: 403 Client Error")
+
+    monkeypatch.setattr(reviewing, "load_version", denied)
+    with pytest.raises(RefusedError, match="refuses access"):
+        made.register(made.poor(), seed=9)
 
 
 def test_both_were_scored_on_the_runs_test_rows(made):

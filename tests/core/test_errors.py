@@ -9,6 +9,7 @@ from ctrsel.core import errors
         ("CtrselError", 1),
         ("ConfigError", 2),
         ("MissingExtraError", 2),
+        ("RefusedError", 2),
         ("DataError", 3),
         ("LeakError", 3),
         ("PromotionRefusedError", 4),
