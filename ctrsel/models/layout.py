@@ -81,6 +81,20 @@ class Layout:
         """Rows of all reserved codes, int64."""
         return np.concatenate([self.rows(code) for code in range(RESERVED)])
 
+    def shared(self, encoder: Encoder) -> np.ndarray | None:
+        """Return how many values share each row, float32 `[V]`; None where every value has one of its own.
+
+        Reserved rows count once, and so do those of hash buckets, whose values are not known.
+        """
+        counted = []
+        for v in encoder.vocabularies.values():
+            own = np.ones(v.size, dtype=np.float32)
+            if v.hashed is None:
+                own = np.maximum(np.bincount(v.codes, minlength=v.size), 1).astype(np.float32)
+            counted.append(own)
+        values = np.concatenate(counted or [np.zeros(0, dtype=np.float32)])
+        return values if (values > 1).any() else None
+
     def untrained(self, encoder: Encoder, *, other_share: float) -> np.ndarray:
         """Return the rows that no training row reaches, int64; `OTHER` is reached where a share is sent to it."""
         counts = np.concatenate([v.counts for v in encoder.vocabularies.values()] or [np.zeros(0, np.int64)])

@@ -64,7 +64,8 @@ class NetLearner(Learner):
         batch_size: Rows a step; None = the power of two from 32 to 4096 that gives an epoch at least 48 steps.
         learning_rate: Adam's, at the start.
         embedding_l2: r of (r / 2) * ||E||^2 over the whole tables, nats per row; published settings range from 1e-5
-            (tens of millions of rows) to 0.1; the default suits tables of 10,000 to a million rows.
+            (tens of millions of rows) to 0.1; the default suits tables of 10,000 to a million rows. A row that n merged values
+            share counts n times.
         max_epochs: At most so many; 1 is one pass, at one learning rate, as over new days from a `start`.
         patience: Stop after so many epochs in a row without a higher validation AUC.
         lr_drop: Factor of the learning rate after an epoch without a higher validation AUC.

@@ -120,8 +120,13 @@ class NetRun:
     def _begin(self, saved: Saved | None) -> None:
         learner = self.learner
         self.processes.begin(self.net)
+        shared = self.net.layout.shared(self.table.encoder)
         self.optimiser = learner.optimiser.build(
-            self.net, learning_rate=learner.learning_rate, embedding_l2=learner.embedding_l2, clip=learner.clip
+            self.net,
+            learning_rate=learner.learning_rate,
+            embedding_l2=learner.embedding_l2,
+            clip=learner.clip,
+            shared=None if shared is None else torch.from_numpy(shared),
         )
         if self.begun is not None and learner.keep_optimiser and self.net.gate is None:
             self.begun.go_on(self.optimiser, self.net)

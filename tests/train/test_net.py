@@ -81,8 +81,29 @@ def test_threads_and_random_state_are_left_as_they_were(table):
     assert torch.get_num_threads() == threads
 
 
-def test_l2_is_that_of_the_whole_table_in_the_loss(table):
-    """One step with the gradient added by hand equals one step of plain Adam on loss + (r / 2) ||E||^2."""
+@pytest.mark.parametrize("merged", [False, True])
+def test_l2_is_that_of_the_whole_table_in_the_loss(table, merged):
+    """One step with the gradient added by hand equals one step of plain Adam on loss + (r / 2) sum n ||E||^2.
+
+    n values share a row: as many as were merged, one otherwise.
+    """
+    shared = None
+    if merged:
+        remaps = {n: np.arange(v.size, dtype=np.uint32) for n, v in table.encoder.vocabularies.items()}
+        remaps["ad"][4:7] = 3
+        remaps["ad"][7:] = np.arange(4, 4 + len(remaps["ad"]) - 7)
+        table = table.narrow(
+            FeatureSet(
+                fields=table.schema.names, remaps=remaps, other="learned", method="toy", params={},
+                encoder=table.encoder.digest,
+            )
+        )  # fmt: skip
+        shared = torch.from_numpy(Layout.of(table.encoder, history=False).shared(table.encoder))
+        own = shared[table.encoder.offset("ad") :]
+        assert own[:5].tolist() == [1, 1, 1, 4, 1]
+        assert shared.sum() == len(shared) + 3
+    else:
+        assert Layout.of(table.encoder, history=False).shared(table.encoder) is None
     layout = Layout.of(table.encoder, history=False)
     nets = []
     for _ in range(2):
@@ -95,11 +116,15 @@ def test_l2_is_that_of_the_whole_table_in_the_loss(table):
     batch = next(iter(batches(table, "train", size=32, seed=1)))
     inputs, labels = to_inputs(batch), torch.from_numpy(batch.labels)
     ours, theirs = nets
-    DenseAdam().build(ours, learning_rate=1e-2, embedding_l2=0.3, clip=0.5).step(
+    DenseAdam().build(ours, learning_rate=1e-2, embedding_l2=0.3, clip=0.5, shared=shared).step(
         BCE().objective(ours, inputs, labels, None)
     )
     loss = torch.nn.functional.binary_cross_entropy_with_logits(theirs(inputs).logits, labels)
-    loss = loss + 0.15 * sum((p**2).sum() for p in theirs.embedding.parameters())
+    of_codes = theirs.embedding.tables()
+    times = torch.ones(layout.total_codes) if shared is None else shared
+    loss = loss + 0.15 * sum((times * (p**2).reshape(len(p), -1).sum(1)).sum() for p in of_codes)
+    floats = [p for p in theirs.embedding.parameters() if not any(p is t for t in of_codes)]
+    loss = loss + 0.15 * sum((p**2).sum() for p in floats)
     adam = torch.optim.Adam(theirs.parameters(), lr=1e-2)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)

@@ -24,7 +24,9 @@ class Optimiser(ABC):
     sparse: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float) -> Updates:
+    def build(
+        self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float, shared: Tensor | None = None
+    ) -> Updates:
         """Begin on a net: its parameters' role decides what is done with them; a gate moves itself.
 
         Args:
@@ -32,6 +34,7 @@ class Optimiser(ABC):
             learning_rate: Of embedding and network parameters.
             embedding_l2: r of (r / 2) * ||E||^2 over the tables, nats per row.
             clip: Largest norm of the gradient of embedding and network parameters together.
+            shared: How many values share each row of the tables, float32 `[V]`; None = one each.
         """
 
     @abstractmethod

@@ -22,9 +22,11 @@ __all__ = ["DenseAdam"]
 class DenseAdam(Optimiser):
     """Adam with its usual decay rates (0.9 and 0.999); right for small tables and for the published settings."""
 
-    def build(self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float) -> Updates:
+    def build(
+        self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float, shared: Tensor | None = None
+    ) -> Updates:
         """Begin on a net."""
-        return _DenseAdam(net, learning_rate=learning_rate, embedding_l2=embedding_l2, clip=clip)
+        return _DenseAdam(net, learning_rate=learning_rate, embedding_l2=embedding_l2, clip=clip, shared=shared)
 
     def table_bytes(self, codes: int, width: int) -> int:
         """A gradient and two moments of every row."""
@@ -32,11 +34,20 @@ class DenseAdam(Optimiser):
 
 
 class _DenseAdam(Updates):
-    def __init__(self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float) -> None:
+    def __init__(
+        self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float, shared: Tensor | None
+    ) -> None:
         roles = {role: [p for p in params if p.numel()] for role, params in net.roles().items()}
         self._tables = roles["embedding"]
         self._clipped: list[nn.Parameter] = [*roles["embedding"], *roles["network"]]
         self._l2 = embedding_l2
+        # A row that values share counts once for each of them: it has the data of all, and a prior of one would hold it less
+        # than each row was held before they were merged.
+        self._own: dict[int, Tensor] = {}
+        if shared is not None:
+            of_codes = [t for t in net.embedding.tables() if t.numel()]
+            weights = shared.to(of_codes[0].device) if of_codes else shared
+            self._own = {id(t): weights.reshape(-1, *[1] * (t.dim() - 1)) for t in of_codes}
         self._clip = clip
         self.learning_rate = learning_rate
         self._adam = torch.optim.Adam(self._clipped, lr=learning_rate, fused=True)
@@ -49,8 +60,12 @@ class _DenseAdam(Updates):
             with torch.no_grad():
                 for table in self._tables:
                     # The gradient of (r / 2) ||E||^2 is r E: no graph over the whole table is needed.
-                    if table.grad is not None:
+                    if table.grad is None:
+                        continue
+                    if (own := self._own.get(id(table))) is None:
                         table.grad.add_(table, alpha=self._l2)
+                    else:
+                        table.grad.addcmul_(table, own, value=self._l2)
         nn.utils.clip_grad_norm_(self._clipped, self._clip)
         self._adam.param_groups[0]["lr"] = self.learning_rate
         self._adam.step()

@@ -43,8 +43,10 @@ class LazyAdagrad(Optimiser):
         if not (self.table_rate > 0 and self.eps > 0):
             raise ConfigError(f"lazy_adagrad: needs table_rate > 0 and eps > 0, got {self.table_rate}, {self.eps}")
 
-    def build(self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float) -> Updates:
-        """Begin on a net."""
+    def build(
+        self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float, shared: Tensor | None = None
+    ) -> Updates:
+        """Begin on a net; a row that values share is decayed whenever one of them is met, and so as often as they are."""
         return RowUpdates(net, _Adagrad(self), learning_rate=learning_rate, embedding_l2=embedding_l2, clip=clip)
 
     def table_bytes(self, codes: int, width: int) -> int:

@@ -59,8 +59,10 @@ class LazyAdam(Optimiser):
             known = ", ".join(get_args(Skipped))
             raise ConfigError(f"lazy_adam.skipped: must be one of {known}, got {self.skipped!r}")
 
-    def build(self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float) -> Updates:
-        """Begin on a net."""
+    def build(
+        self, net: Net, *, learning_rate: float, embedding_l2: float, clip: float, shared: Tensor | None = None
+    ) -> Updates:
+        """Begin on a net; a row that values share is decayed whenever one of them is met, and so as often as they are."""
         return RowUpdates(net, _Adam(self), learning_rate=learning_rate, embedding_l2=embedding_l2, clip=clip)
 
     def table_bytes(self, codes: int, width: int) -> int:
