@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from ctrsel.core.config import RegisterConfig
-from ctrsel.core.errors import ConfigError, UnreachableError
+from ctrsel.core.errors import ConfigError, CtrselError, RefusedError, UnreachableError
 from ctrsel.core.log import event, logger
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
@@ -20,7 +20,7 @@ from ctrsel.records.ranking import Ranking
 from ctrsel.records.review import Review
 from ctrsel.records.run import Registration, Run
 from ctrsel.register.contents import Measure, dataset, measures, parameters, review_tags, tags, write_files
-from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, PromotionLog, holder, promotions
+from ctrsel.register.log import CHALLENGER, CHAMPION, DECIDED, holder, promotions
 from ctrsel.register.package import package
 from ctrsel.register.promotion import decision, record, user
 from ctrsel.register.proof import prove
@@ -54,7 +54,7 @@ def find_registration(run: Run, *, config: RegisterConfig, out: Path) -> Registr
             return None
         with promotions(store, client, name), store.told():  # carries out what a process may have been killed before
             version = max(found, key=lambda v: int(v.version))
-            if client.get_run(version.run_id).info.status == "RUNNING":
+            if client.get_run(version.run_id).info.status != "FINISHED":  # or FAILED, where undoing was cut off
                 client.set_terminated(version.run_id, status="FINISHED")
             return _registration(store, version)
 
@@ -123,7 +123,8 @@ def register_run(
                 waits = not config.promote
                 entry = decision(client, run, name=name, version=version, run_id=run_id, review=review, waits=waits)
                 entry_id, entry = log.begin(entry)
-                undo(_withdraw, client, name, version, log, entry_id)
+                undo(log.abandon, entry_id)
+                undo(client.delete_model_version_tag, name, str(version), DECIDED)
                 # From here on the version is whole: a killed process's entry is carried out, not struck out.
                 record(client, entry, log=log)
                 moved = ((CHALLENGER, not entry.get("late")), (CHAMPION, entry["to"] == version))
@@ -205,12 +206,6 @@ def _create_version(
     return int(version.version)
 
 
-def _withdraw(client: Any, name: str, version: int, log: PromotionLog, entry_id: str) -> None:
-    """Strike an entry out, unless its version cannot be made undecided again: then it has to be carried out."""
-    client.delete_model_version_tag(name, str(version), DECIDED)
-    log.abandon(entry_id)
-
-
 def _move_alias(client: Any, name: str, alias: str, version: int, undo: Callable[..., object]) -> None:
     before = holder(client, name, alias)
     if before is None:
@@ -224,7 +219,7 @@ def _move_alias(client: Any, name: str, alias: str, version: int, undo: Callable
 def _undone_on_failure(client: Any, run_id: str) -> Iterator[Callable[..., object]]:
     """Yield `undo(function, *arguments)`; on any failure or interruption what was noted is done, last first."""
     with contextlib.ExitStack() as stack:
-        gone: list[UnreachableError] = []
+        gone: list[CtrselError] = []
 
         def attempt(function: Callable[..., Any], *arguments: Any) -> None:
             if gone:  # what is left is what a killed process leaves: the next one completes or removes it
@@ -232,7 +227,7 @@ def _undone_on_failure(client: Any, run_id: str) -> Iterator[Callable[..., objec
             try:
                 function(*arguments)
             except Exception as error:  # the failure that led here is the one to be told
-                gone.extend([error] if isinstance(error, UnreachableError) else [])
+                gone.extend([error] if isinstance(error, UnreachableError | RefusedError) else [])
                 logger().warning("a failed registration could not be undone", extra={"facts": {"reason": str(error)}})
 
         try:
