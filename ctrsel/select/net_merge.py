@@ -8,6 +8,7 @@ clusters).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,15 +35,17 @@ if TYPE_CHECKING:
     from ctrsel.data.table import Table
     from ctrsel.explain.row_curvature import RowCurvature
     from ctrsel.models.model import Model
+    from ctrsel.train import Fit
 
 __all__ = ["NetMerge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetMerge(Selector):
-    """Train the net once, then merge embedding rows where the log-loss grows least, over all vocabularies.
+    """Train some nets, then merge embedding rows where the log-loss grows least, over all nets and vocabularies.
 
-    A group of values costs half the curvature-weighted squared distances of their rows from its centre. A value that the
+    A group of values costs half the curvature-weighted squared distances of their rows from its centre, mean over the nets,
+    which differ in the seed alone: what one of them tells apart by chance the others do not. A value that the
     size leaves no row of its own so joins the group that it resembles, in place of "other". Rare values that training rows
     have taken together as "other" are a point like the others, and what merges with them is "other".
 
@@ -52,22 +55,25 @@ class NetMerge(Selector):
     borne out are taken together by how often they occur (1, 2 to 3, 4 to 7, ...) before any are told apart by their rows.
 
     Attributes:
+        nets: How many nets are trained.
         rows: Training rows that the curvature is taken from at most, each class in proportion.
         damping: Added to the curvature in every direction, as a share of its mean: directions in which the net is flat at
             these rows are not free.
         known: Values of whose rows a smaller share is borne out are taken together by count; 0 leaves rows as they are.
-        start: Whether a retraining starts from the merged weights, in place of new ones.
+        start: Whether a retraining starts from the merged weights of the first net, in place of new ones.
     """
 
+    nets: int = 3
     rows: int = 1_000_000
     damping: float = field(default=1e-3, metadata=search(1e-5, 1e-1, log=True))
     known: float = 0.5
     start: bool = False
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or not self.damping > 0 or not 0 <= self.known < 1:
+        if self.nets < 1 or self.rows < 1 or not self.damping > 0 or not 0 <= self.known < 1:
             raise ConfigError(
-                f"net_merge: needs rows >= 1, damping > 0 and known in [0, 1), got {self.rows}, {self.damping}, {self.known}"
+                "net_merge: needs nets >= 1, rows >= 1, damping > 0 and known in [0, 1), got "
+                f"{self.nets}, {self.rows}, {self.damping}, {self.known}"
             )
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
@@ -76,45 +82,68 @@ class NetMerge(Selector):
         Raises:
             ConfigError: If the learner makes no net.
         """
-        from ctrsel.explain.row_curvature import row_curvature
-
         began = time.perf_counter()
-        table, encoder = problem.table, problem.table.encoder
-        fit = problem.learner.fit(table, work=problem.work, seed=seed)
-        if fit.model.predictor.kind != "net":
-            raise ConfigError(
-                f"net_merge: merges rows of a net, and learner {describe(problem.learner)['use']!r} makes "
-                f"{fit.model.predictor.kind!r}; use merge, which counts"
-            )
-        picked = sample_rows(table, self.rows, split="train", seed=derive(seed, "select", "net_merge", "rows"))
-        found = row_curvature(fit.model, table.take(picked))
+        encoder = problem.table.encoder
         wishes = Wishes.of(encoder, always_keep=problem.always_keep, groups=problem.groups)
         grouped = {
             encoder.schema.field(f).vocabulary for g in wishes.groups for f in g if not encoder.schema.field(f).is_float
         }
-        few = self._few_rows(fit.model, table, found)
+        snapshot, history, told = None, [], []
+        for number in range(self.nets):
+            fit, seen = self._net(problem, number, seed=seed)
+            if number == 0 and self.start:
+                snapshot = fit.model
+            history += [{"net": float(number + 1), **epoch} for epoch in fit.history]
+            told.append(seen)
         parts = {}
         for name, vocabulary in encoder.vocabularies.items():
-            curvature, counts = found[name], vocabulary.counts
-            points = whitened(curvature.rows, curvature.matrix, damping=self.damping)
+            counts, own = vocabulary.counts, [t[name] for t in told]
+            few = float(np.median([o.few for o in own]))
             parts[name] = _Rows.of(
-                drawn_in(points, counts, rows=few[name]),
-                full_weights(curvature.weight, curvature.occurrences, counts),
+                np.concatenate([o.points for o in own], axis=1) / math.sqrt(len(own)),
+                np.mean([o.weight for o in own], axis=0),
                 counts,
-                rare=np.where(counts / np.maximum(counts + few[name], 1.0) < self.known, np.frexp(counts)[1], -1),
+                rare=np.where(counts / np.maximum(counts + few, 1.0) < self.known, np.frexp(counts)[1], -1),
                 merged=name not in wishes.forced,
                 last=name in grouped,
             )
-        event("net_merge rows", **few)
         return _NetMerges(
             problem=problem,
             by=self,
             parts=parts,
             silent=wishes.silent,
-            snapshot=fit.model if self.start else None,
-            history=fit.history,
+            snapshot=snapshot,
+            history=tuple(history),
             seconds=time.perf_counter() - began,
         )
+
+    def _net(self, problem: Problem, number: int, *, seed: int) -> tuple[Fit, Mapping[str, _Seen]]:
+        """Train a net; return it, and by vocabulary what it makes of the values."""
+        from ctrsel.explain.row_curvature import row_curvature
+
+        table = problem.table
+        own = seed if number == 0 else derive(seed, "select", "net_merge", f"net {number}")
+        work = None if problem.work is None else problem.work / f"net_{number}"
+        fit = problem.learner.fit(table, work=work, seed=own)
+        if fit.model.predictor.kind != "net":
+            raise ConfigError(
+                f"net_merge: merges rows of a net, and learner {describe(problem.learner)['use']!r} makes "
+                f"{fit.model.predictor.kind!r}; use merge, which counts"
+            )
+        picked = sample_rows(table, self.rows, split="train", seed=derive(own, "select", "net_merge", "rows"))
+        found = row_curvature(fit.model, table.take(picked))
+        few = self._few_rows(fit.model, table, found)
+        event("net_merge rows", net=number + 1, **few)
+        seen = {}
+        for name, vocabulary in table.encoder.vocabularies.items():
+            curvature, counts = found[name], vocabulary.counts
+            points = whitened(curvature.rows, curvature.matrix, damping=self.damping)
+            seen[name] = _Seen(
+                points=drawn_in(points, counts, rows=few[name]),
+                weight=full_weights(curvature.weight, curvature.occurrences, counts),
+                few=few[name],
+            )
+        return fit, seen
 
     def _few_rows(self, model: Model, table: Table, found: Mapping[str, RowCurvature]) -> dict[str, float]:
         """Return by vocabulary from how many rows on a value's embedding row is borne out by half."""
@@ -126,6 +155,21 @@ class NetMerge(Selector):
         centres = {n: v.counts @ found[n].rows / max(float(v.counts.sum()), 1.0) for n, v in vocabularies.items()}
         pulls = row_pulls(model, table.part("valid"), centres)
         return {n: half_known(v.counts[RESERVED:], *(p[RESERVED:] for p in pulls[n])) for n, v in vocabularies.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Seen:
+    """What one net makes of a vocabulary's values.
+
+    Attributes:
+        points: float64 `[V, K]`, rows in units in which half a weighted squared distance is nats.
+        weight: float64 `[V]`.
+        few: From how many training rows on a value's row is borne out by half.
+    """
+
+    points: np.ndarray
+    weight: np.ndarray
+    few: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

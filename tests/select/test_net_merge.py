@@ -80,6 +80,42 @@ def test_equal_rows_merge_first_and_change_no_logit(table, model, largest):
     assert found.told(features)[-1]["lost"] == pytest.approx(0.0, abs=1e-9)
 
 
+@dataclass(frozen=True, kw_only=True)
+class InTurn(Learner):
+    """Hands out the first model for one seed, and the second for all others."""
+
+    first: Any
+    second: Any
+    seed: int
+
+    def fit(self, table, features=None, *, gate=None, start=None, work=None, seed):
+        model = self.first if seed == self.seed else self.second
+        return Fit(model=model, epochs=1, seconds=0.0, history=(), valid={})
+
+
+def test_what_one_net_alone_takes_for_equal_stays_apart(table, model, largest):
+    start = table.encoder.offsets[largest]
+    equal = with_rows(model, {start + RESERVED + 4: start + RESERVED + 1})
+    remap = np.arange(table.encoder.vocabularies[largest].size, dtype=np.uint32)
+    remap[RESERVED + 4] = RESERVED + 1
+
+    def lost(learner: Learner, nets: int) -> float:
+        found = NetMerge(known=0.0, nets=nets).search(Problem(table=table, learner=learner), sizes=(), seed=1)
+        return found.parts[largest].loss(remap)
+
+    in_turn = InTurn(first=equal, second=model, seed=1)
+    assert lost(in_turn, 1) == pytest.approx(0.0, abs=1e-9)
+    # The mean over the nets, whose weights differ a little: nothing by the first, and the whole cost by each other one.
+    assert lost(in_turn, 4) == pytest.approx(0.75 * lost(Given(model=model), 1), rel=0.2)
+
+
+@pytest.mark.parametrize("size", [10, 25])
+def test_nets_that_agree_are_as_one(table, model, size):
+    problem = Problem(table=table, learner=Given(model=model))
+    one, three = (NetMerge(nets=n).select(problem, size=size, seed=1).features for n in (1, 3))
+    assert all(np.array_equal(one.remaps[n], three.remaps[n]) for n in one.remaps)
+
+
 def test_a_narrowed_net_is_the_net_with_mean_rows(table, model):
     problem = Problem(table=table, learner=Given(model=model))
     features = NetMerge().select(problem, size=problem.n_values // 3, seed=1).features
@@ -224,7 +260,7 @@ def test_values_that_are_not_borne_out_go_together_by_count():
 def test_a_search_says_how_it_went_and_may_hand_on_its_weights(table):
     selection = NetMerge(start=True).select(Problem(table=table, learner=NET), size=20, seed=1)
     assert selection.snapshot is not None
-    assert [h["epoch"] for h in selection.history[:-1]] == list(range(1, len(selection.history)))
+    assert [(h["net"], h["epoch"]) for h in selection.history[:-1]] == [(n, e) for n in (1, 2, 3) for e in (1, 2, 3, 4)]
     assert {"values", "kept", "lost"} == set(selection.history[-1])
     assert NetMerge().select(Problem(table=table, learner=NET), size=20, seed=1).snapshot is None
 
@@ -234,9 +270,9 @@ def test_trees_are_refused(table):
         NetMerge().select(Problem(table=table, learner=BoostedLearner(rounds=2)), size=20, seed=1)
 
 
-@pytest.mark.parametrize("how", [{"rows": 0}, {"damping": 0.0}, {"known": 1.0}, {"known": -0.1}])
+@pytest.mark.parametrize("how", [{"nets": 0}, {"rows": 0}, {"damping": 0.0}, {"known": 1.0}, {"known": -0.1}])
 def test_parameters_are_checked(how):
-    with pytest.raises(ConfigError, match="net_merge: needs rows >= 1"):
+    with pytest.raises(ConfigError, match="net_merge: needs nets >= 1, rows >= 1"):
         NetMerge(**how)
 
 
