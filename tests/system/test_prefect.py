@@ -1,4 +1,4 @@
-"""The jobs as deployments of a real Prefect server: started by hand, by the clock, and with a job that fails."""
+"""Deployments of a real Prefect server: by hand, by the clock, with a job that fails, and with the real jobs on real rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+
+from ctrsel.data.table import Table
 
 from .conftest import stop
 
@@ -28,7 +32,8 @@ pytestmark = [
     ),
 ]
 
-FLOWS = Path(__file__).parents[2] / "pipelines" / "prefect_flows.py"
+ROOT = Path(__file__).parents[2]
+FLOWS = ROOT / "pipelines" / "prefect_flows.py"
 NIGHT = ["ingest_daily", "monitor", "select_and_train", "score_batch"]
 # Stands for a job: says what it was called with, and ends with the exit code that a file names.
 JOB = """
@@ -46,6 +51,23 @@ schema: {label: {name: click}}
 pipelines:
   ingest_daily: {source: "logs/{day}.parquet", first: 2026-01-01}
   score_batch: {source: "logs/{day}.parquet", out: "scores/{day}.parquet"}
+"""
+# The real jobs on rows that are few.
+ROWS = 400  # a day
+REAL = """
+name: clicks
+data: {store: store}
+schema: {label: {name: click}, time: day}
+split: {use: hash, valid: 0.2, test: 0.3}
+rank: [mutual_information]
+learners:
+  net: {use: net, width: 4, batch_size: 64, max_epochs: 1, threads: 1, embedding_l2: 0, backbone: {use: deepfm, hidden: [8]}}
+select: {size: 0.8, selectors: [{use: ranking, ranking: mutual_information}]}
+explain: {max_rows: 40, net_rows: 6, background: 2}
+register: {max_auc_loss: 1, check: {auc_margin: 0.2, latency_factor: 20, min_calibration: 0.2, max_calibration: 5}}
+pipelines:
+  ingest_daily: {source: "logs/{day}.csv", first: 2026-01-01}
+  monitor: {days: 1, max_auc_loss: null, min_calibration: null, max_calibration: null, max_score_shift: null, max_field_shift: null}
 """
 
 
@@ -91,7 +113,12 @@ class Prefect:
         logs = "\n".join(f.read_text(errors="replace")[-3000:] for f in self.folder.glob("*.txt"))
         pytest.fail(f"not within {seconds} s:\n{logs}")
 
-    def run(self, *arguments):
+    def serve(self):
+        """Start the server, and wait until it answers."""
+        self.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        self.until(lambda: self.ask("/health"), 240)
+
+    def run(self, *arguments, seconds=240):
         """Start a deployment by hand, and return the exit code and the lines of the command that waits for its end."""
         command = [
             sys.executable,
@@ -102,10 +129,16 @@ class Prefect:
             *arguments,
             "--watch",
             "--watch-timeout",
-            "240",
+            str(seconds),
         ]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+            check=False,
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -116,6 +149,12 @@ class Prefect:
         }
         return self.ask("/flow_runs/filter", wanted)
 
+    def results(self, run):
+        """Return what the jobs of a run said at their ends, by their names."""
+        told = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+        found = [json.loads(line["message"]) for line in told if line["message"].startswith('{"pipeline"')]
+        return {job["pipeline"]: job for job in found}
+
     def calls(self, *arguments):
         """The jobs of a night that were called with these arguments behind the config."""
         found = [json.loads(line) for line in (self.folder / "calls.jsonl").read_text().splitlines()]
@@ -123,8 +162,16 @@ class Prefect:
 
 
 @pytest.fixture
-def prefect(tmp_path):
+def bare(tmp_path):
     made = Prefect(tmp_path)
+    yield made
+    for process in reversed(made.started):
+        stop(process)
+
+
+@pytest.fixture
+def prefect(bare, tmp_path):
+    """With a stand-in for each job."""
     jobs = tmp_path / "pipelines"
     jobs.mkdir()
     shutil.copy(FLOWS, jobs)
@@ -135,14 +182,11 @@ def prefect(tmp_path):
         (jobs / f"{name}.py").write_text(JOB)
     (tmp_path / "clicks.yaml").write_text(CONFIG)
     (tmp_path / "codes.json").write_text("{}")
-    yield made
-    for process in reversed(made.started):
-        stop(process)
+    return bare
 
 
 def test_by_hand_and_by_the_clock(prefect, tmp_path):
-    prefect.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(prefect.port))
-    prefect.until(lambda: prefect.ask("/health"), 240)
+    prefect.serve()
     soon = datetime.datetime.now(tz=datetime.UTC) + datetime.timedelta(minutes=3)
     prefect.start("flows", "pipelines.prefect_flows", "clicks.yaml", "--time", f"{soon:%H:%M}")
     for flow in ("nightly", "weekly"):
@@ -163,6 +207,51 @@ def test_by_hand_and_by_the_clock(prefect, tmp_path):
     assert code == 1, said
     assert "Failed" in said
     assert prefect.calls("--as-of", "2026-02-01") == NIGHT
+
+
+def write_day(folder, i):
+    rng = np.random.default_rng(i)
+    ad, page = rng.integers(0, 12, (2, ROWS))
+    click = rng.random(ROWS) < 1 / (1 + np.exp(3 - ad / 2))
+    columns = {"day": [f"2026-01-{i:02d}"] * ROWS, "ad": [f"ad{a}" for a in ad], "page": page, "click": click}
+    pl.DataFrame(columns).cast({"click": pl.Int8}).write_csv(folder / "logs" / f"2026-01-{i:02d}.csv")
+
+
+@pytest.mark.timeout(1800)
+def test_real_jobs_on_real_rows(bare, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "clicks.yaml").write_text(REAL)
+    bare.environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    bare.serve()
+    bare.start("flows", "pipelines.prefect_flows", "clicks.yaml")
+    bare.until(lambda: bare.runs("nightly", "SCHEDULED"), 120)
+    seen = set()
+
+    def night(day):
+        code, said = bare.run("nightly/clicks", "--param", f"as_of=2026-01-{day:02d}", seconds=600)
+        runs = [r for r in bare.runs("nightly", "COMPLETED", "FAILED", "CRASHED") if r["id"] not in seen]
+        assert code == 0, f"{said}\n{[bare.results(r) for r in runs]}"
+        [run] = runs
+        seen.add(run["id"])
+        assert run["state_type"] == "COMPLETED"
+        bare.until(lambda: len(bare.results(run)) == 3, 60)  # a log comes some seconds late
+        return bare.results(run)
+
+    for day in (1, 2):
+        write_day(tmp_path, day)
+    first = night(2)
+    assert list(first) == ["ingest_daily", "monitor", "select_and_train"]
+    assert first["ingest_daily"]["added"] == {"2026-01-01": ROWS, "2026-01-02": ROWS}
+    table = Table.load(tmp_path / "store")
+    assert table.n_rows == 2 * ROWS
+    assert first["monitor"]["watched"] is False
+    assert (first["select_and_train"]["version"], first["select_and_train"]["promoted"]) == (1, True)
+
+    # Nothing new: the run completes all the same, and nothing has changed.
+    again = night(2)
+    assert (again["ingest_daily"]["rows"], again["ingest_daily"]["added"]) == (0, {})
+    assert Table.load(tmp_path / "store").digest == table.digest
+    assert again["monitor"]["version"] == again["select_and_train"]["version"] == 1
 
 
 def test_without_a_server_nothing_is_served(prefect, tmp_path):
