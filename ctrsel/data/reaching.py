@@ -13,7 +13,7 @@ _PASSING = re.compile(
     r"connection (attempt )?(refused|reset|aborted|closed|timed out)|(reset|closed) by peer|connect error|could not connect|"
     r"error sending request|error decoding response body|operation timed out|timed out|timeout|unreachable|"
     r"temporary failure|temporarily unavailable|service unavailable|slow ?down|too many (requests|clients|connections)|"
-    r"internal ?(server ?)?error|bad gateway|\b(429|500|502|503|504)\b|starting up|shutting down|"
+    r"internal ?(server ?)?error|bad gateway|status[^0-9]{0,20}(429|500|502|503|504)\b|starting up|shutting down|"
     r"server closed the connection|terminating connection|database (table )?is locked",
     re.IGNORECASE,
 )
@@ -30,6 +30,8 @@ def unread(sentence: str, *, why: str) -> DataError | UnreachableError:
         >>> type(unread("s3://clicks: cannot be read", why="operation timed out")).__name__
         'UnreachableError'
         >>> type(unread("s3://clicks: cannot be read", why="403 Forbidden")).__name__
+        'DataError'
+        >>> type(unread("s3://clicks: cannot be read", why="part-500.parquet: 403 Forbidden")).__name__
         'DataError'
     """
     return UnreachableError(sentence) if _PASSING.search(why) else DataError(sentence)
