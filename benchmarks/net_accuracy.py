@@ -175,7 +175,7 @@ def score_peer(
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ConfigError(f"{spec['peer']} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
-        facts = json.loads(done.stdout.splitlines()[-1])
+        facts = json.loads((Path(scratch) / "facts.json").read_text(encoding="utf-8"))
         logits = dict(np.load(Path(scratch) / "logits.npz"))
     return measured(
         table,
