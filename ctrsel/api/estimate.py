@@ -359,6 +359,7 @@ def _stages(made: Plan, size: _Size, costs: Mapping[str, TrainingCost]) -> list[
 
     chosen = costs[config.select.learner]
     memory = chosen.memory(matrix=matrix, bins=bins)
+    whole = chosen.seconds(train=train, valid=valid)
     retrained = chosen.seconds(train=train, valid=valid, epochs=ASSUMED.retrain_epochs, kept=made.size.most)
     for selector in (*made.selectors, *CONTROLS):
         gate = getattr(selector, "gate", None)
@@ -367,6 +368,8 @@ def _stages(made: Plan, size: _Size, costs: Mapping[str, TrainingCost]) -> list[
                 # Gates are one more column of the table, and of the optimiser's state.
                 seconds = searcher.epoch(train) * gate.epochs * (1 + COSTS.gate_share)
                 add(f"select/{component_key(selector)}", seconds, searcher.memory * 1.1 + matrix)
+        elif fits := selector.fits(fields=fields, rows=train):
+            add(f"select/{component_key(selector)}", whole * fits, memory)
         add(f"retrain/{component_key(selector)}", retrained, memory)
 
     test = size.rows["test"]

@@ -78,6 +78,18 @@ class Selector(ABC):
             seed: Of everything drawn.
         """
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """Return how many trainings of the problem's learner on all training rows a search takes, at most.
+
+        A training on a part of the rows, or of the fields, counts as that part. The one training of a search with a gate is
+        not counted, since its epochs are the gate's.
+
+        Args:
+            fields: Of the table.
+            rows: Training rows.
+        """
+        return 0.0
+
     def select(self, problem: Problem, *, size: Size | int, seed: int) -> Selection:
         """Search, and cut at one size; a number is one of values.
 

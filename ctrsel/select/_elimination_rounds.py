@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ctrsel.select.problem import Problem
     from ctrsel.select.size import Size
 
-__all__ = ["Eliminated", "eliminate", "smallest"]
+__all__ = ["Eliminated", "eliminate", "rounds_of", "smallest"]
 
 Importance = Callable[["Model", "Table", int], Mapping[str, float]]
 
@@ -109,6 +109,20 @@ def eliminate(
     scores = {n: float(i) for i, u in enumerate(order) for n in u}
     best, history = _judged(rounds, weight, tolerance)
     return Eliminated(scores=scores, best=best, history=history)
+
+
+def rounds_of(fields: int, *, share: float) -> float:
+    """Return how many trainings on all fields the rounds from all fields to one take, each counted by its fields.
+
+    Examples:
+        >>> rounds_of(4, share=0.5)  # of 4, 2 and 1 fields
+        1.75
+    """
+    left, total = fields, 0
+    while left > 0:
+        total += left
+        left -= max(int(share * left), 1)
+    return total / max(fields, 1)
 
 
 def _judged(

@@ -74,6 +74,10 @@ class DRCFS(Selector):
         if self.shuffle not in SHUFFLES:
             raise ConfigError(f"drcfs.shuffle: must be one of {', '.join(SHUFFLES)}, got {self.shuffle!r}")
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """One a fold for the whole table, and for each field and refit, on a sample of the rows."""
+        return (1 + fields * self.refits) * (self.folds - 1) * min(self.rows / max(rows, 1), 1.0)
+
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Train with every field as it is, and with each one permuted.
 

@@ -15,7 +15,7 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.ranges import choose
 from ctrsel.select._contract import Found, Selector
-from ctrsel.select._elimination_rounds import eliminate, smallest
+from ctrsel.select._elimination_rounds import eliminate, rounds_of, smallest
 from ctrsel.select._field_importance import Kind, check_kind, field_importance
 from ctrsel.select.problem import Problem
 from ctrsel.select.scored import ScoredFields
@@ -61,6 +61,10 @@ class Elimination(Selector):
                 "elimination: needs patience >= 1, tolerance >= 0, rows >= 2 and repeats >= 1, got "
                 f"{self.patience}, {self.tolerance}, {self.rows}, {self.repeats}"
             )
+
+    def fits(self, *, fields: int, rows: int) -> float:
+        """One a round, each on the fields that are left."""
+        return rounds_of(fields, share=self.share)
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Train round after round.

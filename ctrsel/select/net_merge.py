@@ -76,6 +76,10 @@ class NetMerge(Selector):
                 f"{self.nets}, {self.rows}, {self.damping}, {self.known}"
             )
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """One a net, each on all rows."""
+        return float(self.nets)
+
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Train on the training split, take the curvature there, and work out all merges.
 

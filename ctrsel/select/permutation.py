@@ -49,6 +49,10 @@ class Permutation(Selector):
         if self.shuffle not in SHUFFLES:
             raise ConfigError(f"permutation.shuffle: must be one of {', '.join(SHUFFLES)}, got {self.shuffle!r}")
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """One, which is asked about every field."""
+        return 1.0
+
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Train on the training split, and permute validation rows.
 

@@ -71,6 +71,11 @@ class Shadowed(Selector):
         if self.shuffle not in SHUFFLES:
             raise ConfigError(f"shadowed.shuffle: must be one of {', '.join(SHUFFLES)}, got {self.shuffle!r}")
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """Those of its selector in every round, on a share of the rows and twice the fields."""
+        part = int(self.share * rows)
+        return 2 * self.rounds * self.share * self.selector.fits(fields=2 * fields, rows=part)
+
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Search every round's table.
 

@@ -15,7 +15,7 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.ranges import choose
 from ctrsel.select._contract import Found, Selector
-from ctrsel.select._elimination_rounds import eliminate, smallest
+from ctrsel.select._elimination_rounds import eliminate, rounds_of, smallest
 from ctrsel.select._field_importance import field_importance, units
 from ctrsel.select.problem import Problem
 from ctrsel.select.scored import ScoredFields
@@ -42,6 +42,10 @@ class Shark(Selector):
     def __post_init__(self) -> None:
         if self.rows < 2 or not 0 <= self.share < 1:
             raise ConfigError(f"shark: needs rows >= 2 and 0 <= share < 1, got {self.rows} and {self.share}")
+
+    def fits(self, *, fields: int, rows: int) -> float:
+        """One, or one a round."""
+        return rounds_of(fields, share=self.share) if self.share else 1.0
 
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Train on the training split, and score the fields on validation rows.

@@ -72,6 +72,10 @@ class Stable(Selector):
         if not 0.5 < self.threshold <= 1:
             raise ConfigError(f"stable.threshold: must be above 0.5 and at most 1, got {self.threshold}")
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """Those of its selector, on half samples."""
+        return self.pairs * self.selector.fits(fields=fields, rows=rows // 2)
+
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Select from all halves, and count.
 

@@ -69,6 +69,10 @@ class ValueLoss(Selector):
                 f"{self.other_share}, {self.share}, {self.trainings} and {self.folds}"
             )
 
+    def fits(self, *, fields: int, rows: int) -> float:
+        """One a fold that is asked, on the rows of the others."""
+        return self.trainings * (1 - 1 / self.folds)
+
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Train on folds of the training split, and score on the fold that was left out.
 

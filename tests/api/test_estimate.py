@@ -120,6 +120,14 @@ def test_more_work_takes_longer(clicks):
     assert wide["ingest"] == base["ingest"]
 
 
+def test_selectors_that_train_take_their_trainings(clicks):
+    named = [{"use": "net_merge", "nets": 4}, "permutation", "merge"]
+    seconds = {s.name: s.seconds for s in estimate(config(clicks, **{"select.selectors": named})).stages}
+    assert seconds["select/net_merge"] == 4 * seconds["train/net"]
+    assert seconds["select/permutation"] == seconds["train/net"]
+    assert "select/merge" not in seconds
+
+
 def test_rankers_that_train_or_count_pairs_take_longer(clicks):
     specs = [{"use": name} for name in ("mutual_information", "mrmr", "boosted_gain", "null_importance")]
     seconds = {s.name: s.seconds for s in estimate(config(clicks, rank=specs)).stages}

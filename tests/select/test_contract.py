@@ -16,6 +16,10 @@ from ctrsel.records.feature_set import OTHER, RESERVED
 from ctrsel.select import CATALOG, CONTROLS, Problem, Size
 from ctrsel.select.lasso import Lasso
 from ctrsel.select.none import NoSelection
+from ctrsel.select.permutation import Permutation
+from ctrsel.select.shadowed import Shadowed
+from ctrsel.select.shark import Shark
+from ctrsel.select.stable import Stable
 from ctrsel.train.net import NetLearner
 
 QUICK = {
@@ -124,6 +128,32 @@ def test_the_seed_decides_everything(selector, random_table, ranking_of):
     one, two = (selector.select(problem, size=9, seed=4).features for _ in range(2))
     assert one.digest == two.digest
     assert one.encoder == table.encoder.digest
+
+
+FITS = {name: made(name) for name in CATALOG.names()} | {
+    "shark in rounds": Shark(share=0.4),
+    "stable, trained": Stable(selector=Permutation(), pairs=1),
+    "shadowed, trained": Shadowed(selector=Permutation(), rounds=8),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FITS))
+def test_the_trainings_of_a_search_are_told_before(monkeypatch, random_table, ranking_of, name):
+    table = random_table(5).without("test")
+    rows, fields, counted = table.part("train").n_rows, len(table.schema.names), []
+    fit = NetLearner.fit
+
+    def counting(self, table, features=None, *, gate=None, **rest):
+        if gate is None:
+            seen = len(table.schema.names if features is None else features.fields)
+            counted.append(table.part("train").n_rows / rows * seen / fields)
+        return fit(self, table, features, gate=gate, **rest)
+
+    monkeypatch.setattr(NetLearner, "fit", counting)
+    problem = Problem(table=table, learner=NET, rankings={"toy": ranking_of("b", "item", "a")})
+    FITS[name].search(problem, sizes=(Size(number=1, of=FITS[name].units[-1]),), seed=4)
+    told = FITS[name].fits(fields=fields, rows=rows)  # at most: constant fields are not asked about
+    assert 0.5 * told <= sum(counted) <= 1.02 * told
 
 
 def test_a_selection_names_its_method_and_parameters(selector, random_table, ranking_of):
