@@ -24,6 +24,7 @@ __all__ = ["METHODS", "cross_fitted_losses", "recalibrate"]
 
 _RIDGE = 1.0  # nats per squared unit of a slope: about one row's worth, which keeps separable rows finite
 _HALF = 0.5  # of a row of the other class at either end, which keeps rates away from 0 and 1
+_ROUNDING = 1e-10  # rates that differ by less are equal
 
 
 def recalibrate(method: str, labels: Array, logits: Array, *, weight: Array | None = None) -> LogOddsMap:
@@ -121,7 +122,9 @@ def _isotonic(positive: Bools, z: Floats, v: Floats) -> Isotonic:
     mass[0] += _HALF
     mass[-1] += _HALF
     steps = optimize.isotonic_regression(yes / mass, weights=mass)
-    rates, step = np.unique(steps.x, return_inverse=True)  # neighbours of one rate are one step
+    # Neighbours of one rate are one step, also where rounding tells them apart: a line between them would tie rows.
+    step = np.concatenate([[0], np.cumsum(np.diff(steps.x) > _ROUNDING)])
+    rates = steps.x[np.unique(step, return_index=True)[1]]
     middle = np.bincount(step, weights=mass * places) / np.bincount(step, weights=mass)
     return Isotonic(logits=tuple(middle.tolist()), log_odds=tuple(special.logit(rates).tolist()))
 
