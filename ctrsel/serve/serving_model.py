@@ -101,14 +101,14 @@ class ServingModel:
                 is so large that the score is none.
         """
         frame = read_frame(rows)
-        encoder = self.model.encoder
-        absent = tuple(n for n in self.inputs if n not in frame.columns)
-        ignored = tuple(c for c in frame.columns if c not in self.inputs)
-        if len(absent) == len(self.inputs):
-            shown = ", ".join(self.inputs[:10])
+        encoder, inputs = self.model.encoder, self.inputs
+        absent = tuple(n for n in inputs if n not in frame.columns)
+        ignored = tuple(c for c in frame.columns if c not in inputs)
+        if len(absent) == len(inputs):
+            shown = ", ".join(inputs[:10])
             raise DataError(
-                f"the rows must have at least one of the model's {len(self.inputs)} columns ({shown}"
-                f"{', ...' if len(self.inputs) > 10 else ''}), got {', '.join(ignored[:10]) or 'no column'}"
+                f"the rows must have at least one of the model's {len(inputs)} columns ({shown}"
+                f"{', ...' if len(inputs) > 10 else ''}), got {', '.join(ignored[:10]) or 'no column'}"
             )
         table = encoder.encode(frame)
         other, missing = _count(table)
