@@ -82,8 +82,10 @@ def batches(
         stream = in_order(table, span, places)
     else:
         stream = (RowMatrix(table, split) if rows is None else rows).draw(places, seed=seed, epoch=epoch)
-    lacking = [j for j, name in enumerate(table.code_fields) if table.encoder.vocabulary(name).counts[OTHER] == 0]
-    if not other_share or not lacking:
+    lacking: list[int] = []
+    if other_share:
+        lacking = [j for j, name in enumerate(table.code_fields) if table.encoder.vocabulary(name).counts[OTHER] == 0]
+    if not lacking:
         yield from stream
         return
     other = np.array([table.encoder.offset(table.code_fields[j]) + OTHER for j in lacking], dtype=np.int32)

@@ -52,6 +52,33 @@ class Encoder:
         """The fields in order."""
         return self.schema.fields
 
+    # Schemas are asked per field and call: what a single row's score needs of them is found once.
+
+    @cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """The columns that a raw row has."""
+        return tuple(f.name for f in self.schema.inputs)
+
+    @cached_property
+    def code_fields(self) -> tuple[str, ...]:
+        """Fields with one code a row."""
+        return tuple(f.name for f in self.fields if not f.is_float and not f.is_list)
+
+    @cached_property
+    def float_fields(self) -> tuple[str, ...]:
+        """Fields that stay floats."""
+        return tuple(f.name for f in self.fields if f.is_float)
+
+    @cached_property
+    def list_fields(self) -> tuple[str, ...]:
+        """Fields with a list of codes a row."""
+        return tuple(f.name for f in self.fields if f.is_list)
+
+    @cached_property
+    def code_offsets(self) -> np.ndarray:
+        """First row of the vocabulary of each of `code_fields` in the one embedding table, int32 `[C]`."""
+        return np.array([self.offset(name) for name in self.code_fields], dtype=np.int32)
+
     def vocabulary(self, field: str) -> Vocabulary:
         """Return the vocabulary of a field."""
         return self.vocabularies[self.schema.field(field).vocabulary]

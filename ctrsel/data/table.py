@@ -115,17 +115,17 @@ class Table:
     @property
     def code_fields(self) -> tuple[str, ...]:
         """Fields with one code a row."""
-        return tuple(f.name for f in self.encoder.fields if not f.is_float and not f.is_list)
+        return self.encoder.code_fields
 
     @property
     def float_fields(self) -> tuple[str, ...]:
         """Fields that stay floats."""
-        return tuple(f.name for f in self.encoder.fields if f.is_float)
+        return self.encoder.float_fields
 
     @property
     def list_fields(self) -> tuple[str, ...]:
         """Fields with a list of codes a row."""
-        return tuple(f.name for f in self.encoder.fields if f.is_list)
+        return self.encoder.list_fields
 
     @cached_property
     def digest(self) -> str:
@@ -252,7 +252,7 @@ class Table:
         names = self.code_fields
         columns = [np.asarray(self.columns[name]) for name in names]
         out = np.empty((max(stop - start, 0), len(names)), dtype=np.int32)
-        offsets = [np.int32(self.encoder.offset(name)) for name in names]
+        offsets = self.encoder.code_offsets
         # A tile of rows stays in the processor's cache until every column has been put into it.
         for first in range(start, stop, _TILE):
             last = min(first + _TILE, stop)

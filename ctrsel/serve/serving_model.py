@@ -87,7 +87,7 @@ class ServingModel:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the columns that are read."""
-        return tuple(f.name for f in self.model.encoder.schema.inputs)
+        return self.model.encoder.input_names
 
     def score(self, rows: Any) -> Scored:
         """Score raw rows.
@@ -124,10 +124,10 @@ class ServingModel:
             logits=logits,
             probabilities=np.asarray(np.exp(-np.logaddexp(0.0, -z))),
             labels=tuple(label.name for label in encoder.schema.labels[: logits.shape[1]]),
-            other=_per_row(other, frame.height),
-            missing=_per_row(missing, frame.height),
-            other_at=other,
-            missing_at=missing,
+            other=other.sum(axis=0),
+            missing=missing.sum(axis=0),
+            other_at=dict(zip(table.columns, other, strict=True)),
+            missing_at=dict(zip(table.columns, missing, strict=True)),
             absent=absent,
             ignored=ignored,
         )
@@ -137,26 +137,19 @@ class ServingModel:
         return self.score(rows).frame(details=details)
 
 
-def _count(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Boolean `[N]` per field: a value without a code of its own; no value."""
-    other, missing = {}, {}
-    for name, column in table.columns.items():
+def _count(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Where a value has no code of its own, and where there is none, both bool `[F, N]`."""
+    other, missing = np.zeros((2, len(table.columns), table.n_rows), dtype=bool)
+    floats = table.float_fields
+    for f, (name, column) in enumerate(table.columns.items()):
         if isinstance(column, Ragged):
             lengths = np.diff(column.offsets)
             rows = np.repeat(np.arange(len(lengths)), lengths)
-            other[name] = np.bincount(rows, weights=column.codes == OTHER, minlength=len(lengths)) > 0
-            missing[name] = lengths == 0
-        elif name in table.float_fields:
-            other[name] = np.zeros(len(column), dtype=bool)
-            missing[name] = np.isnan(column)
+            other[f] = np.bincount(rows, weights=column.codes == OTHER, minlength=len(lengths)) > 0
+            np.equal(lengths, 0, out=missing[f])
+        elif name in floats:
+            np.isnan(column, out=missing[f])
         else:
-            other[name] = column == OTHER
-            missing[name] = column == MISSING
+            np.equal(column, OTHER, out=other[f])
+            np.equal(column, MISSING, out=missing[f])
     return other, missing
-
-
-def _per_row(by_field: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
-    total = np.zeros(rows, dtype=np.int64)
-    for found in by_field.values():
-        total += found
-    return total

@@ -32,7 +32,7 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise `[B, D]`."""
         if self.training and self.across is not None:
             return self._joint(input, self.across)
-        if self.training and input.shape[0] < 2:
+        if not self.training or input.shape[0] < 2:
             return self._settled(input)
         return super().forward(input)
 
