@@ -7,7 +7,6 @@ after a kill the same command goes on from the last finished stage.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ctrsel.core.artifact import MANIFEST, digest_json
+from ctrsel.core.claims import claimed
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.log import event, logger
 
@@ -115,38 +115,16 @@ def exclusive(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
     Raises:
         ConfigError: If another process holds it, or the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise ConfigError(f"out: the folder {folder} cannot be written: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            _lock(handle, until=time.monotonic() + wait)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"out: another run is at work in {folder}; wait for it, or choose another folder"
-            ) from error
+            folder.mkdir(parents=True, exist_ok=True)
+            mine = stack.enter_context(claimed(folder / ".lock", seconds=wait))
         except OSError as error:
-            raise ConfigError(f"out: the folder {folder} cannot be locked: {error.strerror}") from error
+            raise ConfigError(f"out: the folder {folder} cannot be written: {error.strerror}") from error
+        if not mine:
+            raise ConfigError(f"out: another run is at work in {folder}; wait for it, or choose another folder")
         _sweep(folder)
         yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, *, until: float) -> None:
-    import fcntl
-
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(0.2)
-        else:
-            return
 
 
 def _sweep(folder: Path) -> None:

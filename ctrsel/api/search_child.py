@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
 from ctrsel.api.searching import Search, measured
+from ctrsel.core.children import die_with
 from ctrsel.core.log import configure
 from ctrsel.data.table import Table
 
 __all__ = ["main"]
-
-_PR_SET_PDEATHSIG = 1  # Linux
 
 
 def main(job: Path, parent: int) -> None:
@@ -25,11 +21,7 @@ def main(job: Path, parent: int) -> None:
         job: A file that says what.
         parent: The process id of who started this one.
     """
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a search that nobody waits for ends
-    if os.getppid() != parent:
-        return
+    die_with(parent)  # a search that nobody waits for ends
     configure(as_json=False, quiet=True)
     given = json.loads(job.read_text(encoding="utf-8"))
     table = Table.load(Path(given["table"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import json
 import math
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.core.artifact import atomic_text, check_place, to_json
+from ctrsel.core.claims import claimed
 from ctrsel.core.config import DataConfig, IngestConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.memory import available_memory
@@ -173,15 +173,10 @@ def locked(store: Path) -> Iterator[None]:
     """
     store = store.absolute()
     store.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(store.parent / f".{store.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"{store}: another process is writing this table; wait for it") from error
+    with claimed(store.parent / f".{store.name}.lock") as mine:
+        if not mine:
+            raise ConfigError(f"{store}: another process is writing this table; wait for it")
         for kind in ("partial", "scratch"):  # of a process that was killed
             for stale in store.parent.glob(f".{glob.escape(store.name)}.{kind}-*"):
                 _sweep(stale, kind)
         yield
-    finally:
-        os.close(handle)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ctrsel.core.claims import claimed
 from ctrsel.core.errors import ConfigError, UnreachableError
 from ctrsel.register.store import Store, public_uri
 
@@ -30,29 +29,18 @@ def held(store: Store, *, wait: float = _WAIT) -> Iterator[None]:
         UnreachableError: If others hold it for longer.
         ConfigError: If the file cannot be made.
     """
-    import fcntl
-
     file = _place(store)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise ConfigError(f"register: the lock {file} cannot be made: {error.strerror}") from error
-    try:
-        until = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise UnreachableError(
-                        f"register: another process has held the promotions of {public_uri(store.uri)} for over {wait:.0f} s"
-                    ) from error
-                time.sleep(0.05)
+    with contextlib.ExitStack() as stack:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            mine = stack.enter_context(claimed(file, seconds=wait, mode=0o666))
+        except OSError as error:
+            raise ConfigError(f"register: the lock {file} cannot be made: {error.strerror}") from error
+        if not mine:
+            raise UnreachableError(
+                f"register: another process has held the promotions of {public_uri(store.uri)} for over {wait:.0f} s"
+            )
         yield
-    finally:
-        os.close(handle)
 
 
 def _place(store: Store) -> Path:

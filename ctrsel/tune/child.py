@@ -5,20 +5,17 @@ It reads a job as JSON from standard input and writes one JSON object a line to 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from ctrsel.core.artifact import to_json
+from ctrsel.core.children import die_with
 from ctrsel.core.errors import CtrselError
 
 __all__ = ["main"]
-
-_PR_SET_PDEATHSIG = 1  # Linux
 
 
 def main(fd: int, parent: int) -> None:
@@ -28,7 +25,7 @@ def main(fd: int, parent: int) -> None:
         fd: Where it is told.
         parent: The process id of who started this one.
     """
-    _die_with(parent)
+    die_with(parent)
 
     def tell(**facts: Any) -> None:
         try:
@@ -53,15 +50,6 @@ def main(fd: int, parent: int) -> None:
 
         traceback.print_exc()
         tell(error=f"{type(error).__name__}: {error}")
-
-
-def _die_with(parent: int) -> None:
-    """Ask the system to kill this process as soon as its parent is gone, however it went."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before we asked
-        os._exit(1)
 
 
 def _peak() -> int | None:

@@ -12,19 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ctrsel.core.children import import_path
 from ctrsel.tune.job import Job
 
 __all__ = ["Running"]
 
 _TAIL = 2000  # characters of a dead process's own words that are looked at
-
-
-def _import_path() -> str:
-    """Return where a child finds what this process finds, this very package first.
-
-    A model that was loaded from MLflow leaves the folder of its code on the path, with the part of this package it needs.
-    """
-    return os.pathsep.join([str(Path(__file__).parents[2]), *(p or str(Path.cwd()) for p in sys.path)])
 
 
 class Running:
@@ -53,7 +46,7 @@ class Running:
                     stdout=words,
                     stderr=words,
                     pass_fds=[theirs],
-                    env={**os.environ, "PYTHONPATH": _import_path()},
+                    env={**os.environ, "PYTHONPATH": import_path()},
                     start_new_session=True,
                 )
         except BaseException:
