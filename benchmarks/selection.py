@@ -111,6 +111,7 @@ def study(name: str, case: Case, arguments: argparse.Namespace, until: float) ->
             budget=max(until - time.monotonic(), 1e-3),
             name=f"{name}, {arguments.unit}",
             cells=arguments.cells / f"{name}.jsonl",
+            workers=arguments.workers,
         )
     except CtrselError as error:
         print(f"{name}: left out: {error}", flush=True)
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--min-counts", type=int, nargs="*", default=COUNTS, help="to choose from")
     parser.add_argument("--shares", type=float, nargs="*", default=SHARES, help="the sizes")
     parser.add_argument("--best", type=int, default=4, help="how many selectors go on after the first stage")
+    parser.add_argument("--workers", type=int, default=1, help="trainings and searches at once")
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds after which nothing new starts")
     parser.add_argument("--open", action="store_true", help="read test although not all has been run")
     parser.add_argument("--cells", type=Path, default=Path("docs/measured/selection"), help="folder of the cells")

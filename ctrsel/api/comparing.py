@@ -19,12 +19,16 @@ from ctrsel.api.compared import FULL, Figures
 from ctrsel.api.comparison_run import ComparisonRun, plain
 from ctrsel.api.contestants import Contest, controls
 from ctrsel.api.functions import as_table
+from ctrsel.api.helping import helped
 from ctrsel.api.judging import Cells
 from ctrsel.api.min_counts import MinCount, covered
 from ctrsel.api.protocol import Protocol
 from ctrsel.api.searching import Searches
 from ctrsel.core.artifact import atomic_text, to_json
 from ctrsel.core.catalog import describe
+from ctrsel.core.claims import claimed
+from ctrsel.core.errors import ConfigError
+from ctrsel.data.table import Table
 from ctrsel.records.selection_comparison import Contestant, KeptSet, Naming, SelectionComparison
 from ctrsel.select import Selector, exclude
 
@@ -40,6 +44,7 @@ def compare_selectors(
     budget: float | None = None,
     name: str = "table",
     cells: Path | None = None,
+    workers: int = 1,
 ) -> SelectionComparison:
     """Compare selectors with each other and with the controls; what was done before in the folder is not done again.
 
@@ -57,10 +62,13 @@ def compare_selectors(
         budget: Seconds; no training begins that would not fit, a search apart ends with it. None = no limit.
         name: Of the table, for people.
         cells: The file of cells; None for one in the folder.
+        workers: How many processes train and search at once. Commands on the same folder share the work as well.
 
     Raises:
-        ConfigError: If a name is not known, or nothing could be run.
+        ConfigError: If a name is not known, nothing could be run, or there is no worker.
     """
+    if workers < 1:
+        raise ConfigError(f"compare: workers must be at least 1, got {workers}")
     until = None if budget is None else time.monotonic() + budget
     contest = Contest.of(selectors, controls=controls(protocol.ranking))
     whole = as_table(data)
@@ -71,11 +79,23 @@ def compare_selectors(
         known=known,
         cells=Cells.open(cells or folder / "cells.jsonl", models=folder / "models"),
         searches=Searches(folder=folder / "searches", apart=protocol.apart),
+        claims=folder / "claims",
         until=until,
     )
     fewest = run.min_count()
     run.known = known.narrow(fewest.features) if fewest.chosen > 1 else known
-    finalists = run.stages()
+    with helped(run, helpers=workers - 1, folder=folder / "helpers"):
+        finalists = run.stages()
+    folder.mkdir(parents=True, exist_ok=True)
+    with claimed(folder / ".deciding", seconds=None):
+        return _decided(run, whole, finalists, fewest=fewest, folder=folder, name=name)
+
+
+def _decided(
+    run: ComparisonRun, whole: Table, finalists: tuple[str, ...], *, fewest: MinCount, folder: Path, name: str
+) -> SelectionComparison:
+    """Name a selector, read test where it is time, and keep the record; one process at a time."""
+    protocol = run.protocol
     figures = run.figures(finalists)
     naming = figures.naming(finalists, screened=run.screened)
     complete = all(c.run for c in figures.cells.values())
@@ -86,7 +106,8 @@ def compare_selectors(
         run.read_test(usable.narrow(fewest.features) if fewest.chosen > 1 else usable, finalists, folder=folder)
         figures = run.figures(finalists)
         if complete:  # what waits there now was left behind in the first stage
-            shutil.rmtree(folder / "models", ignore_errors=True)
+            for done in ("models", "claims", "helpers"):
+                shutil.rmtree(folder / done, ignore_errors=True)
     elif "test" in whole.splits:
         notes = (
             *notes,

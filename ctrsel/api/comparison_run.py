@@ -1,4 +1,8 @@
-"""The work of a comparison of selectors: searches, trainings and, at the end, the test rows, within a budget of seconds."""
+"""The work of a comparison of selectors: searches, trainings and, at the end, the test rows, within a budget of seconds.
+
+Several processes may be at work on one folder. What one of them has claimed the others pass by, and wait for only when
+nothing else is left to be done before a decision; what a process that ended had claimed another one does.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from ctrsel.api.min_counts import MinCount, counted
 from ctrsel.api.protocol import Protocol
 from ctrsel.api.searching import Search, Searched, Searches
 from ctrsel.core.catalog import describe
+from ctrsel.core.claims import claimed
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
@@ -37,6 +42,7 @@ class ComparisonRun:
         known: Training and validation rows.
         cells: What was trained.
         searches: What was searched.
+        claims: A folder that says what is being trained by whom.
         until: When the budget ends, monotonic seconds; None = never.
         screened: By name the area of the first stage.
     """
@@ -46,6 +52,7 @@ class ComparisonRun:
     known: Table
     cells: Cells
     searches: Searches
+    claims: Path
     until: float | None
     screened: dict[str, float] = field(default_factory=dict)
     _slow: dict[str, float] = field(default_factory=dict)
@@ -83,13 +90,27 @@ class ComparisonRun:
             raise ConfigError(f"compare: the sizes {shares} of {self.total:,} {unit} are {numbers}; name others")
         return {s: Size(number=n, of=self.protocol.unit) for s, n in zip(self.protocol.shares, numbers, strict=True)}
 
-    def judge(self, features: FeatureSet, judge: str, *, seed: int) -> Cell | None:
-        """Return a cell; None where it is not known and would not fit into the budget any more."""
+    def judge(self, features: FeatureSet, judge: str, *, seed: int, wait: bool = True) -> Cell | None:
+        """Return a cell.
+
+        Args:
+            features: What the judge sees.
+            judge: Its name.
+            seed: Of the training.
+            wait: Whether to wait where another process is training the same.
+
+        Returns:
+            None where it is not known and would not fit into the budget any more, or another process is at it.
+        """
         learner, set_ = self.protocol.judges[judge], plain(features)
         found = self.cells.find(self.known, set_, learner, seed=seed)
         left = self.left
         if found is None and (left is None or left > self._slow.get(judge, 0.0)):
-            found = self.cells.judge(self.known, set_, learner, seed=seed)
+            self.claims.mkdir(parents=True, exist_ok=True)
+            key = self.cells.key(self.known, set_, learner, seed=seed)
+            with claimed(self.claims / key, seconds=left if wait else 0.0) as mine:
+                if mine:
+                    found = self.cells.judge(self.known, set_, learner, seed=seed)
         if found is not None:
             self._slow[judge] = max(self._slow.get(judge, 0.0), found.seconds)
         return found
@@ -97,11 +118,13 @@ class ComparisonRun:
     def min_count(self) -> MinCount:
         """Find the minimum count that is best on validation, by the first judge and seed."""
         judge, losses, sets = next(iter(self.protocol.judges)), dict[int, float](), dict[str, float]()
-        for count in self.protocol.min_counts:
-            features = counted(self.known, count, always_keep=self.protocol.always_keep)
-            if not features.n_values:
-                continue
-            cell = self.judge(features, judge, seed=self.protocol.seeds[0])
+        p = self.protocol
+        counts = {c: counted(self.known, c, always_keep=p.always_keep) for c in p.min_counts}
+        counts = {c: features for c, features in counts.items() if features.n_values}
+        for features in counts.values():
+            self.judge(features, judge, seed=p.seeds[0], wait=False)
+        for count, features in counts.items():
+            cell = self.judge(features, judge, seed=p.seeds[0])
             if cell is None:  # whatever came next would be about another table when the rest is known
                 self.until = time.monotonic()
                 break
@@ -114,8 +137,15 @@ class ComparisonRun:
         features = counted(self.known, chosen, always_keep=self.protocol.always_keep)
         return MinCount(chosen=chosen, features=features, losses=losses)
 
-    def search(self, name: str, seed: int, *, begin: bool = True) -> Searched | None:
-        """Return what a contestant found; None where it is not known and must not begin, or the budget ended it."""
+    def search(self, name: str, seed: int, *, begin: bool = True, wait: bool = True) -> Searched | None:
+        """Return what a contestant found; None where it is not known and must not begin, or the budget ended it.
+
+        Args:
+            name: The contestant's.
+            seed: Of the search.
+            begin: Whether it may begin where it is not known.
+            wait: Whether to wait where another process is at it.
+        """
         if (name, seed) in self._found:
             return self._found[name, seed]
         search = Search(
@@ -126,16 +156,16 @@ class ComparisonRun:
             always_keep=self.protocol.always_keep,
             groups=self.protocol.groups,
         )
-        found = self.searches.get(self.known, search, seconds=self.left if begin else 0.0)
+        found = self.searches.get(self.known, search, seconds=self.left if begin else 0.0, wait=wait)
         if found is not None:
             self._found[name, seed] = found
         return found
 
-    def set_of(self, name: str, share: float, seed: int, *, begin: bool = True) -> FeatureSet | None:
-        """Return what a contestant keeps at a size."""
+    def set_of(self, name: str, share: float, seed: int, *, begin: bool = True, wait: bool = True) -> FeatureSet | None:
+        """Return what a contestant keeps at a size; arguments as in `search`."""
         if name == FULL:
             return self.problem.everything()
-        found = self.search(name, seed, begin=begin)
+        found = self.search(name, seed, begin=begin, wait=wait)
         return None if found is None else found.sets.get(self.sizes()[share])
 
     def stages(self) -> tuple[str, ...]:
@@ -143,13 +173,10 @@ class ComparisonRun:
         p, (first, *_) = self.protocol, self.protocol.judges
         seed = p.seeds[0]
         self.sizes()
-        for name in (FULL, *self.contest.controls, *self.contest.selectors):
-            if name in self.contest.refused:
-                continue
-            for share in p.screened if name != FULL else (1.0,):
-                features = self.set_of(name, share, seed)
-                if features is not None:
-                    self.judge(features, first, seed=seed)
+        taking_part = [
+            n for n in (FULL, *self.contest.controls, *self.contest.selectors) if n not in self.contest.refused
+        ]
+        self._train([(n, s, first, seed) for n in taking_part for s in (p.screened if n != FULL else (1.0,))])
         figures = self.figures(())
         for name in (*self.contest.controls, *self.contest.selectors):
             area = figures.area(name, first, seed, "valid", shares=p.screened)
@@ -158,26 +185,31 @@ class ComparisonRun:
         rated = [n for n in self.contest.selectors if n in self.screened]
         finalists = tuple(sorted(rated, key=lambda n: -self.screened[n])[: p.best])
         event("first stage", on=", ".join(finalists), of=len(self.contest.selectors))
-        for seed in p.seeds:
-            for judge in p.judges:
-                for name in (FULL, *self.contest.controls, *finalists):
-                    for share in p.shares if name != FULL else (1.0,):
-                        features = self.set_of(name, share, seed)
-                        if features is not None:
-                            self.judge(features, judge, seed=seed)
+        self._train(self._second(finalists))
         return finalists
+
+    def _train(self, wanted: Sequence[tuple[str, float, str, int]]) -> None:
+        """Train what is wanted (contestant, share, judge, seed), what other processes are at work on last."""
+        for wait in (False, True):
+            for name, share, judge, seed in wanted:
+                features = self.set_of(name, share, seed, wait=wait)
+                if features is not None:
+                    self.judge(features, judge, seed=seed, wait=wait)
+
+    def _second(self, finalists: Sequence[str]) -> list[tuple[str, float, str, int]]:
+        p = self.protocol
+        return [
+            (name, share, judge, seed)
+            for seed in p.seeds
+            for judge in p.judges
+            for name in (FULL, *self.contest.controls, *finalists)
+            for share in (p.shares if name != FULL else (1.0,))
+        ]
 
     def planned(self, finalists: Sequence[str]) -> list[tuple[str, float, str, int]]:
         """Return the cells of both stages."""
         p = self.protocol
-        second = (FULL, *self.contest.controls, *finalists)
-        made = [
-            (name, share, judge, seed)
-            for seed in p.seeds
-            for judge in p.judges
-            for name in second
-            for share in (p.shares if name != FULL else (1.0,))
-        ]
+        made, second = self._second(finalists), (FULL, *self.contest.controls, *finalists)
         others = [n for n in self.contest.selectors if n not in second and n not in self.contest.refused]
         return [*made, *((n, s, next(iter(p.judges)), p.seeds[0]) for n in others for s in p.screened)]
 

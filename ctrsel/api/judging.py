@@ -1,19 +1,22 @@
 """Judging: retrain on a feature set from scratch and measure it, once per (table, feature set, judge, seed).
 
-Cells are lines of one file, written as they are done, so that a run that stopped goes on where it was, and selectors that
-choose the same set share its training. A cell may be made without its test split: the model is kept then, and the split is
-read later, when whatever is decided on validation has been decided.
+Cells are lines of one file, written as they are done, so that a run that stopped goes on where it was, selectors that choose
+the same set share its training, and several processes may add to it. A cell may be made without its test split: the model is
+kept then, and the split is read later, when whatever is decided on validation has been decided.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -79,13 +82,14 @@ class Cells:
 
     Attributes:
         path: The file; it is made with the first cell.
-        known: By key, what the file held when it was opened and what was added since; a later line of a key counts.
+        known: By key, what the file held when it was last looked at; a later line of a key counts.
         models: Where models wait for their test split; None keeps none.
     """
 
     path: Path
     known: dict[str, Cell] = field(default_factory=dict)
     models: Path | None = None
+    _read: list[int] = field(default_factory=lambda: [0, 0])
 
     @staticmethod
     def open(path: Path, *, models: Path | None = None) -> Cells:
@@ -95,26 +99,45 @@ class Cells:
             DataError: If any other line is no cell.
         """
         cells = Cells(path=Path(path), models=models)
-        if not cells.path.exists():
-            return cells
-        text = cells.path.read_text(encoding="utf-8")
-        lines = text.split("\n")
-        for number, line in enumerate(lines, start=1):
-            if not line:
-                continue
-            try:
-                cell = Cell(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                if number == len(lines):
-                    cells.path.write_text("\n".join(lines[:-1]) + "\n" if number > 1 else "", encoding="utf-8")
-                    continue
-                raise DataError(f"{cells.path}: line {number} is no cell: {error}") from error
-            cells.known[cell.key] = cell
+        cells.refresh()
+        if cells.path.exists() and cells.path.stat().st_size > cells._read[0]:
+            with cells.path.open("ab") as file, _alone(file):
+                cells._mend(file)
         return cells
 
+    def refresh(self) -> None:
+        """Take in what other processes have added to the file.
+
+        Raises:
+            DataError: If a line is no cell.
+        """
+        try:
+            if self.path.stat().st_size <= self._read[0]:
+                return
+        except FileNotFoundError:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._read[0])
+            text = file.read()
+        for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
+            number = self._read[1] + 1
+            try:
+                cell = Cell(**json.loads(line)) if line.strip() else None
+            except (ValueError, TypeError) as error:
+                raise DataError(f"{self.path}: line {number} is no cell: {error}") from error
+            if cell is not None:
+                self.known[cell.key] = cell
+            self._read[:] = self._read[0] + len(line), number
+
+    @staticmethod
+    def key(table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> str:
+        """Return what makes a cell the same cell."""
+        return digest_json([table.digest, features.digest, describe(learner), seed])
+
     def find(self, table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> Cell | None:
-        """Return a cell that is known."""
-        return self.known.get(_key(table, features, learner, seed))
+        """Return a cell that is known, to this process or to another."""
+        self.refresh()
+        return self.known.get(self.key(table, features, learner, seed=seed))
 
     def judge(self, table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> Cell:
         """Return a known cell, or train, measure, and append it to the file."""
@@ -182,11 +205,37 @@ class Cells:
 
     def _write(self, cell: Cell) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(cell), sort_keys=True) + "\n")
+        with self.path.open("ab") as file, _alone(file):
+            self._mend(file)
+            file.write(json.dumps(asdict(cell), sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        self.refresh()
         self.known[cell.key] = cell
+
+    def _mend(self, file: BinaryIO) -> None:
+        """End the last line, or drop what a killed process left of one; nobody else is writing now."""
+        self.refresh()
+        end = self._read[0]
+        tail = self.path.read_bytes()[end:]
+        try:
+            Cell(**json.loads(tail))
+        except (ValueError, TypeError):
+            file.truncate(end)
+        else:
+            file.write(b"\n")
+            file.flush()
+            self.refresh()
+
+
+@contextlib.contextmanager
+def _alone(file: BinaryIO) -> Iterator[None]:
+    """Keep other processes from writing to an open file."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def judge(table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> Cell:
@@ -230,7 +279,3 @@ def _of(evaluation: Evaluation, name: str) -> float:
     if value is None:
         raise DataError(f"the split {evaluation.split!r} has rows of one class, so a judge has no {name} on it")
     return float(value)
-
-
-def _key(table: Table, features: FeatureSet, learner: Learner, seed: int) -> str:
-    return digest_json([table.digest, features.digest, describe(learner), seed])

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ctrsel.core.artifact import MANIFEST, atomic_folder, atomic_text, digest_json, read_manifest, to_json
+from ctrsel.core.children import import_path
+from ctrsel.core.claims import claimed
 from ctrsel.core.errors import CtrselError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
@@ -209,23 +211,34 @@ class Searches:
         place = self.place(table, search)
         return Searched.load(place) if (place / MANIFEST).is_file() else None
 
-    def get(self, table: Table, search: Search, *, seconds: float | None = None) -> Searched | None:
+    def get(self, table: Table, search: Search, *, seconds: float | None = None, wait: bool = True) -> Searched | None:
         """Return a known search, or search and keep it.
 
         Args:
             table: Without its test split.
             search: With what.
             seconds: How long it may take, which a process of its own keeps to; None = as long as it takes.
+            wait: Whether to wait where another process searches the same.
 
         Returns:
-            None where the time was over; the next call goes on where a net's training was. A search that broke down is
-            told of and not kept.
+            None where the time was over, or another process is at it; the next call goes on where a net's training was. A
+            search that broke down is told of and not kept.
         """
         known = self.find(table, search)
         if known is not None:
             return known
         if seconds is not None and seconds <= 0:
             return None
+        until = None if seconds is None else time.monotonic() + seconds
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self.folder / f"{self.place(table, search).name}.claim"
+        with claimed(lock, seconds=seconds if wait else 0.0) as mine:
+            known = self.find(table, search)
+            if known is not None or not mine:
+                return known
+            return self._begin(table, search, seconds=None if until is None else until - time.monotonic())
+
+    def _begin(self, table: Table, search: Search, *, seconds: float | None) -> Searched | None:
         place = self.place(table, search)
         work = place.with_name(f"{place.name}.working")
         work.mkdir(parents=True, exist_ok=True)
@@ -239,12 +252,19 @@ class Searches:
             shutil.rmtree(work, ignore_errors=True)
         return found
 
+    def saved(self, table: Table) -> Path:
+        """Return the folder from which another process can map the table; it is written once."""
+        rows = self.folder / f"table-{table.digest}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with claimed(rows.with_name(f"{rows.name}.claim"), seconds=None):
+            if not (rows / MANIFEST).is_file():
+                table.save(rows)
+        return rows
+
     def _apart(
         self, table: Table, search: Search, *, place: Path, work: Path, seconds: float | None
     ) -> Searched | None:
-        rows = self.folder / f"table-{table.digest}"
-        if not (rows / MANIFEST).is_file():
-            table.save(rows)
+        rows = self.saved(table)
         job = work / "job.json"
         atomic_text(job, to_json({"table": str(rows), "out": str(place), "work": str(work), **search.to_dict()}))
         words = work / "words.txt"
@@ -254,6 +274,7 @@ class Searches:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
+                env={**os.environ, "PYTHONPATH": import_path()},
             )
         try:
             code = process.wait(timeout=seconds)

@@ -52,6 +52,10 @@ class Comparison:
             show_default=False,
         ),
     ] = None
+    workers: Annotated[
+        int,
+        typer.Option(help="Trainings and searches at once, each in a process of its own.", rich_help_panel=_PANEL),
+    ] = 1
     seeds: Annotated[int, typer.Option(help="Of the second stage, paired.", rich_help_panel=_PANEL)] = 5
     best: Annotated[int, typer.Option(help="Selectors that go on to it.", rich_help_panel=_PANEL)] = 4
     margin: Annotated[float, typer.Option(help="Of non-inferiority, in AUC.", rich_help_panel=_PANEL)] = 0.002
@@ -113,6 +117,7 @@ def compare(asked: Comparison, work: Work, *, keep: str | None, out: Path | None
         folder=folder,
         budget=None if asked.budget is None else read_budget(asked.budget),
         name=config.name,
+        workers=asked.workers,
     )
     page = folder / "page"
     write_comparison(found, folder=page, name=PAGE)

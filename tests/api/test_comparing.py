@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from statistics import fmean
@@ -10,9 +13,11 @@ import numpy as np
 import pytest
 
 from ctrsel.api.comparing import compare_selectors
+from ctrsel.api.judging import Cell
 from ctrsel.api.protocol import Protocol
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.table import Table
+from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.records.selection_comparison import SelectionComparison
 from ctrsel.select import Selector
 from ctrsel.select.frequent import MostFrequent
@@ -21,6 +26,7 @@ from ctrsel.stats.paired import paired_mean
 from ctrsel.stats.size_curve import area_under_size_curve
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.boosted import BoostedLearner
+from ctrsel.train.net import NetLearner
 
 TREES = BoostedLearner(rounds=10, leaves=6, min_rows=10, category_smoothing=5.0, row_share=0.8, threads=1)
 OTHER = dataclasses.replace(TREES, leaves=3)
@@ -202,6 +208,70 @@ def test_a_killed_comparison_goes_on(table, tmp_path, monkeypatch):
     assert [c.test_auc for c in found.cells] == [c.test_auc for c in whole.cells]
 
 
+def test_helpers_do_a_share_and_change_nothing(table, tmp_path, monkeypatch):
+    wanted = protocol(seeds=(1, 2), shares=(0.008, 0.4), judges={"trees": TREES})
+    alone = compare_selectors(table, selectors=SHARED, protocol=wanted, folder=tmp_path / "alone")
+    fits, fit = [], BoostedLearner.fit
+
+    def slow(self, *given, **named):
+        """The first training takes until a helper has done one."""
+        fits.append(1)
+        cells, until = tmp_path / "two" / "cells.jsonl", time.monotonic() + 120
+        while len(fits) == 1 and not cells.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(BoostedLearner, "fit", slow)
+    found = compare_selectors(table, selectors=SHARED, protocol=wanted, folder=tmp_path / "two", workers=3)
+    lines = (tmp_path / "two" / "cells.jsonl").read_text().splitlines()
+    trained = [json.loads(line) for line in lines if json.loads(line)["test_auc"] is None]
+    sets = {(c["features"], c["seed"]) for c in trained}
+    assert len(trained) == len(sets) > len(fits)  # nothing twice, and not all of it here
+    assert [dataclasses.replace(c, seconds=0.0) for c in found.cells] == [
+        dataclasses.replace(c, seconds=0.0) for c in alone.cells
+    ]
+    assert found.naming == alone.naming
+    assert sorted(p.name for p in (tmp_path / "two").iterdir() if p.is_dir()) == ["comparison", "full", "searches"]
+
+
+SHARED = ("ranking", "value_test")
+
+
+def test_what_a_killed_process_had_claimed_is_done_by_another(table, tmp_path):
+    wanted = protocol(seeds=(1,), shares=(0.008, 0.4), judges={"trees": TREES}, test="never")
+    whole = compare_selectors(table, selectors=["ranking"], protocol=wanted, folder=tmp_path / "a")
+    claims = tmp_path / "b" / "claims"
+    claims.mkdir(parents=True)
+    keys = {Cell(**json.loads(line)).key for line in (tmp_path / "a" / "cells.jsonl").read_text().splitlines()}
+    holds = (
+        "import contextlib, sys, time; from pathlib import Path; from ctrsel.core.claims import claimed\n"
+        "with contextlib.ExitStack() as all:\n"
+        "    print(*[all.enter_context(claimed(Path(f))) for f in sys.argv[1:]], flush=True); time.sleep(120)"
+    )
+    files = [str(claims / key) for key in keys]
+    holder = subprocess.Popen([sys.executable, "-c", holds, *files], stdout=subprocess.PIPE, text=True)
+    assert set(holder.stdout.readline().split()) == {"True"}
+    # While somebody else holds all of it nothing is done here, and the budget is kept.
+    none = compare_selectors(table, selectors=["ranking"], protocol=wanted, folder=tmp_path / "b", budget=2.0)
+    assert not any(c.run for c in none.cells)
+    killing = threading.Timer(1.0, holder.kill)
+    killing.start()
+    found = compare_selectors(table, selectors=["ranking"], protocol=wanted, folder=tmp_path / "b")
+    killing.join()
+    holder.wait()
+    holder.stdout.close()
+    assert found.complete
+    assert [c.valid_auc for c in found.cells] == [c.valid_auc for c in whole.cells]
+
+
+def test_a_protocol_goes_through_json(table):
+    net = NetLearner(backbone=DeepFM(hidden=(8, 4)))
+    one = protocol(judges={"trees": TREES, "net": net}, learner=net, groups=(("site", "ad"),), always_keep=("ad",))
+    assert Protocol.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+    assert Protocol.from_dict(json.loads(json.dumps(protocol().to_dict()))) == protocol()
+
+
 def test_the_budget_is_kept(table, tmp_path):
     wanted = protocol(test="complete")
     began = time.monotonic()
@@ -259,3 +329,5 @@ def test_mistakes_are_named(table, tmp_path):
     check("at least one judge", judges={})
     check("each seed counts once", seeds=(1, 1))
     check("are .*; name others", shares=(0.00001, 0.5))
+    with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
+        compare_selectors(table, selectors=["gated"], protocol=protocol(), folder=tmp_path, workers=0)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -56,10 +58,50 @@ def test_a_cut_last_line_is_dropped_and_any_other_is_refused(tmp_path, trained):
     cells = Cells.open(path)
     assert path.read_text() == whole
     assert cells.find(table, features, TREES, seed=1) == cell
+    path.write_text(whole[:-1])  # a line that lacks its end alone is kept
+    assert Cells.open(path).find(table, features, TREES, seed=1) == cell
+    assert path.read_text() == whole
+    path.write_text(whole + whole[:40])
+    cells.judge(table, whole_fields(table.encoder, ["site"]), TREES, seed=1)  # so does who writes next
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2
     path.write_text("{}\n" + whole)
     with pytest.raises(DataError, match="line 1 is no cell"):
         Cells.open(path)
     assert json.loads(whole)["features"] == features.digest
+
+
+def test_what_another_process_adds_is_known_at_once(tmp_path, trained):
+    table, path = tiny_table(), tmp_path / "cells.jsonl"
+    features = whole_fields(table.encoder, ["ad"])
+    mine, theirs = Cells.open(path), Cells.open(path)
+    cell = theirs.judge(table, features, TREES, seed=1)
+    assert mine.find(table, features, TREES, seed=1) == cell
+    assert mine.judge(table, features, TREES, seed=1) == cell
+    mine.judge(table, features, TREES, seed=2)
+    theirs.judge(table, features, TREES, seed=3)
+    assert len(trained) == 3
+    assert set(mine.known) | {theirs.key(table, features, TREES, seed=3)} == set(Cells.open(path).known)
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "cells.jsonl"
+    many = [subprocess.Popen([sys.executable, "-c", WRITES, str(path), str(i)]) for i in range(3)]
+    assert [p.wait(timeout=120) for p in many] == [0, 0, 0]
+    cells = Cells.open(path)
+    assert len(path.read_text().splitlines()) == len(cells.known) == 3 * 200
+
+
+WRITES = """
+import sys
+from pathlib import Path
+from ctrsel.api.judging import Cell, Cells
+cells, which = Cells.open(Path(sys.argv[1])), int(sys.argv[2])
+for i in range(200):
+    cells._write(Cell(
+        table="t", features=f"{which} {i}", judge={"use": "boosted"}, seed=1, fields=1, values=1, valid_auc=0.5,
+        test_auc=None, valid_log_loss=0.6, test_log_loss=None, seconds=0.1,
+    ))
+"""
 
 
 def test_without_test_rows_only_validation_is_measured(tmp_path):
