@@ -265,4 +265,8 @@ class SelectionComparison:
         }
         given |= {k: tuple(of(**line) for line in m[k]) for k, of in parts.items()}
         given |= {k: tuple(m[k]) for k in ("shares", "numbers", "seeds", "notes")}
+        # The manifest's keys are sorted by their letters; the cells stand in the order of the judges.
+        order = dict.fromkeys(c["judge"] for c in m["cells"])
+        given["judges"] = {name: m["judges"][name] for name in (*order, *(j for j in m["judges"] if j not in order))}
+        given["min_counts"] = dict(sorted(m["min_counts"].items(), key=lambda item: int(item[0])))
         return SelectionComparison(**{**given, "naming": Naming(**m["naming"])})

@@ -1,4 +1,4 @@
-"""The page of a comparison of selectors: who was named, one table with intervals and paired tests, one drawing."""
+"""The page of a comparison of selectors: who was named, a table per judge with intervals and paired tests, one drawing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,18 @@ def comparison_page(found: SelectionComparison, *, drawing: str | None = None, h
     lines = [f"{heading} Selectors compared on {found.name}", "", _what(found), "", *_named(found), ""]
     if drawing is not None:
         lines += [f"![AUC against size]({drawing})", ""]
-    lines += [f"{heading}# At each size", "", *_sizes(found, split), "", _legend(found, split), ""]
+    if found.naming.selector is not None:
+        lines += [
+            f"{heading}# What {found.naming.selector} holds",
+            "",
+            *_summary(found, split),
+            "",
+            _legend(found, split),
+            "",
+        ]
+    lines += [f"{heading}# Everybody at each size", ""]
+    for judge in found.judges:
+        lines += [f"Judged by {judge}:", "", *_sizes(found, judge, split), ""]
     lines += [f"{heading}# Over all sizes, and what the search takes", "", *_selectors(found, split), ""]
     lines += [_FORMULA, "", *(f"- {note[0].upper()}{note[1:]}." for note in found.notes)]
     return "\n".join(lines).rstrip() + "\n"
@@ -55,11 +66,16 @@ def verdict_at(found: SelectionComparison, contestant: str, share: float, judge:
     "Frequency suffices" where it is not shown to be better than the most frequent values: the lower limit of the
     difference is not above 0.
     """
+    return ", ".join(_shown(found, contestant, share, judge))
+
+
+def _shown(found: SelectionComparison, contestant: str, share: float, judge: str) -> list[str]:
+    """Return what is shown beside the full model, and beside frequency where that is known."""
     split = _split(found)
     full = found.pair(contestant, FULL, share, judge, split)
     words = []
     if full is None or full.value is None:
-        return _NOT_RUN
+        return [_NOT_RUN]
     if full.low is None or full.high is None:
         words.append("one seed shows nothing")
     elif full.low > -found.margin:
@@ -71,7 +87,7 @@ def verdict_at(found: SelectionComparison, contestant: str, share: float, judge:
     frequent = found.pair(contestant, FREQUENT, share, judge, split)
     if frequent is not None and frequent.low is not None:
         words.append("better than frequency" if frequent.low > 0 else "frequency suffices")
-    return ", ".join(words)
+    return words
 
 
 def comparison_chart(found: SelectionComparison) -> str:
@@ -144,26 +160,73 @@ def _named(found: SelectionComparison) -> list[str]:
     return [f"Named by validation{opened}: **{naming.selector}**, by {naming.basis} ({areas}). {size}"]
 
 
-def _sizes(found: SelectionComparison, split: str) -> list[str]:
-    head = ["size", "contestant", "values", "rows covered", *(f"{j}: AUC, to the full model" for j in found.judges)]
-    head += ["to frequency", "to random", "verdict"]
-    rows = [_full_row(found, split)]
+def _summary(found: SelectionComparison, split: str) -> list[str]:
+    """Return the table of the one that was named: its differences to the full model and what they show."""
+    name = str(found.naming.selector)
+    head = [found.unit, "rows covered", *(f"{j}: to the full model" for j in found.judges)]
+    rows = []
+    for share, number in zip(found.shares, found.numbers, strict=True):
+        cells = [_difference(found.pair(name, FULL, share, judge, split), wide=False) for judge in found.judges]
+        covered = _kept(_sets(found, name, share), found.unit)[1]
+        rows.append(
+            [
+                f"{share:.0%} ({number:,})",
+                covered,
+                *cells,
+                _beside(found, name, share, split),
+                _verdicts(found, name, share),
+            ]
+        )
+    return _table([*head, "to the most frequent", "verdict"], rows)
+
+
+def _beside(found: SelectionComparison, name: str, share: float, split: str) -> str:
+    """Return the differences to the most frequent values from the least to the largest of the judges."""
+    lines = [found.pair(name, FREQUENT, share, judge, split) for judge in found.judges]
+    values = sorted(
+        {f"{line.value:+.4f}": line.value for line in lines if line is not None and line.value is not None}.items(),
+        key=lambda v: v[1],
+    )
+    if not values:
+        return _NOT_RUN
+    return values[0][0] if len(values) == 1 else f"{values[0][0]} to {values[-1][0]}"
+
+
+def _sizes(found: SelectionComparison, judge: str, split: str) -> list[str]:
+    head = [
+        "size",
+        "contestant",
+        "values",
+        "rows covered",
+        "AUC",
+        "to the full model",
+        "to frequency",
+        "to random",
+        "verdict",
+    ]
+    full = _number(_auc(found, FULL, 1.0, judge, split))
+    total = f"{found.total:,}" if found.unit == "values" else "all"
+    rows = [["all", "no selection", total, "100 %", full, "", "", "", ""]]
     for share, number in zip(found.shares, found.numbers, strict=True):
         for name in _second(found):
-            sets = [s for s in found.sets if (s.contestant, s.share) == (name, share)]
-            cells = [_judged(found, name, share, judge, split) for judge in found.judges]
             shown = f"**{name}**" if name == found.naming.selector else name
-            controls = [_both(found, name, other, share, split) for other in (FREQUENT, RANDOM)]
             is_selector = next(c.role for c in found.contestants if c.name == name) == "selector"
-            verdict = _verdicts(found, name, share) if is_selector else ""
-            rows.append([f"{share:.0%} ({number:,})", shown, *_kept(sets, found.unit), *cells, *controls, verdict])
+            auc = _auc(found, name, share, judge, split)
+            cells = [_NOT_RUN, "", "", "", ""]
+            if auc is not None:
+                pairs = [
+                    ""
+                    if name == other
+                    else _difference(found.pair(name, other, share, judge, split), wide=other == FULL)
+                    for other in (FULL, FREQUENT, RANDOM)
+                ]
+                cells = [f"{auc[0]:.4f}", *pairs, verdict_at(found, name, share, judge) if is_selector else ""]
+            rows.append([f"{share:.0%} ({number:,})", shown, *_kept(_sets(found, name, share), found.unit), *cells])
     return _table(head, rows)
 
 
-def _full_row(found: SelectionComparison, split: str) -> list[str]:
-    cells = [_number(_auc(found, FULL, 1.0, j, split)) for j in found.judges]
-    total = f"{found.total:,}" if found.unit == "values" else "all"
-    return ["all", "no selection", total, "100 %", *cells, "", "", ""]
+def _sets(found: SelectionComparison, name: str, share: float) -> list[KeptSet]:
+    return [s for s in found.sets if (s.contestant, s.share) == (name, share)]
 
 
 def _kept(sets: Sequence[KeptSet], unit: str) -> list[str]:
@@ -175,32 +238,23 @@ def _kept(sets: Sequence[KeptSet], unit: str) -> list[str]:
     return [f"{values:,.0f}{fields}", f"{fmean(s.covered for s in made):.1%}"]
 
 
-def _judged(found: SelectionComparison, name: str, share: float, judge: str, split: str) -> str:
-    auc = _auc(found, name, share, judge, split)
-    if auc is None:
-        return _NOT_RUN
-    return f"{auc[0]:.4f}, {_difference(found.pair(name, FULL, share, judge, split))}"
-
-
-def _both(found: SelectionComparison, name: str, other: str, share: float, split: str) -> str:
-    """Return the differences to a control, a judge after the other."""
-    if name == other:
-        return ""
-    return "; ".join(_difference(found.pair(name, other, share, judge, split)) for judge in found.judges)
-
-
 def _verdicts(found: SelectionComparison, name: str, share: float) -> str:
-    said = [verdict_at(found, name, share, judge) for judge in found.judges]
-    return said[0] if len(set(said)) == 1 else "; ".join(f"{j}: {v}" for j, v in zip(found.judges, said, strict=True))
+    """Say what is shown with which judges; who they are is left out where they agree."""
+    said: list[dict[str, list[str]]] = [{}, {}]
+    for judge in found.judges:
+        for what, words in zip(said, _shown(found, name, share, judge), strict=False):
+            what.setdefault(words, []).append(judge)
+    parts = [w if len(what) == 1 else f"{w} ({', '.join(by)})" for what in said for w, by in what.items()]
+    return ", ".join(parts)
 
 
-def _difference(line: PairedLine | None) -> str:
+def _difference(line: PairedLine | None, *, wide: bool = True) -> str:
     if line is None or line.value is None:
         return _NOT_RUN
     if line.low is None or line.high is None:
         return f"{line.value:+.4f}"
-    wide = "" if line.low_rows is None else f", with rows {line.low_rows:+.4f}"
-    return f"{line.value:+.4f} [{line.low:+.4f}, {line.high:+.4f}{wide}]"
+    rows = "" if line.low_rows is None or not wide else f", with rows {line.low_rows:+.4f}"
+    return f"{line.value:+.4f} [{line.low:+.4f}, {line.high:+.4f}{rows}]"
 
 
 def _legend(found: SelectionComparison, split: str) -> str:
@@ -209,7 +263,7 @@ def _legend(found: SelectionComparison, split: str) -> str:
         "with Student's 95 % interval over seeds in brackets; `with rows` is the lower limit when the error over the rows of "
         "the split, which all seeds share, is added. Non-inferior: the lower limit to the full model lies above "
         f"-{found.margin:g}. Frequency suffices: the lower limit of the difference to the most frequent values at the same "
-        "size is not above 0. Where several judges differ, they stand in their order."
+        "size is not above 0."
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -84,7 +85,9 @@ def test_the_page_and_the_drawing(tmp_path):
     page = (tmp_path / "selection.md").read_text()
     assert "Named by validation before test was opened: **x**" in page
     assert "(margin 0.002): 50%." in page
-    assert "| 10% (10) | **x** | 10 | 80.0% | 0.7150, -0.0010 [-0.0015, -0.0005, with rows -0.0025] |" in page
+    assert "| 10% (10) | **x** | 10 | 80.0% | 0.7150 | -0.0010 [-0.0015, -0.0005, with rows -0.0025] |" in page
+    held = page.split("# What x holds")[1]
+    assert "| 10% (10) | 80.0% | -0.0010 [-0.0015, -0.0005] | +0.0100 | non-inferior, frequency suffices |" in held
     assert "frequency suffices" in page
     assert "| 10% (10) | random | not run | - | not run |" in page
     assert "| y | - | - | - | - | y: cannot \\| will not |" in page
@@ -93,7 +96,7 @@ def test_the_page_and_the_drawing(tmp_path):
     assert "| frequent | not run | not run | 0.5 | 2 |" in page
     assert "100 values in 2 training rows or more" in page
     assert "- Something is to be known." in page
-    widths = {line.count(" | ") for line in page.split("# At each size")[1].split("\n\n")[1].splitlines()}
+    widths = {line.count(" | ") for line in page.split("Judged by trees:")[1].split("\n\n")[1].splitlines()}
     assert len(widths) == 1
     svg = ElementTree.fromstring((tmp_path / "selection.svg").read_text())
     assert svg.tag == "{http://www.w3.org/2000/svg}svg"
@@ -101,6 +104,27 @@ def test_the_page_and_the_drawing(tmp_path):
     assert "x, 10%: test AUC 0.7150, 95 %" in said
     assert "no selection: 0.7150" in said
     assert "random" not in said
+
+
+def test_judges_that_differ_are_named(tmp_path):
+    found = comparison(low_full=-0.0015, low_frequent=0.001)
+    nets = [replace(c, judge="a net") for c in found.cells]
+    worse = [
+        replace(p, judge="a net", low=-0.02, high=0.018) if p.against == "none" else replace(p, judge="a net")
+        for p in found.pairs
+    ]
+    both = replace(
+        found, judges={**found.judges, "a net": {}}, cells=(*found.cells, *nets), pairs=(*found.pairs, *worse)
+    )
+    held = comparison_page(both).split("# What x holds")[1]
+    assert "| non-inferior (trees), non-inferiority not shown (a net), better than frequency |" in held
+    assert "| +0.0100 | non-inf" in held
+    # The record keeps the order of the judges, and counts as numbers have it.
+    both = replace(both, min_counts={"2": 0.4, "16": 0.3})
+    both.save(tmp_path / "record")
+    again = SelectionComparison.load(tmp_path / "record")
+    assert (list(again.judges), list(again.min_counts)) == (["trees", "a net"], ["2", "16"])
+    assert comparison_page(again) == comparison_page(both)
 
 
 def test_without_test_rows_validation_is_shown():
@@ -111,8 +135,6 @@ def test_without_test_rows_validation_is_shown():
 
 
 def test_nothing_was_run(tmp_path):
-    from dataclasses import replace
-
     found = comparison(low_full=None, low_frequent=None)
     cells = tuple(replace(c, run=False, valid_auc=None, test_auc=None) for c in found.cells)
     none = Naming(selector=None, share=None, by_share={}, areas={}, basis="", cells=0)
