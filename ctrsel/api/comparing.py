@@ -8,10 +8,11 @@ test is opened, every training is seeded and paired, and controls stand at every
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,11 @@ def compare_selectors(
         budget: Seconds; no training begins that would not fit, a search apart ends with it. None = no limit.
         name: Of the table, for people.
         cells: The file of cells; None for one in the folder.
-        workers: How many processes train and search at once. Commands on the same folder share the work as well.
+        workers: How many processes train and search at once.
 
     Raises:
-        ConfigError: If a name is not known, nothing could be run, or there is no worker.
+        ConfigError: If a name is not known, nothing could be run, there is no worker, or another comparison is at work in
+            the folder.
     """
     if workers < 1:
         raise ConfigError(f"compare: workers must be at least 1, got {workers}")
@@ -73,28 +75,44 @@ def compare_selectors(
     contest = Contest.of(selectors, controls=controls(protocol.ranking))
     whole = as_table(data)
     known = exclude(whole.without("test") if "test" in whole.splits else whole, protocol.never_use)
-    run = ComparisonRun(
-        protocol=protocol,
-        contest=contest,
-        known=known,
-        cells=Cells.open(cells or folder / "cells.jsonl", models=folder / "models"),
-        searches=Searches(folder=folder / "searches", apart=protocol.apart),
-        claims=folder / "claims",
-        until=until,
-    )
-    fewest = run.min_count()
-    run.known = known.narrow(fewest.features) if fewest.chosen > 1 else known
-    with helped(run, helpers=workers - 1, folder=folder / "helpers"):
-        finalists = run.stages()
-    folder.mkdir(parents=True, exist_ok=True)
-    with claimed(folder / ".deciding", seconds=None):
+    with _alone_in(folder):
+        run = ComparisonRun(
+            protocol=protocol,
+            contest=contest,
+            known=known,
+            cells=Cells.open(cells or folder / "cells.jsonl", models=folder / "models"),
+            searches=Searches(folder=folder / "searches", apart=protocol.apart),
+            claims=folder / "claims",
+            until=until,
+        )
+        run.searches.tidy()
+        fewest = run.min_count()
+        run.known = known.narrow(fewest.features) if fewest.chosen > 1 else known
+        with helped(run, helpers=workers - 1, folder=folder / "helpers"):
+            finalists = run.stages()
         return _decided(run, whole, finalists, fewest=fewest, folder=folder, name=name)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a comparison's folder: its models, claims and naming are those of one command at a time."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            mine = stack.enter_context(claimed(folder / ".comparing"))
+        except OSError as error:
+            raise ConfigError(f"compare: the folder {folder} cannot be written: {error.strerror}") from error
+        if not mine:
+            raise ConfigError(
+                f"compare: another comparison is at work in {folder}; wait for it, or name another folder"
+            )
+        yield
 
 
 def _decided(
     run: ComparisonRun, whole: Table, finalists: tuple[str, ...], *, fewest: MinCount, folder: Path, name: str
 ) -> SelectionComparison:
-    """Name a selector, read test where it is time, and keep the record; one process at a time."""
+    """Name a selector, read test where it is time, and keep the record."""
     protocol = run.protocol
     figures = run.figures(finalists)
     naming = figures.naming(finalists, screened=run.screened)

@@ -1,7 +1,7 @@
 """The work of a comparison of selectors: searches, trainings and, at the end, the test rows, within a budget of seconds.
 
-Several processes may be at work on one folder. What one of them has claimed the others pass by, and wait for only when
-nothing else is left to be done before a decision; what a process that ended had claimed another one does.
+Several processes may share it. What one of them has claimed the others pass by, and wait for only when nothing else is left
+to be done before a decision; what a process that ended had claimed another one does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ctrsel.api.min_counts import MinCount, counted
 from ctrsel.api.protocol import Protocol
 from ctrsel.api.searching import Search, Searched, Searches
 from ctrsel.core.catalog import describe
-from ctrsel.core.claims import claimed
+from ctrsel.core.claims import TakenError, claimed
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
@@ -100,16 +100,21 @@ class ComparisonRun:
             wait: Whether to wait where another process is training the same.
 
         Returns:
-            None where it is not known and would not fit into the budget any more, or another process is at it.
+            None where it is not known and does not fit into the budget any more.
+
+        Raises:
+            TakenError: If another process is at it and is not to be waited for.
         """
         learner, set_ = self.protocol.judges[judge], plain(features)
         found = self.cells.find(self.known, set_, learner, seed=seed)
-        left = self.left
-        if found is None and (left is None or left > self._slow.get(judge, 0.0)):
+        if found is None and (self.left is None or self.left > 0):
             self.claims.mkdir(parents=True, exist_ok=True)
             key = self.cells.key(self.known, set_, learner, seed=seed)
-            with claimed(self.claims / key, seconds=left if wait else 0.0) as mine:
-                if mine:
+            with claimed(self.claims / key, seconds=self.left if wait else 0.0) as mine:
+                if not mine and not wait:
+                    raise TakenError(key)
+                found = self.cells.find(self.known, set_, learner, seed=seed)
+                if found is None and mine and (self.left is None or self.left > self._slow.get(judge, 0.0)):
                     found = self.cells.judge(self.known, set_, learner, seed=seed)
         if found is not None:
             self._slow[judge] = max(self._slow.get(judge, 0.0), found.seconds)
@@ -118,13 +123,11 @@ class ComparisonRun:
     def min_count(self) -> MinCount:
         """Find the minimum count that is best on validation, by the first judge and seed."""
         judge, losses, sets = next(iter(self.protocol.judges)), dict[int, float](), dict[str, float]()
-        p = self.protocol
-        counts = {c: counted(self.known, c, always_keep=p.always_keep) for c in p.min_counts}
-        counts = {c: features for c, features in counts.items() if features.n_values}
-        for features in counts.values():
-            self.judge(features, judge, seed=p.seeds[0], wait=False)
-        for count, features in counts.items():
-            cell = self.judge(features, judge, seed=p.seeds[0])
+        for count in self.protocol.min_counts:
+            features = counted(self.known, count, always_keep=self.protocol.always_keep)
+            if not features.n_values:
+                continue
+            cell = self.judge(features, judge, seed=self.protocol.seeds[0])
             if cell is None:  # whatever came next would be about another table when the rest is known
                 self.until = time.monotonic()
                 break
@@ -145,6 +148,9 @@ class ComparisonRun:
             seed: Of the search.
             begin: Whether it may begin where it is not known.
             wait: Whether to wait where another process is at it.
+
+        Raises:
+            TakenError: If another process is at it and is not to be waited for.
         """
         if (name, seed) in self._found:
             return self._found[name, seed]
@@ -189,12 +195,22 @@ class ComparisonRun:
         return finalists
 
     def _train(self, wanted: Sequence[tuple[str, float, str, int]]) -> None:
-        """Train what is wanted (contestant, share, judge, seed), what other processes are at work on last."""
-        for wait in (False, True):
-            for name, share, judge, seed in wanted:
-                features = self.set_of(name, share, seed, wait=wait)
-                if features is not None:
-                    self.judge(features, judge, seed=seed, wait=wait)
+        """Train what is wanted (contestant, share, judge, seed) and not known."""
+        while wanted:
+            taken = [w for w in wanted if not self._attempt(*w, wait=False)]
+            if len(taken) == len(wanted):  # other processes are at all that is left
+                self._attempt(*taken.pop(0), wait=True)
+            wanted = taken
+
+    def _attempt(self, name: str, share: float, judge: str, seed: int, *, wait: bool) -> bool:
+        """Do one training, as far as the budget allows; return False where another process is at it."""
+        try:
+            features = self.set_of(name, share, seed, wait=wait)
+            if features is not None:
+                self.judge(features, judge, seed=seed, wait=wait)
+        except TakenError:
+            return False
+        return True
 
     def _second(self, finalists: Sequence[str]) -> list[tuple[str, float, str, int]]:
         p = self.protocol
@@ -249,11 +265,13 @@ class ComparisonRun:
                         features = self.set_of(name, share, seed, begin=False)
                         if features is None or self.cells.find(self.known, plain(features), learner, seed=seed) is None:
                             continue
-                        cell, logits = self.cells.read_test(
-                            table, plain(features), learner, seed=seed, full=full, known=self.known
+                        key = self.cells.key(self.known, plain(features), learner, seed=seed)
+                        kept = folder / "full" / f"{key}.npy" if name == FULL else None
+                        self.cells.read_test(
+                            table, plain(features), learner, seed=seed, full=full, known=self.known, keep=kept
                         )
-                        if name == FULL:
-                            full = _full_scores(folder / "full" / f"{cell.key}.npy", logits)
+                        if kept is not None:
+                            full = _full_scores(kept)
 
 
 def plain(features: FeatureSet) -> FeatureSet:
@@ -280,12 +298,8 @@ def _cell(found: Cell | None, *, name: str, share: float, judge: str, seed: int)
     )
 
 
-def _full_scores(path: Path, logits: np.ndarray | None) -> np.ndarray | None:
-    """Keep the full model's test scores, or read those that an earlier command kept."""
-    if logits is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, logits, allow_pickle=False)
-        return logits
+def _full_scores(path: Path) -> np.ndarray | None:
+    """Read the full model's test scores; None where they were read by a command that kept them elsewhere."""
     try:
         found: np.ndarray = np.load(path, allow_pickle=False)
     except (OSError, ValueError):

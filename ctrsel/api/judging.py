@@ -161,7 +161,8 @@ class Cells:
         seed: int,
         full: np.ndarray | None = None,
         known: Table | None = None,
-    ) -> tuple[Cell, np.ndarray | None]:
+        keep: Path | None = None,
+    ) -> Cell:
         """Add the test split to a cell that was made without it; it is read once, and the model is kept no longer.
 
         Args:
@@ -171,9 +172,10 @@ class Cells:
             seed: Of the training.
             full: Test logits of the full model with this judge and seed, for the error of the difference.
             known: The table without that split, where it is at hand.
+            keep: A file for the test logits `[N]`, written before the cell says that test was read.
 
         Returns:
-            The cell, and the test logits `[N]`; None where the split had been read before.
+            The cell; one whose test split had been read before as it was.
 
         Raises:
             DataError: If there is no such cell.
@@ -183,7 +185,7 @@ class Cells:
         if cell is None:
             raise DataError(f"judging: there is no cell of the set {features.digest} and seed {seed} to read test for")
         if cell.test_auc is not None:
-            return cell, None
+            return cell
         kept = None if self.models is None else self.models / cell.key
         if kept is not None and (kept / MANIFEST).is_file():
             model = Model.load(kept)
@@ -197,16 +199,26 @@ class Cells:
             part = table.part("test")
             paired = delong_paired(part.label().astype(np.float64), logits, full, groups=part.group)
             error = None if paired is None else paired.standard_error
+        if keep is not None:
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            partial = keep.with_name(f".{keep.name}")
+            with partial.open("wb") as file:
+                np.save(file, logits, allow_pickle=False)
+            partial.replace(keep)
         cell = replace(cell, test_auc=_of(test, "auc"), test_log_loss=_of(test, "log_loss"), test_error=error)
         self._write(cell)
         if kept is not None:
             shutil.rmtree(kept, ignore_errors=True)
-        return cell, logits
+        return cell
 
     def _write(self, cell: Cell) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file, _alone(file):
             self._mend(file)
+            if (
+                cell.test_auc is None and cell.key in self.known
+            ):  # trained twice, and the other may have read test since
+                return
             file.write(json.dumps(asdict(cell), sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

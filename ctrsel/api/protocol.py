@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ctrsel.api.min_counts import COUNTS
-from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.select.size import Unit
-from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Learner
 
 __all__ = ["SHARES", "Protocol"]
@@ -70,22 +68,6 @@ class Protocol:
             raise ConfigError("compare: needs screen >= 2, best >= 1, at least one seed and margin >= 0")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"compare: each seed counts once, got {list(self.seeds)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for another process."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        judges = {name: describe(judge) for name, judge in self.judges.items()}
-        return {**plain, "judges": judges, "learner": None if self.learner is None else describe(self.learner)}
-
-    @staticmethod
-    def from_dict(given: Mapping[str, Any]) -> Protocol:
-        """Read what `to_dict` returned, also after JSON has made lists of tuples."""
-        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-        made["groups"] = tuple(tuple(g) for g in given["groups"])
-        made["judges"] = {name: LEARNERS.create(spec, place=name) for name, spec in given["judges"].items()}
-        if given["learner"] is not None:
-            made["learner"] = LEARNERS.create(given["learner"], place="learner")
-        return Protocol(**made)
 
     @property
     def screened(self) -> tuple[float, ...]:

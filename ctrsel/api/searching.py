@@ -22,7 +22,7 @@ from typing import Any
 
 from ctrsel.core.artifact import MANIFEST, atomic_folder, atomic_text, digest_json, read_manifest, to_json
 from ctrsel.core.children import import_path
-from ctrsel.core.claims import claimed
+from ctrsel.core.claims import TakenError, claimed
 from ctrsel.core.errors import CtrselError
 from ctrsel.core.log import event
 from ctrsel.data.table import Table
@@ -37,6 +37,7 @@ from ctrsel.train import CATALOG as LEARNERS
 __all__ = ["Search", "Searched", "Searches", "measured"]
 
 _SAMPLE = 0.01  # seconds between two looks at the memory
+_BROKEN = ".broken"  # ending of the file that says why a search broke down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +210,17 @@ class Searches:
     def find(self, table: Table, search: Search) -> Searched | None:
         """Return a search that is known."""
         place = self.place(table, search)
-        return Searched.load(place) if (place / MANIFEST).is_file() else None
+        if (place / MANIFEST).is_file():
+            return Searched.load(place)
+        broken = place.with_name(f"{place.name}{_BROKEN}")
+        return Searched(refused=broken.read_text(encoding="utf-8")) if broken.is_file() else None
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written, and let searches that broke down begin anew; nobody searches now."""
+        for file in self.folder.glob(f"*{_BROKEN}"):
+            file.unlink()
+        for partial in self.folder.glob(".*.partial-*"):
+            shutil.rmtree(partial, ignore_errors=True)
 
     def get(self, table: Table, search: Search, *, seconds: float | None = None, wait: bool = True) -> Searched | None:
         """Return a known search, or search and keep it.
@@ -221,8 +232,11 @@ class Searches:
             wait: Whether to wait where another process searches the same.
 
         Returns:
-            None where the time was over, or another process is at it; the next call goes on where a net's training was. A
-            search that broke down is told of and not kept.
+            None where the time was over; the next call goes on where a net's training was. A search that broke down is told
+            of, and begins anew after `tidy`.
+
+        Raises:
+            TakenError: If another process searches the same and is not to be waited for.
         """
         known = self.find(table, search)
         if known is not None:
@@ -233,10 +247,12 @@ class Searches:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / f"{self.place(table, search).name}.claim"
         with claimed(lock, seconds=seconds if wait else 0.0) as mine:
-            known = self.find(table, search)
-            if known is not None or not mine:
+            if not mine and not wait:
+                raise TakenError(lock.name)
+            known, left = self.find(table, search), None if until is None else until - time.monotonic()
+            if known is not None or not mine or (left is not None and left <= 0):
                 return known
-            return self._begin(table, search, seconds=None if until is None else until - time.monotonic())
+            return self._begin(table, search, seconds=left)
 
     def _begin(self, table: Table, search: Search, *, seconds: float | None) -> Searched | None:
         place = self.place(table, search)
@@ -287,7 +303,9 @@ class Searches:
         if code == 0:
             return Searched.load(place)
         lines = words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return Searched(refused=f"the search ended with code {code}: {lines[-1] if lines else 'it said nothing'}")
+        refused = f"the search ended with code {code}: {lines[-1] if lines else 'it said nothing'}"
+        atomic_text(place.with_name(f"{place.name}{_BROKEN}"), refused)
+        return Searched(refused=refused)
 
 
 @contextlib.contextmanager

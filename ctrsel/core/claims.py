@@ -8,9 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["claimed"]
+__all__ = ["TakenError", "claimed"]
 
 _LOOK = 0.05  # seconds between two tries
+
+
+class TakenError(Exception):
+    """Another process has claimed a piece of work, and nobody wanted to wait for it."""
 
 
 @contextlib.contextmanager

@@ -12,12 +12,13 @@ from statistics import fmean
 import numpy as np
 import pytest
 
+from ctrsel.api import helping
 from ctrsel.api.comparing import compare_selectors
 from ctrsel.api.judging import Cell
 from ctrsel.api.protocol import Protocol
+from ctrsel.core.claims import claimed
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.table import Table
-from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.records.selection_comparison import SelectionComparison
 from ctrsel.select import Selector
 from ctrsel.select.frequent import MostFrequent
@@ -26,7 +27,6 @@ from ctrsel.stats.paired import paired_mean
 from ctrsel.stats.size_curve import area_under_size_curve
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.boosted import BoostedLearner
-from ctrsel.train.net import NetLearner
 
 TREES = BoostedLearner(rounds=10, leaves=6, min_rows=10, category_smoothing=5.0, row_share=0.8, threads=1)
 OTHER = dataclasses.replace(TREES, leaves=3)
@@ -265,11 +265,56 @@ def test_what_a_killed_process_had_claimed_is_done_by_another(table, tmp_path):
     assert [c.valid_auc for c in found.cells] == [c.valid_auc for c in whole.cells]
 
 
-def test_a_protocol_goes_through_json(table):
-    net = NetLearner(backbone=DeepFM(hidden=(8, 4)))
-    one = protocol(judges={"trees": TREES, "net": net}, learner=net, groups=(("site", "ad"),), always_keep=("ad",))
-    assert Protocol.from_dict(json.loads(json.dumps(one.to_dict()))) == one
-    assert Protocol.from_dict(json.loads(json.dumps(protocol().to_dict()))) == protocol()
+def test_helpers_know_the_judges_as_they_were_given(table, tmp_path):
+    """The first judge screens, whatever its letters, and a whole number stays one: else a helper's cells are others."""
+    trees = dataclasses.replace(TREES, category_smoothing=5)
+    wanted = protocol(judges={"trees": trees, "stumps": OTHER}, shares=(0.008, 0.4), seeds=(1,), test="never")
+    alone = compare_selectors(table, selectors=SHARED, protocol=wanted, folder=tmp_path / "alone")
+    compare_selectors(table, selectors=SHARED, protocol=wanted, folder=tmp_path / "two", workers=2)
+    keys = [
+        sorted(Cell(**json.loads(line)).key for line in (tmp_path / name / "cells.jsonl").read_text().splitlines())
+        for name in ("alone", "two")
+    ]
+    assert keys[0] == keys[1]
+    assert alone.complete
+
+
+def test_a_folder_is_one_command_s(table, tmp_path):
+    tmp_path.joinpath("a").mkdir()
+    with claimed(tmp_path / "a" / ".comparing"), pytest.raises(ConfigError, match="another comparison is at work in"):
+        compare_selectors(table, selectors=SHARED, protocol=protocol(), folder=tmp_path / "a")
+    tmp_path.joinpath("file").touch()
+    with pytest.raises(ConfigError, match=r"compare: the folder .*file cannot be written: File exists"):
+        compare_selectors(table, selectors=SHARED, protocol=protocol(), folder=tmp_path / "file")
+
+
+def test_helpers_that_break_down_are_told_of_and_their_share_is_done(table, tmp_path, monkeypatch, capsys):
+    wanted = protocol(shares=(0.008, 0.4), seeds=(1,), judges={"trees": TREES}, test="never")
+    monkeypatch.setattr(helping, "import_path", lambda: str(tmp_path))  # nothing of ours is found there
+    monkeypatch.setattr(helping.sys, "executable", "/bin/false")
+    said = []
+    monkeypatch.setattr(helping, "event", lambda what, **facts: said.append((what, facts)))
+    fit = BoostedLearner.fit
+    monkeypatch.setattr(BoostedLearner, "fit", lambda *given, **named: (time.sleep(0.2), fit(*given, **named))[1])
+    found = compare_selectors(table, selectors=SHARED, protocol=wanted, folder=tmp_path, workers=2)
+    assert found.complete
+    assert said == [("helper broke down", {"number": 0, "code": 1, "said": "nothing"})]
+
+
+def test_what_others_are_at_is_waited_for_only_within_the_budget_and_nothing_else_stands_still(table, tmp_path):
+    """Somebody holds one training: all others are done first, and it is awaited, then done here."""
+    wanted = protocol(seeds=(1,), shares=(0.008, 0.4), judges={"trees": TREES}, test="never")
+    whole = compare_selectors(table, selectors=["ranking"], protocol=wanted, folder=tmp_path / "a")
+    lines = (tmp_path / "a" / "cells.jsonl").read_text().splitlines()
+    (tmp_path / "b" / "claims").mkdir(parents=True)
+    first = Cell(**json.loads(lines[0])).key
+    with claimed(tmp_path / "b" / "claims" / first):
+        began = time.monotonic()
+        some = compare_selectors(table, selectors=["ranking"], protocol=wanted, folder=tmp_path / "b", budget=5.0)
+        assert 4.5 < time.monotonic() - began < 15
+    assert sum(c.run for c in some.cells) == len(some.cells) - 1
+    done = compare_selectors(table, selectors=["ranking"], protocol=wanted, folder=tmp_path / "b")
+    assert [c.valid_auc for c in done.cells] == [c.valid_auc for c in whole.cells]
 
 
 def test_the_budget_is_kept(table, tmp_path):

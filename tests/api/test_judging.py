@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ctrsel.api.judging import Cells
@@ -83,6 +84,18 @@ def test_what_another_process_adds_is_known_at_once(tmp_path, trained):
     assert set(mine.known) | {theirs.key(table, features, TREES, seed=3)} == set(Cells.open(path).known)
 
 
+def test_a_cell_that_was_trained_twice_keeps_its_test(tmp_path):
+    table, path = tiny_table(), tmp_path / "cells.jsonl"
+    known, features = table.without("test"), whole_fields(table.encoder, ["ad"])
+    cells = Cells.open(path)
+    plain = cells.judge(known, features, TREES, seed=1)
+    cell = cells.read_test(table, features, TREES, seed=1, keep=tmp_path / "kept" / "scores.npy")
+    assert np.load(tmp_path / "kept" / "scores.npy").shape == (len(table.part("test").row),)
+    cells._write(plain)
+    assert Cells.open(path).find(known, features, TREES, seed=1) == cell
+    assert cell.test_auc is not None
+
+
 def test_processes_that_write_at_once_lose_nothing(tmp_path):
     path = tmp_path / "cells.jsonl"
     many = [subprocess.Popen([sys.executable, "-c", WRITES, str(path), str(i)]) for i in range(3)]
@@ -127,18 +140,18 @@ def test_test_is_read_later_once_by_the_kept_model(tmp_path, trained):
     cell = cells.judge(known, features, TREES, seed=1)
     assert cell.test_auc is None
     assert (tmp_path / "models" / cell.key).is_dir()
-    read, logits = cells.read_test(table, features, TREES, seed=1, full=None)
+    read = cells.read_test(table, features, TREES, seed=1, full=None, keep=tmp_path / "full.npy")
+    logits = np.load(tmp_path / "full.npy")
     assert len(trained) == 1  # not trained again
     whole = Cells.open(tmp_path / "whole.jsonl").judge(table, features, TREES, seed=1)
     assert (read.test_auc, read.test_log_loss) == (whole.test_auc, whole.test_log_loss)
     assert not (tmp_path / "models" / cell.key).exists()
-    again, none = cells.read_test(table, features, TREES, seed=1, full=logits)
+    again = cells.read_test(table, features, TREES, seed=1, full=logits)
     assert again == read
-    assert none is None
     assert Cells.open(tmp_path / "cells.jsonl").find(known, features, TREES, seed=1) == read
     noise = whole_fields(table.encoder, ["noise"])
     cells.judge(known, noise, TREES, seed=1)
-    paired, _ = cells.read_test(table, noise, TREES, seed=1, full=logits)
+    paired = cells.read_test(table, noise, TREES, seed=1, full=logits)
     assert 0 < paired.test_error < 0.2
     with pytest.raises(DataError, match="no cell"):
         cells.read_test(table, noise, TREES, seed=7)
@@ -149,6 +162,6 @@ def test_a_model_that_is_gone_is_trained_again(tmp_path, trained):
     features = whole_fields(table.encoder, ["ad"])
     cells = Cells.open(tmp_path / "cells.jsonl")
     cells.judge(table.without("test"), features, TREES, seed=1)
-    read, _ = cells.read_test(table, features, TREES, seed=1)
+    read = cells.read_test(table, features, TREES, seed=1)
     assert len(trained) == 2
     assert read.test_auc == Cells.open(tmp_path / "w").judge(table, features, TREES, seed=1).test_auc

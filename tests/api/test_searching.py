@@ -4,6 +4,7 @@ import pytest
 
 from ctrsel.api.searching import Search, Searched, Searches
 from ctrsel.core.catalog import describe
+from ctrsel.core.claims import TakenError, claimed
 from ctrsel.select import Size
 from ctrsel.select.frequent import MostFrequent
 from ctrsel.testing.tables import tiny_table
@@ -67,3 +68,25 @@ def test_a_process_of_its_own_gives_the_same(table, tmp_path):
     assert {s: f.digest for s, f in found.sets.items()} == {s: f.digest for s, f in here.sets.items()}
     broken = apart.get(table, search(selector={"use": "nobody.knows:It"}))
     assert "cannot load 'nobody.knows:It'" in broken.refused
+
+
+def test_a_search_that_broke_down_is_one_until_somebody_tidies_up(table, tmp_path, monkeypatch):
+    searches = Searches(folder=tmp_path, apart=True)
+    monkeypatch.setattr("ctrsel.api.searching.sys.executable", "/bin/false")
+    refused = searches.get(table, search()).refused
+    assert refused == "the search ended with code 1: it said nothing"
+    monkeypatch.undo()
+    assert searches.get(table, search()).refused == refused
+    (tmp_path / ".x.partial-1").mkdir()
+    searches.tidy()
+    assert not list(tmp_path.glob(".*partial*"))
+    assert searches.find(table, search()) is None
+
+
+def test_what_another_process_searches_is_not_begun_here(table, tmp_path):
+    searches = Searches(folder=tmp_path, apart=False)
+    with claimed(tmp_path / f"{searches.place(table, search()).name}.claim"):
+        with pytest.raises(TakenError):
+            searches.get(table, search(), wait=False)
+        assert searches.get(table, search(), seconds=0.2) is None
+    assert searches.get(table, search(), wait=False).sets
