@@ -26,7 +26,7 @@ def table_as_of(store: str | Path, as_of: str) -> Table:
     """Load a stored table without what came later: rows, values, counts, and outcomes that were still to come.
 
     Splits follow the store's rule; codes are those of an ingest of the rows that are left. Bucket edges stay those of the
-    store's first ingest.
+    store's first ingest. Where nothing came later it is the store itself, with the splits and codes that it has grown.
 
     Args:
         store: The folder that `ingest(..., out=...)` wrote.
