@@ -121,7 +121,9 @@ class Layers(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pass a batch through all layers."""
-        if not self.training or self.piece is None:
+        if not self.training:
+            return self._settled(input)
+        if self.piece is None:
             out: Tensor = super().forward(input)  # type: ignore[no-untyped-call]  # torch does not annotate it
             return out
         modules, x, at = list(self), input, 0
@@ -133,6 +135,23 @@ class Layers(nn.Sequential):
                 at += 1
             else:
                 x, at = done, parts[3]
+        return x
+
+
+    def _settled(self, x: Tensor) -> Tensor:
+        """Pass a batch through in evaluation; calling each module would take a fifth of what a single row does."""
+        for module in self._modules.values():
+            kind = type(module)
+            if module is None or module._forward_hooks or module._forward_pre_hooks:
+                x = x if module is None else module(x)
+            elif kind is nn.Linear:
+                x = functional.linear(x, module.weight, module.bias)  # type: ignore[arg-type]
+            elif kind is nn.ReLU:
+                x = torch.relu(x)
+            elif kind is BatchNorm and not module.training:
+                x = module._settled(x)  # type: ignore[operator]
+            elif kind is not Dropout or module.training:
+                x = module(x)
         return x
 
 

@@ -18,8 +18,17 @@ def pairs(fields: int) -> int:
 
 def pair_sum(e: Tensor) -> Tensor:
     """Return the sum of inner products over all pairs of slots, `[B, F, D]` -> `[B]` (Rendle, 2010, lemma 3.1)."""
+    if not torch.is_grad_enabled():
+        return _summed(e)[0]
     out: Tensor = _PairSum.apply(e)  # type: ignore[no-untyped-call]  # torch does not annotate it
     return out
+
+
+def _summed(e: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum over pairs `[B]`, and that over slots `[B, D]`."""
+    total = e.sum(1)
+    own: Tensor = torch.linalg.vector_norm(e.flatten(1), dim=1).square()
+    return ((total * total).sum(1) - own) * 0.5, total
 
 
 class _PairSum(torch.autograd.Function):
@@ -27,10 +36,9 @@ class _PairSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, e: Tensor) -> Tensor:
-        total = e.sum(1)
+        pairs, total = _summed(e)
         ctx.save_for_backward(e, total)
-        own: Tensor = torch.linalg.vector_norm(e.flatten(1), dim=1).square()
-        return ((total * total).sum(1) - own) * 0.5
+        return pairs
 
     @staticmethod
     @once_differentiable
