@@ -137,7 +137,6 @@ class Layers(nn.Sequential):
                 x, at = done, parts[3]
         return x
 
-
     def _settled(self, x: Tensor) -> Tensor:
         """Pass a batch through in evaluation; calling each module would take a fifth of what a single row does."""
         for module in self._modules.values():
