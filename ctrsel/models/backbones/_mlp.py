@@ -138,11 +138,11 @@ class Layers(nn.Sequential):
         return x
 
     def _settled(self, x: Tensor) -> Tensor:
-        """Pass a batch through in evaluation; calling each module would take a fifth of what a single row does."""
-        for module in self._modules.values():
+        """Pass a batch through in evaluation; calling each module would take a tenth of what a single row does."""
+        for module in self:
             kind = type(module)
-            if module is None or module._forward_hooks or module._forward_pre_hooks:
-                x = x if module is None else module(x)
+            if module._forward_hooks or module._forward_pre_hooks:
+                x = module(x)
             elif kind is nn.Linear:
                 x = functional.linear(x, module.weight, module.bias)  # type: ignore[arg-type]
             elif kind is nn.ReLU:
