@@ -15,7 +15,7 @@ import numpy as np
 from ctrsel.core.seeds import generator
 from ctrsel.data.table import Ragged, Table
 
-__all__ = ["Batch", "RowMatrix", "Rows", "in_order", "standardised"]
+__all__ = ["Batch", "RowMatrix", "Rows", "all_rows", "in_order", "standardised"]
 
 _READ = 8192  # rows read at once from every column: their matrix fits the processor's cache
 
@@ -162,6 +162,11 @@ class RowMatrix(Rows):
             labels=None if self._labels is None else self._labels[picked],
             weight=None if self._weight is None else self._weight[picked].astype(np.float32),
         )
+
+
+def all_rows(table: Table) -> Batch:
+    """Return all rows of a table in its order, as one batch."""
+    return _columns(table, slice(0, table.n_rows))
 
 
 def in_order(table: Table, span: slice, places: Iterable[tuple[int, int]]) -> Iterator[Batch]:

@@ -25,6 +25,13 @@ class Predictor(ABC):
     def logits(self, table: Table) -> np.ndarray:
         """Return float32 logits `[N, T]` of the table's rows, in order."""
 
+    def for_scoring(self) -> Predictor:
+        """Return the same function, up to rounding, in the form that scores fastest; it shares the large arrays.
+
+        What is saved, narrowed or trained on is the predictor itself.
+        """
+        return self
+
     @abstractmethod
     def narrow(self, old: Encoder, new: Encoder, features: FeatureSet) -> Predictor:
         """Return the same function on the codes that a FeatureSet leaves; ConfigError where that cannot be."""

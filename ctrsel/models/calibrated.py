@@ -56,6 +56,10 @@ class CalibratedPredictor(Predictor):
         mapped = [to(raw[:, t]).astype(np.float32) for t, to in enumerate(self.maps)]
         return np.stack(mapped, axis=1)
 
+    def for_scoring(self) -> CalibratedPredictor:
+        """Prepare the predictor under the same maps."""
+        return CalibratedPredictor(base=self.base.for_scoring(), maps=self.maps)
+
     def narrow(self, old: Encoder, new: Encoder, features: FeatureSet) -> CalibratedPredictor:
         """Narrow the predictor under the same maps."""
         return CalibratedPredictor(base=self.base.narrow(old, new, features), maps=self.maps)

@@ -52,6 +52,11 @@ class EnsemblePredictor(Predictor):
             total += weight * member.logits(table)
         return total.astype(np.float32)
 
+    def for_scoring(self) -> EnsemblePredictor:
+        """Prepare every member."""
+        members = tuple(m.for_scoring() for m in self.members)
+        return EnsemblePredictor(members=members, weights=self.weights, intercept=self.intercept)
+
     def narrow(self, old: Encoder, new: Encoder, features: FeatureSet) -> EnsemblePredictor:
         """Narrow every member.
 

@@ -7,7 +7,7 @@ sampled negatives).
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,10 @@ class Model:
         """Return probabilities, float64 `[N, T]`; arguments as in `logits`."""
         z = self.logits(data).astype(np.float64)
         return np.asarray(np.exp(-np.logaddexp(0.0, -z)))
+
+    def for_scoring(self) -> Model:
+        """Return the same model, up to rounding, in the form that scores fastest; it is not for saving."""
+        return replace(self, predictor=self.predictor.for_scoring())
 
     def narrow(self, features: FeatureSet) -> Model:
         """Return the smaller model that a FeatureSet leaves (see the predictor's `narrow`)."""

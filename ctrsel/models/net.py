@@ -6,6 +6,7 @@ values that a gate drops become one row, the others keep their rows.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,10 @@ from ctrsel.core.artifact import atomic_text, digest_arrays, digest_json, to_jso
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.batches import batches
+from ctrsel.data.rows import all_rows
 from ctrsel.models._contract import Predictor
 from ctrsel.models.backbones import CATALOG, Backbone
+from ctrsel.models.backbones._mlp import folded
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.layout import Layout
 from ctrsel.models.network import Net
@@ -79,11 +82,18 @@ class NetPredictor(Predictor):
         if self.net.training:  # going through all modules takes a tenth of what a single row does
             self.net.eval()
         with torch.inference_mode():
-            for batch in batches(table, None, size=_BATCH):
+            few = table.n_rows <= _BATCH  # one batch needs no plan of batches, which costs a tenth of a single row
+            for batch in (all_rows(table),) if few else batches(table, None, size=_BATCH):
                 scored = self.net(to_inputs(batch, self.net.device)).logits
                 out[done : done + len(scored)] = scored.cpu().numpy()
                 done += len(scored)
         return out
+
+    def for_scoring(self) -> NetPredictor:
+        """Return a net with the same tables whose normalisations are folded into the linear layers before them."""
+        net = copy.copy(self.net)
+        net._modules = {**self.net._modules, "backbone": folded(copy.deepcopy(self.net.backbone))}
+        return NetPredictor(backbone=self.backbone, width=self.width, labels=self.labels, net=net)
 
     def narrow(self, old: Encoder, new: Encoder, features: FeatureSet) -> NetPredictor:
         """Return the net of the kept values.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,17 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingModel:
-    """A loaded model."""
+    """A loaded model.
+
+    Attributes:
+        model: As it was saved.
+    """
 
     model: Model
+    _scorer: Model = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_scorer", self.model.for_scoring())
 
     @staticmethod
     def load(folder: str | Path) -> ServingModel:
@@ -112,7 +120,7 @@ class ServingModel:
             )
         table = encoder.encode(frame)
         other, missing = _count(table)
-        logits = self.model.logits(table)
+        logits = self._scorer.logits(table)
         bad = ~np.isfinite(logits).all(axis=1)
         if bad.any():
             raise DataError(

@@ -114,9 +114,9 @@ def test_the_version_predicts_what_the_model_predicts(registered, net, no_pickle
     for frame in (texts, rows.to_pandas(), texts[list(reversed(texts.columns))], texts.astype("category")):
         found = model.predict(frame)
         assert list(found.columns) == ["probability"]
-        np.testing.assert_allclose(found["probability"], expected, atol=1e-7, rtol=0)
+        np.testing.assert_allclose(found["probability"], expected, atol=1e-6, rtol=0)
     expected = net.probabilities(rows.drop("ad", "hour"))[:, 0]
-    np.testing.assert_allclose(model.predict(texts.drop(columns=["ad", "hour"]))["probability"], expected, atol=1e-7)
+    np.testing.assert_allclose(model.predict(texts.drop(columns=["ad", "hour"]))["probability"], expected, atol=1e-6)
 
 
 def test_what_the_version_does_not_know_is_counted(registered):

@@ -90,7 +90,7 @@ def test_scores_are_written_as_the_name_says(model, rows, tmp_path, out, height)
     assert scores.columns == ["ad", "probability"]
     assert scores["ad"].to_list() == rows.head(height)["ad"].to_list()
     np.testing.assert_allclose(
-        scores["probability"].cast(pl.Float64), model.probabilities(rows.head(height))[:, 0], atol=1e-7
+        scores["probability"].cast(pl.Float64), model.probabilities(rows.head(height))[:, 0], atol=1e-6
     )
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, DataError
+from ctrsel.models.calibrated import CalibratedPredictor
 from ctrsel.models.ensemble import EnsemblePredictor
 from ctrsel.models.gates.optfs import OptFS
 from ctrsel.models.model import Model
 from ctrsel.records.feature_set import FeatureSet
+from ctrsel.stats.log_odds_maps import Platt
 from ctrsel.stats.losses import log_loss
 from ctrsel.stats.mixing import mix
 from ctrsel.testing.runs import tiny_net
@@ -58,6 +60,17 @@ def test_the_sum_of_the_members_is_the_model(fit, table):
     assert isinstance(p, EnsemblePredictor)
     by_hand = p.intercept + sum(w * m.logits(table) for w, m in zip(p.weights, p.members, strict=True))
     np.testing.assert_allclose(fit.model.logits(table), by_hand, atol=1e-5)
+
+
+def test_the_form_for_scoring_is_that_of_every_member_and_of_what_is_behind_a_calibration():
+    table = tiny_table(rows=300)
+    net = tiny_net(table).predictor
+    both = EnsemblePredictor(members=(net, net), weights=np.array([[0.3], [0.9]]), intercept=np.array([0.1]))
+    bent = CalibratedPredictor(base=both, maps=(Platt(scale=2.0, shift=-0.5),))
+    scorer = bent.for_scoring()
+    assert [len(m.net.backbone.mlp) for m in scorer.base.members] == [3, 3]
+    np.testing.assert_allclose(scorer.logits(table), bent.logits(table), rtol=1e-5, atol=1e-6)
+    assert len(net.net.backbone.mlp) > 3
 
 
 def test_seeds_share_a_weight_and_one_that_decides_nothing_is_kept_once(fit):

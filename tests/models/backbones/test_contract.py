@@ -15,6 +15,7 @@ from ctrsel.core.ranges import Between, OneOf, ranges
 from ctrsel.data.batches import batches
 from ctrsel.data.ingest import ingest
 from ctrsel.models.backbones import CATALOG, Backbone
+from ctrsel.models.backbones._mlp import BatchNorm, Dropout, Layers
 from ctrsel.models.backbones.lr import LR
 from ctrsel.models.embedded import Embedded, InputShape
 from ctrsel.models.embedding import to_inputs
@@ -135,6 +136,28 @@ def rearranged(backbone: Backbone, module, shape: InputShape, slots: list[int]):
     other = backbone.build(replace(shape, fields=tuple(shape.fields[s] for s in slots))).double().eval()
     other.load_state_dict(weights)
     return other
+
+
+@each_variant
+def test_the_form_for_scoring_scores_the_same_and_leaves_the_net_as_it_was(backbone, tables):
+    table = tables["sequence" if "history" in backbone.lookups else "tiny"]
+    net = Net(backbone, Layout.of(table.encoder, history="history" in backbone.lookups), width=4, labels=2).eval()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, value in [*net.named_parameters(), *net.named_buffers()]:
+            if value.is_floating_point():
+                value.add_(torch.randn_like(value) * 0.2)
+                if name.endswith("running_var"):
+                    value.abs_()
+    predictor = NetPredictor(backbone=backbone, width=4, labels=2, net=net)
+    digest, expected = predictor.digest, predictor.logits(table)
+    scorer = predictor.for_scoring()
+    np.testing.assert_allclose(scorer.logits(table), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(predictor.logits(table), expected)
+    assert predictor.digest == digest
+    assert scorer.net.embedding.main is net.embedding.main
+    folded = [m for layers in scorer.net.modules() if type(layers) is Layers for m in layers]
+    assert not any(isinstance(m, BatchNorm | Dropout) for m in folded)
 
 
 @on_each_table

@@ -49,3 +49,18 @@ def test_batch_norm_agrees_with_torch_and_takes_one_row():
     assert torch.isfinite(own(x[:1])).all()
     assert own(x[:0]).shape == (0, 4)
     torch.testing.assert_close(own.running_mean, theirs.running_mean)
+
+
+def test_folded_layers_are_linear_layers_that_compute_the_same():
+    torch.manual_seed(0)
+    layers = mlp(6, (5, 4), 2, batch_norm=True, dropout=0.3).double()
+    for _ in range(3):  # running moments and scales that are not those of the start
+        layers(torch.randn(20, 6, dtype=torch.float64) * 3 + 1)
+    with torch.no_grad():
+        layers[1].weight.uniform_(0.5, 2)
+        layers[1].bias.normal_()
+    layers.eval()
+    x = torch.randn(7, 6, dtype=torch.float64)
+    made = layers.folded()
+    assert [type(m).__name__ for m in made] == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    torch.testing.assert_close(made(x), layers(x), rtol=1e-12, atol=1e-12)
