@@ -66,6 +66,7 @@ SELECTORS: Mapping[str, Sequence[str | Mapping[str, Any]]] = {
     ],
     "fields": [
         *gated("gated_fields", "autofield", "lpfs_fields", "adafs", "mvfs", "sequential_attention"),
+        {"use": "gated_fields", "gate": {"use": "autofield"}, "searches": 3, "resplit": True},
         "shark",
         "sfs",
         "permutation",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from selection import CASES, Case
 
@@ -37,12 +38,15 @@ def study(name: str, case: Case, given: argparse.Namespace) -> list[str]:
     judges = judges_of({"net": case.net, "trees": case.trees}, names=given.judge or ("DeepFM", "LightGBM"))
     everything = plain(Problem(table=known, learner=case.net).everything())
     size = Size(number=int(len(known.schema.names) * given.share + 1e-9), of="fields")
+    selector: dict[str, Any] = {"use": "gated_fields", "gate": {"use": given.selector}}
+    if given.searches > 1:
+        selector |= {"searches": given.searches, "resplit": True}
     cells = Cells.open(given.cells / f"{name}.jsonl")
     searches = Searches(folder=given.work / name)
     aucs: dict[tuple[str, str], list[float]] = {(j, which): [] for j in judges for which in ("full", "small")}
     for seed in range(given.first, given.first + given.seeds):
         search = Search(
-            selector={"use": "gated_fields", "gate": {"use": given.selector}},
+            selector=selector,
             learner=describe(case.net),
             sizes=(size,),
             seed=seed,
@@ -76,6 +80,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="holds frappe, three files")
     parser.add_argument("--only", action="append", choices=list(MIN_COUNTS))
     parser.add_argument("--selector", default="autofield", help="a gate over fields")
+    parser.add_argument("--searches", type=int, default=1, help="with a say, each with validation rows of its own")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--first", type=int, default=6, help="the first seed")
     parser.add_argument("--seeds", type=int, default=40)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.ingest import ingest
+from ctrsel.data.table import Table
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.gates import CATALOG
 from ctrsel.models.gates._contract import Gate
@@ -95,10 +97,13 @@ class Told(Learner):
 
     fit_: Fit
     gates: list[Gate] = field(default_factory=list)
+    more: tuple[Fit, ...] = ()
+    seen: list[tuple[Table, int, Path | None]] = field(default_factory=list)
 
     def fit(self, table, features=None, *, gate=None, start=None, work=None, seed):
         self.gates.append(gate)
-        return self.fit_
+        self.seen.append((table, seed, work))
+        return (self.fit_, *self.more)[(len(self.seen) - 1) % (1 + len(self.more))]
 
 
 def told(table, **given):
@@ -127,6 +132,51 @@ def test_a_gate_that_decides_keeps_no_field_that_it_shut(table):
     assert set(found.at(Size(number=9, of="fields")).fields) == {"few", "some", "noise_few"}
 
 
+def test_searches_together_go_by_mean_places_and_majorities(table):
+    """By hand: a, b, c score (9, 5, 1), (1, 5, 2) and (3, 2, 1), so of three fields 2, 0, 2; 1, 2, 1; 0, 1, 0 score less."""
+    names = table.schema.names
+    a, b, c = names[:3]
+    rest = dict.fromkeys(names[3:], -1.0)
+
+    def of(scores, kept):
+        return told(
+            table, field_scores={**dict(zip((a, b, c), scores, strict=True)), **rest}, kept_fields=frozenset(kept)
+        ).fit_
+
+    fits = (of((9, 5, 1), (a, b)), of((1, 5, 2), (b, c)), of((3, 2, 1), (a,)))
+    learner = Told(fit_=fits[0], more=fits[1:])
+    problem = Problem(table=table, learner=learner)
+    found = GatedFields(gate=LPFSFields(), searches=3).search(problem, sizes=(), seed=1)
+    low, n = len(rest), len(names)
+    expected = {a: (2 + 0 + 2) / 3, b: (1 + 2 + 1) / 3, c: (0 + 1 + 0) / 3}
+    assert {k: found.scores[k] for k in expected} == pytest.approx({k: (v + low) / n for k, v in expected.items()})
+    assert all(found.scores[k] == 0 for k in rest)
+    assert found.wanted == {a, b}
+    assert found.seconds == 6.0
+    assert len({seed for _, seed, _ in learner.seen}) == 3
+    assert all(t is table for t, _, _ in learner.seen)
+    assert GatedFields(searches=3).fits(fields=4, rows=100) == 2
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_later_searches_learn_from_other_validation_rows(table, grouped, tmp_path):
+    group = np.arange(table.n_rows) // 7 if grouped else None
+    table = replace(table, group=group)
+    learner = told(table)
+    GatedFields(searches=3, resplit=True).search(Problem(table=table, learner=learner, work=tmp_path), sizes=(), seed=1)
+    (first, _, none), *others = learner.seen
+    assert first is table
+    assert [none, *(work for _, _, work in others)] == [tmp_path, tmp_path / "search_1", tmp_path / "search_2"]
+    valid = {s: frozenset(t.part("valid").row.tolist()) for s, (t, _, _) in enumerate(learner.seen)}
+    assert len(set(valid.values())) == 3
+    for t, _, _ in others:
+        both = np.concatenate([t.part("train").row, t.part("valid").row])
+        np.testing.assert_array_equal(np.sort(both), np.sort(table.row))
+        assert 0 <= t.part("valid").n_rows - table.part("valid").n_rows < 7
+        if grouped:
+            assert not set(t.part("train").group.tolist()) & set(t.part("valid").group.tolist())
+
+
 @pytest.mark.parametrize(
     ("sizes", "groups", "picks"),
     [
@@ -142,6 +192,11 @@ def test_no_more_fields_are_picked_than_asked_for(table, sizes, groups, picks):
     problem = Problem(table=table, learner=learner, groups=groups)
     GatedFields(gate=SequentialAttention()).search(problem, sizes=sizes, seed=1)
     assert learner.gates[0].picks == picks
+
+
+def test_no_search_at_all_is_refused():
+    with pytest.raises(ConfigError, match=r"gated_fields.searches: must be at least 1, got 0"):
+        GatedFields(searches=0)
 
 
 def test_gates_on_values_and_learners_without_gates_are_refused(table):
