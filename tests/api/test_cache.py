@@ -183,7 +183,7 @@ HOLDER = """
 
     with exclusive(Path(sys.argv[1])):
         print("held", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 """
 
 
@@ -197,12 +197,12 @@ def test_the_lock_excludes_a_second_process_and_ends_with_the_first(tmp_path):
         with pytest.raises(ConfigError, match="another run is at work in"), exclusive(tmp_path):
             pass
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(120)
         with exclusive(tmp_path):
             pass
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(120)
         process.stdout.close()
 
 

@@ -407,19 +407,18 @@ def test_a_bucket_that_is_away_refuses_no_day(bucket, remote) -> None:
 
 
 def test_a_storage_that_is_away_refuses_no_day(tmp_path) -> None:
-    config = made(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    away = replace(config.pipelines.ingest_daily, source=f"http://127.0.0.1:{port}/{{day}}.parquet")
-    config = replace(config, pipelines=replace(config.pipelines, ingest_daily=away))
-    tries = []
+    config, tries = made(tmp_path), []
 
     def attempt(work):
         tries.append(1)
         return work()
 
-    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:\d+/2026-01-01\.parquet: cannot be read"):
-        feed(config, as_of=day(1), attempt=attempt)
+    with socket.socket() as probe:  # nobody listens, and nobody else is given the port
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}/{{day}}.parquet"
+        away = replace(config.pipelines.ingest_daily, source=address)
+        config = replace(config, pipelines=replace(config.pipelines, ingest_daily=away))
+        with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:\d+/2026-01-01\.parquet: cannot be read"):
+            feed(config, as_of=day(1), attempt=attempt)
     assert tries == [1]
     assert days_of(config) == {}

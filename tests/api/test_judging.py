@@ -99,7 +99,7 @@ def test_a_cell_that_was_trained_twice_keeps_its_test(tmp_path):
 def test_processes_that_write_at_once_lose_nothing(tmp_path):
     path = tmp_path / "cells.jsonl"
     many = [subprocess.Popen([sys.executable, "-c", WRITES, str(path), str(i)]) for i in range(3)]
-    assert [p.wait(timeout=120) for p in many] == [0, 0, 0]
+    assert [p.wait(timeout=400) for p in many] == [0, 0, 0]
     cells = Cells.open(path)
     assert len(path.read_text().splitlines()) == len(cells.known) == 3 * 200
 

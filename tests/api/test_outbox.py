@@ -206,16 +206,15 @@ def test_the_source_may_have_gone(made, put, tmp_path, monkeypatch):
 def test_a_whole_run_waits_and_the_next_one_delivers_it(small_plan, monkeypatch):
     from ctrsel.api.run import run
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
     config = small_plan(register={"patience": "0s"}).config
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    for _ in range(2):  # the second time it is not put there again
-        with pytest.raises(UnreachableError, match=r"finished, but not registered: .*connection refused") as told:
-            run(config)
-        [entry] = waiting(told.value.result["waiting"].rpartition("/outbox")[0])
-        assert str(entry) == told.value.result["waiting"]
+    with socket.socket() as probe:  # nobody listens, and nobody else is given the port
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{probe.getsockname()[1]}")
+        for _ in range(2):  # the second time it is not put there again
+            with pytest.raises(UnreachableError, match=r"finished, but not registered: .*connection refused") as told:
+                run(config)
+            [entry] = waiting(told.value.result["waiting"].rpartition("/outbox")[0])
+            assert str(entry) == told.value.result["waiting"]
     out = entry.parent.parent
     assert (out / "report.html").is_file()
     assert Run.load(out / "run").registration is None

@@ -18,9 +18,19 @@ CALL = "from ctrsel.cli import main; raise SystemExit(main())"
 pytestmark = pytest.mark.slow
 
 
-def start(folder: Path, *argv: str, limit: int | None = None) -> subprocess.Popen[str]:
+# However late a signal comes, the net's training is not over: it ends only much later.
+LINGERS = """
+import time
+from functools import wraps
+from ctrsel.train.net import NetLearner
+fit = NetLearner.fit
+NetLearner.fit = wraps(fit)(lambda *given, **named: (fit(*given, **named), time.sleep(600))[0])
+"""
+
+
+def start(folder: Path, *argv: str, limit: int | None = None, lingers: bool = False) -> subprocess.Popen[str]:
     """Start the program as a process of its own; `limit` is the largest file it may write, in bytes."""
-    code = CALL
+    code = LINGERS + CALL if lingers else CALL
     if limit is not None:
         code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); " + code
     env = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
@@ -43,7 +53,7 @@ def stop_at(process: subprocess.Popen[str], line: str, number: int) -> tuple[int
         if line in said:
             process.send_signal(number)
             break
-    out, rest = process.communicate(timeout=120)
+    out, rest = process.communicate(timeout=300)
     assert out == ""
     return process.returncode, "".join(seen) + rest
 
@@ -104,7 +114,7 @@ def test_promotion_refused_is_4_with_the_table(ctrsel, here, calm):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_run_goes_on_from_the_last_finished_stage(here, calm, number):
     whole = start(here, "run", str(calm), "--json", "-q", "--out", "whole")
-    code, err = stop_at(start(here, "run", str(calm)), "train/net ...", number)
+    code, err = stop_at(start(here, "run", str(calm), lingers=True), "train/net ...", number)
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], err
     assert "Traceback" not in err
     assert not (here / "runs/small/report.html").exists()
@@ -132,12 +142,16 @@ def test_two_runs_in_one_folder(here, calm):
     for line in first.stderr:
         if "train/boosted" in line:
             break
-    second = start(here, "run", str(calm))
-    _, err = second.communicate(timeout=120)
+    first.send_signal(signal.SIGSTOP)  # it is at work for as long as the second one takes
+    try:
+        second = start(here, "run", str(calm))
+        _, err = second.communicate(timeout=300)
+    finally:
+        first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert "another run" in err
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=120)
+    first.communicate(timeout=300)
 
 
 @pytest.mark.parametrize("limit", [2_000, 20_000, 60_000])
@@ -154,7 +168,7 @@ def test_full_disk_leaves_nothing_half_written(here, calm, limit):
 
 def test_full_disk_for_a_file(here):
     rank = start(here, "rank", "clicks.parquet", "-l", "click", "--out", "ranking.csv", "-q", limit=100)
-    _, err = rank.communicate(timeout=120)
+    _, err = rank.communicate(timeout=300)
     assert rank.returncode == 3, err
     assert "ranking.csv" in err or "no space" in err
     assert not (here / "ranking.csv").exists()

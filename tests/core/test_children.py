@@ -24,18 +24,21 @@ def test_a_child_finds_this_package_and_not_a_part_of_it_that_stands_first_on_th
 
 
 def test_a_child_does_not_outlive_who_started_it():
-    sleeps = "from ctrsel.core.children import die_with; import sys, time; die_with(int(sys.argv[1])); print(1, flush=True); time.sleep(60)"
+    sleeps = (
+        "from ctrsel.core.children import die_with; import sys, time; "
+        "die_with(int(sys.argv[1])); print(1, flush=True); time.sleep(600)"
+    )
     starts = (
         "import os, subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', {sleeps!r}, str(os.getpid())], stdout=subprocess.PIPE)\n"
-        "child.stdout.read(1); print(child.pid, flush=True); time.sleep(60)"
+        "child.stdout.read(1); print(child.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while alive(child):
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -16,7 +16,7 @@ from pathlib import Path
 from ctrsel.core.claims import claimed
 with claimed(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

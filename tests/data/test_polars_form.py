@@ -94,7 +94,7 @@ def test_the_file_needs_polars_alone(tmp_path) -> None:
         "print(transform(pl.scan_parquet('raw.parquet')).head(2).collect().rows()); assert 'ctrsel' not in sys.modules"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=400
     )
     assert eval(done.stdout) == [("a'\"\\", "under 7"), ("b", "7 or more")]
 

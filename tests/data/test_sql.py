@@ -178,7 +178,7 @@ def cluster() -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd=folder,
-            timeout=120,
+            timeout=400,
             user=user if os.geteuid() == 0 else None,
         )
 
@@ -188,7 +188,7 @@ def cluster() -> Iterator[str]:
         *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
     )
     options = f"-k {folder} -h 127.0.0.1 -p {port} -c fsync=off -c shared_buffers=16MB"
-    run(str(programs / "pg_ctl"), "-D", data, "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
+    run(str(programs / "pg_ctl"), "-D", data, "-w", "-t", "300", "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield f"postgresql://ctr:{{}}@127.0.0.1:{port}/postgres"
     finally:

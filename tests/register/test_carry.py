@@ -68,7 +68,7 @@ for name in ("mlflow", "optuna", "shap", "numba", {"lightgbm" if kind == "net" e
     assert name not in sys.modules, name
 """
     done = subprocess.run(
-        [sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stderr
     import polars as pl

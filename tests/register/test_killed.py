@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def play(tmp_path, database):
         shutil.copyfile(database, file)
         program = Path(__file__).with_name("killing.py")
         done = subprocess.run(
-            [sys.executable, str(program), str(file), mode], capture_output=True, text=True, timeout=800, check=False
+            [sys.executable, str(program), str(file), mode], capture_output=True, text=True, timeout=1700, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return [json.loads(line) for line in done.stdout.splitlines()], done.stderr

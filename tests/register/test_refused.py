@@ -69,7 +69,7 @@ def test_it_is_known_at_once_whoever_says_it(given, status, body):
             find_registration(given.run, config=config, out=given.out)
         with pytest.raises(RefusedError, match="refuses access"):
             register_run(given.run, **{**given.arguments, "config": config})
-        assert time.monotonic() - started < 30
+        assert time.monotonic() - started < 300  # of ten minutes
 
 
 class ClientError(Exception):

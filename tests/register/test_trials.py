@@ -53,7 +53,7 @@ def test_a_run_and_its_nested_runs(study, tmp_path):
     config = RegisterConfig(tracking_uri=uri)
     for _ in range(2):  # the second takes the place of the first
         logger = TrialLogger("clicks", config=config, out=tmp_path, words=tmp_path / "words.txt")
-        assert logger.log(study, top=2, seconds=120) is None, (tmp_path / "words.txt").read_text()
+        assert logger.log(study, top=2, seconds=500) is None, (tmp_path / "words.txt").read_text()
     with quiet_mlflow(uri):
         from mlflow import MlflowClient
 
@@ -74,4 +74,4 @@ def test_a_run_and_its_nested_runs(study, tmp_path):
 def test_a_store_that_cannot_be_used_is_a_reason(study, tmp_path):
     config = RegisterConfig(tracking_uri="somewhere")
     logger = TrialLogger("clicks", config=config, out=tmp_path, words=tmp_path / "words.txt")
-    assert "must be a database or a server" in str(logger.log(study, top=2, seconds=120))
+    assert "must be a database or a server" in str(logger.log(study, top=2, seconds=500))

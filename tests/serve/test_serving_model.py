@@ -103,5 +103,5 @@ ServingModel.load({str(tmp_path / "model")!r}).predict(pl.DataFrame({{"site": ["
 found = {{"mlflow", "optuna", "shap", "lightgbm", "sklearn", "numba"}} & set(sys.modules)
 assert not found, found
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr

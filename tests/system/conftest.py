@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ from ctrsel.testing.runs import tiny_net, tiny_run
 from ctrsel.testing.tables import tiny_table
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-LOAD = 90  # seconds for a page
+LOAD = 300  # seconds for a page
 REPORT = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>tiny run</title>
 <style>body{font-family:sans-serif;margin:2em}</style></head>
 <body><h1>A tiny report</h1><p>The small net keeps half of the values.</p></body></html>"""
@@ -40,6 +41,16 @@ CARD = """## The small net keeps half of the values
 | net, all values | 0.7510 | 74 |
 | **net, toy gates** | **0.7500** | **37** |
 """
+
+
+def free_port():
+    """Return a port that nobody is given by chance until a server takes it, or takes it again: none of the system's choice."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(11_000, low) if low > 12_000 else 0
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +98,8 @@ def serve(tmp_path):
     """Start `python -m mlflow <arguments>` on a free port and wait until an address answers; stopped afterwards."""
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments, health, uri, timeout=240):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+        def start(*arguments, health, uri, timeout=400):
+            port = free_port()
             log = stack.enter_context((tmp_path / "server.log").open("wb"))
             environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {
                 "MLFLOW_TRACKING_URI": uri,
@@ -112,7 +121,7 @@ def serve(tmp_path):
             while time.monotonic() < until:
                 with (
                     contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-                    urllib.request.urlopen(address + health, timeout=5) as answer,
+                    urllib.request.urlopen(address + health, timeout=30) as answer,
                 ):
                     if answer.status == 200:
                         return address
@@ -146,7 +155,9 @@ def browser(tmp_path):
     ):
         options.add_argument(f"--{flag}")
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(DRIVER))
+    driver.command_executor.client_config.timeout = 2 * LOAD  # of one command, such as a long script
     driver.set_page_load_timeout(LOAD)
+    driver.set_script_timeout(LOAD)
     try:
         yield driver
     finally:
@@ -178,9 +189,7 @@ class Tracker:
     def __init__(self, folder, backend=None):
         self.folder = folder
         self.backend = backend or f"sqlite:///{folder / 'tracker.db'}"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.process = None
 
@@ -204,7 +213,7 @@ class Tracker:
         while time.monotonic() < until and self.process.poll() is None:
             with (
                 contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-                urllib.request.urlopen(self.address + "/health", timeout=5) as answer,
+                urllib.request.urlopen(self.address + "/health", timeout=30) as answer,
             ):
                 if answer.status == 200:
                     return self
@@ -216,7 +225,7 @@ class Tracker:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
             self.process = None
 
     def client(self):

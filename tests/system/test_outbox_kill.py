@@ -22,7 +22,7 @@ from ctrsel.testing.registry import SmallRegistry
 
 from .test_registry_down import Between, Case
 
-pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
 
 ROOT = Path(__file__).parents[2]
 # Where the process is killed, one after the other: at which request of which kind, before the server hears of it or after.
@@ -91,7 +91,7 @@ def deliver(folder: Path, server, at=NOWHERE) -> int:
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
     server.kill = process.kill
     try:
-        code = process.wait(timeout=300)
+        code = process.wait(timeout=600)
     finally:
         process.kill()
     assert code in (0, -signal.SIGKILL), (folder / "deliver.log").read_text()[-4000:]

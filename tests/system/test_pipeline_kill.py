@@ -24,7 +24,7 @@ from ctrsel.register.promotion import promotion_log
 from ctrsel.register.store import quiet_mlflow
 from ctrsel.register.versions import open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(3600)]
 
 FIRST = datetime.date(2026, 1, 1)
 KILLS, ROWS = 30, 400
@@ -39,7 +39,7 @@ learners:
   net: {use: net, width: 4, batch_size: 64, max_epochs: 1, threads: 1, embedding_l2: 0, backbone: {use: deepfm, hidden: [8]}}
 select: {size: 0.8, selectors: [{use: ranking, ranking: mutual_information}]}
 explain: {max_rows: 40, net_rows: 6, background: 2}
-register: {max_auc_loss: 1, check: {auc_margin: 0.2, latency_factor: 20, min_calibration: 0.2, max_calibration: 5}}
+register: {max_auc_loss: 1, check: {auc_margin: 0.2, latency_factor: 1000, min_calibration: 0.2, max_calibration: 5}}
 pipelines:
   ingest_daily: {source: "logs/{day}.csv", first: 2026-01-01}
   score_batch: {source: "logs/{day}.csv", out: "scores/{day}.csv"}
@@ -84,15 +84,18 @@ def test_thirty_kills(tmp_path, monkeypatch) -> None:
     write_day(tmp_path, 0)
     began = time.monotonic()
     finish(tmp_path, 0)
-    length = time.monotonic() - began
+    length = time.monotonic() - began  # of a whole night
     moments = random.Random(7)
     killed = night_number = 0
     while killed < KILLS:
         night_number += 1
         write_day(tmp_path, night_number)
         # What was finished before a kill is not done again, so nights become shorter until one ends before its kill.
+        began, before = time.monotonic(), killed
         while kill(tmp_path, night_number, after=moments.uniform(0.1, 1.0) * length) and killed < KILLS:
             killed += 1
+        if killed == before:  # a whole night, and shorter than was thought: the machine is less busy now
+            length = min(length, time.monotonic() - began)
         result = finish(tmp_path, night_number)
         assert result["parts"]["ingest_daily"]["total_rows"] == ROWS * (night_number + 1)
         consistent(tmp_path, nights=night_number + 1)

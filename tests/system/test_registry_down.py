@@ -202,17 +202,19 @@ class Between(http.server.BaseHTTPRequestHandler):
     """Hands requests on to a server, and loses answers or refuses requests as it is told."""
 
     protocol_version = "HTTP/1.1"
+    taking = threading.Lock()  # requests come side by side
 
     def _any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        rule = next((r for r in self.server.rules if r["path"] in self.path and r["times"] > 0), None)
-        if rule is not None:
-            rule["times"] -= 1
-            if rule["status"]:
-                self.send_response(rule["status"])
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
+        with self.taking:
+            rule = next((r for r in self.server.rules if r["path"] in self.path and r["times"] > 0), None)
+            if rule is not None:
+                rule["times"] -= 1
+        if rule is not None and rule["status"]:
+            self.send_response(rule["status"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         link = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=120)
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "accept-encoding")}
         link.request(self.command, self.path, body, {**headers, "Host": f"127.0.0.1:{self.server.behind}"})
@@ -372,7 +374,8 @@ def test_postgresql_behind_a_server(rows, tmp_path, tracker_of):
             print(f"{address[:10]}: given up after {time.monotonic() - started:.1f} s")
         case.keep(case.poor, 3)
         database.start()
-        [made] = deliver(case.config, out=tmp_path)
+        patient = replace(case.config, register=replace(case.config.register, patience="5min"))
+        [made] = deliver(patient, out=tmp_path)  # the server has first to notice that its connections are gone
         found = case.found(tracker.client())
         assert found["versions"] == [1, 2, made.version]
         assert found["aliases"] == {"challenger": made.version, "champion": 1}

@@ -99,7 +99,6 @@ def test_no_accessibility_fault_is_found(page, browser, shots, theme):
     axe = pytest.importorskip("axe_core_python", reason="needs axe-core-python (pip install 'ctrsel[dev]')")
     features = [{"name": "prefers-color-scheme", "value": theme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    browser.set_script_timeout(300)
     browser.get(page.as_uri())
     for width in (1280, 420):
         browser.set_window_size(width, 1400)
@@ -155,9 +154,10 @@ def test_every_figure_leads_to_its_table(page, browser):
     shown = browser.execute_script(
         "const links = [...document.querySelectorAll('a.numbers')]; location.hash = links.at(-1).hash; return links.at(-1).hash;"
     )
-    browser.set_script_timeout(20)
     assert browser.execute_async_script(
-        "const done = arguments[1]; setTimeout(() => done(document.getElementById(arguments[0].slice(1)).offsetHeight > 0), 300);",
+        "const done = arguments[1], at = document.getElementById(arguments[0].slice(1)), until = Date.now() + 60000;"
+        "const look = () => at.offsetHeight > 0 || Date.now() > until ? done(at.offsetHeight > 0) : setTimeout(look, 50);"
+        "look();",
         shown,
     )
 

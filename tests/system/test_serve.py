@@ -148,6 +148,7 @@ def test_the_description_holds_whatever_is_sent(tmp_path):
                 *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
                 *("--checks", "response_schema_conformance", "--max-examples", "60", "--seed", "1"),
                 *("--phases", "examples,coverage,fuzzing", "--no-color"),
+                *("--request-timeout", "120", "--suppress-health-check", "too_slow"),  # the machine may be busy
             ],
             cwd=tmp_path,
             capture_output=True,

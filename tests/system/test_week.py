@@ -34,7 +34,7 @@ explain: {max_rows: 60, net_rows: 10, background: 4}
 register:
   max_auc_loss: 0.05
   require_promotion: true
-  check: {auc_margin: 0.05, latency_factor: 20, min_calibration: 0.7, max_calibration: 1.4}
+  check: {auc_margin: 0.05, latency_factor: 1000, min_calibration: 0.7, max_calibration: 1.4}
 pipelines:
   ingest_daily: {source: "logs/{day}.parquet", first: 2026-03-02}
   score_batch: {source: "asked/{day}.parquet", out: "scores/{day}.parquet", keep: [id]}

@@ -157,7 +157,7 @@ from ctrsel.testing.tables import tiny_table
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.train.net import NetLearner
 learner = NetLearner(backbone=DeepFM(hidden=(16,), dropout=0.3), width=4, batch_size=128, learning_rate=2e-2,
-                     max_epochs=4, checkpoint_minutes=0.0)
+                     max_epochs=12, patience=12, checkpoint_minutes=0.0)
 fit = learner.fit(tiny_table(rows=1500).without("test"), work=Path(sys.argv[1]), seed=3)
 print(fit.model.digest)
 """
@@ -178,7 +178,7 @@ def test_kill_9_at_any_moment_leads_to_the_same_weights(tmp_path):
     def start(folder: Path) -> subprocess.Popen[str]:
         return subprocess.Popen([sys.executable, "-c", _SCRIPT, str(folder)], stdout=subprocess.PIPE, text=True)
 
-    whole = start(tmp_path / "whole").communicate(timeout=200)[0].split()
+    whole = start(tmp_path / "whole").communicate(timeout=250)[0].split()
     work, generator, seen = tmp_path / "killed", np.random.default_rng(5), [0]
     for _ in range(3):
         process = start(work)
@@ -186,7 +186,7 @@ def test_kill_9_at_any_moment_leads_to_the_same_weights(tmp_path):
             time.sleep(0.005)
         time.sleep(float(generator.random()) * 0.05)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
         seen.append(saved_steps(work))
     assert sorted(set(seen)) == seen
-    assert start(work).communicate(timeout=200)[0].split() == whole
+    assert start(work).communicate(timeout=250)[0].split() == whole

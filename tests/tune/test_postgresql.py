@@ -48,7 +48,19 @@ def server() -> Iterator[str]:
             os.chown(data, user.pw_uid, user.pw_gid)
         run(str(programs / "initdb"), "-D", str(data), "-U", "tuner", "--auth=trust")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data}"
-        run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-o", options, "-l", str(data / "log"), "start")
+        run(
+            str(programs / "pg_ctl"),
+            "-D",
+            str(data),
+            "-w",
+            "-t",
+            "300",
+            "-o",
+            options,
+            "-l",
+            str(data / "log"),
+            "start",
+        )
         try:
             yield f"postgresql+psycopg://tuner@127.0.0.1:{port}/postgres"
         finally:

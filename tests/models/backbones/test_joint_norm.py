@@ -25,9 +25,9 @@ class Crew:
         class Member:
             def gathered(self, part):
                 crew.held[rank] = part.detach().clone()
-                crew.barrier.wait(10)
+                crew.barrier.wait(120)
                 out = torch.stack(crew.held)
-                crew.barrier.wait(10)
+                crew.barrier.wait(120)
                 return out
 
             def summed(self, part):
