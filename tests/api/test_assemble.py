@@ -265,6 +265,17 @@ def test_milliseconds_are_per_thousand_rows(monkeypatch, given_model):
     assert milliseconds_per_1000([model, model], rows) == pytest.approx((20.0, 10.0))
 
 
+def test_the_form_that_is_served_is_timed(monkeypatch, given_model):
+    model = given_model(tiny_table(rows=100), np.zeros(10))
+    served, asked = model.for_scoring(), []
+    monkeypatch.setattr(type(model), "for_scoring", lambda self: served)
+    logits = type(model).logits
+    monkeypatch.setattr(type(model), "logits", lambda self, rows: (asked.append(self), logits(self, rows))[1])
+    milliseconds_per_1000([model], pl.DataFrame({"site": ["a"] * 10}))
+    assert asked
+    assert all(m is served for m in asked)
+
+
 def test_merged_values_count_once():
     table = tiny_table(rows=400)
     remaps = {n: np.arange(v.size, dtype=np.uint32) for n, v in table.encoder.vocabularies.items()}

@@ -100,10 +100,8 @@ def shape_of(backbone: Backbone, slots: int, *, labels: int = 2) -> InputShape:
     return InputShape(fields=names, width=backbone.row_width(4, labels=labels), labels=labels)
 
 
-def trained(backbone: Backbone, shape: InputShape):
-    """Return a module in evaluation mode, in double precision, none of whose numbers is special."""
-    torch.manual_seed(1)
-    module = backbone.build(shape).double().eval()
+def shaken(module):
+    """Return the module, none of whose numbers is special any more."""
     with torch.no_grad():
         for name, value in [*module.named_parameters(), *module.named_buffers()]:
             if value.is_floating_point():
@@ -111,6 +109,12 @@ def trained(backbone: Backbone, shape: InputShape):
                 if name.endswith("running_var"):
                     value.abs_()
     return module
+
+
+def trained(backbone: Backbone, shape: InputShape):
+    """Return a module in evaluation mode, in double precision, none of whose numbers is special."""
+    torch.manual_seed(1)
+    return shaken(backbone.build(shape).double().eval())
 
 
 def rows_of(backbone: Backbone, shape: InputShape, *, rows: int = 9):
@@ -141,14 +145,9 @@ def rearranged(backbone: Backbone, module, shape: InputShape, slots: list[int]):
 @each_variant
 def test_the_form_for_scoring_scores_the_same_and_leaves_the_net_as_it_was(backbone, tables):
     table = tables["sequence" if "history" in backbone.lookups else "tiny"]
-    net = Net(backbone, Layout.of(table.encoder, history="history" in backbone.lookups), width=4, labels=2).eval()
+    layout = Layout.of(table.encoder, history="history" in backbone.lookups)
     torch.manual_seed(1)
-    with torch.no_grad():
-        for name, value in [*net.named_parameters(), *net.named_buffers()]:
-            if value.is_floating_point():
-                value.add_(torch.randn_like(value) * 0.2)
-                if name.endswith("running_var"):
-                    value.abs_()
+    net = shaken(Net(backbone, layout, width=4, labels=2).eval())
     predictor = NetPredictor(backbone=backbone, width=4, labels=2, net=net)
     digest, expected = predictor.digest, predictor.logits(table)
     scorer = predictor.for_scoring()
