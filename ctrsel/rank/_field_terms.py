@@ -17,7 +17,8 @@ from ctrsel.stats.association import (
     joint_information,
 )
 from ctrsel.stats.counts import label_counts
-from ctrsel.stats.information import entropy, information_test
+from ctrsel.stats.information import entropy
+from ctrsel.stats.information_test import information_test
 from ctrsel.stats.joint import JointCounts
 from ctrsel.stats.multiple import benjamini_hochberg
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctrsel.records.feature_set import MISSING, RESERVED
-from ctrsel.stats.information import held_out_gain, weighted_held_out_gain
+from ctrsel.stats.held_out import held_out_gain, weighted_held_out_gain
 
 if TYPE_CHECKING:
     import polars as pl

@@ -19,7 +19,7 @@ from ctrsel.rank._contract import CountRanker
 from ctrsel.rank._nulls import dependence_notes
 from ctrsel.rank._single import field_frame, gain_of, shape_of
 from ctrsel.records.ranking import Ranking
-from ctrsel.stats.information import log_loss_saved
+from ctrsel.stats.held_out import log_loss_saved
 from ctrsel.stats.multiple import benjamini_hochberg
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
 from ctrsel.rank._filters import between, ranked, untold, varying
 from ctrsel.rank._paths import evenness, paths, scaled
-from ctrsel.stats.information import expected_mutual_information, mutual_information
+from ctrsel.stats.information import mutual_information
+from ctrsel.stats.permutation import expected_mutual_information
 from ctrsel.stats.target_codes import fisher_score, left_out_codes
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from ctrsel.rank._contract import CountRanker
 from ctrsel.rank._nulls import NullName, check_null, choose_null
 from ctrsel.rank._single import gain_of, shape_of
 from ctrsel.records.ranking import Ranking
-from ctrsel.stats.information import drawn_information_test, expected_mutual_information, information_test
+from ctrsel.stats.information_test import drawn_information_test, information_test
 from ctrsel.stats.multiple import benjamini_hochberg
+from ctrsel.stats.permutation import expected_mutual_information
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -17,7 +17,8 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.rank._contract import CountRanker
 from ctrsel.rank._field_terms import FieldTerms, check_rows
 from ctrsel.rank._greedy import greedy, greedy_ranking
-from ctrsel.stats.information import expected_mutual_information, mutual_information
+from ctrsel.stats.information import mutual_information
+from ctrsel.stats.permutation import expected_mutual_information
 
 if TYPE_CHECKING:
     from ctrsel.rank.counts import TableCounts

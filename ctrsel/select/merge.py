@@ -25,7 +25,7 @@ from ctrsel.select._wishes import Wishes
 from ctrsel.select.problem import Problem
 from ctrsel.select.size import Size
 from ctrsel.stats.counts import LabelCounts
-from ctrsel.stats.information import held_out_gain
+from ctrsel.stats.held_out import held_out_gain
 from ctrsel.stats.merging import MergePath, held_out_loss, merge_path
 
 __all__ = ["Merge"]

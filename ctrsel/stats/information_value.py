@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrsel.stats._checks import Array, Floats, contingency, weighted_contingency
-from ctrsel.stats.information import drawn_moments
+from ctrsel.stats.information_test import drawn_moments
 from ctrsel.stats.permutation import permutation_moments, two_value_tail
 from ctrsel.stats.tails import shifted_gamma_tail
 

@@ -18,8 +18,7 @@ from ctrsel.rank.cmim import Cmim
 from ctrsel.rank.jmi import Jmi
 from ctrsel.rank.mrmr import Mrmr
 from ctrsel.stats.association import ChanceTable
-from ctrsel.stats.information import expected_mutual_information
-from ctrsel.stats.permutation import permutation_moments
+from ctrsel.stats.permutation import expected_mutual_information, permutation_moments
 from ctrsel.testing.counts import counts_of
 
 

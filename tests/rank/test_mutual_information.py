@@ -15,7 +15,7 @@ from ctrsel.core.seeds import generator
 from ctrsel.rank import FieldCounts, TableCounts
 from ctrsel.rank.mutual_information import MutualInformation
 from ctrsel.stats.counts import label_counts
-from ctrsel.stats.information import held_out_gain
+from ctrsel.stats.held_out import held_out_gain
 
 
 def _counts(fields, labels, *, valid_from=None):

@@ -20,8 +20,8 @@ from ctrsel.rank.information_value import InformationValue
 from ctrsel.rank.mutual_information import MutualInformation
 from ctrsel.stats.chi_square import chi_square
 from ctrsel.stats.counts import label_counts, weighted_label_counts
-from ctrsel.stats.information import expected_mutual_information, weighted_mutual_information
-from ctrsel.stats.permutation import permutation_moments, statistic_setting
+from ctrsel.stats.information import weighted_mutual_information
+from ctrsel.stats.permutation import expected_mutual_information, permutation_moments, statistic_setting
 
 
 def counted(columns, labels, *, seed=1, threads=1, **of):

@@ -11,8 +11,9 @@ from ctrsel.rank import CodedRows, TableCounts
 from ctrsel.rank.outrank import Outrank
 from ctrsel.rank.outrank_3mr import Outrank3mr
 from ctrsel.stats.association import ChanceTable, joint_information
-from ctrsel.stats.information import expected_mutual_information as expected_of_label
-from ctrsel.stats.information import information_test, mutual_information
+from ctrsel.stats.information import mutual_information
+from ctrsel.stats.information_test import information_test
+from ctrsel.stats.permutation import expected_mutual_information as expected_of_label
 from ctrsel.testing.counts import counts_of
 
 

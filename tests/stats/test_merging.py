@@ -15,7 +15,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from ctrsel.core.errors import DataError
 from ctrsel.core.seeds import generator
-from ctrsel.stats.information import held_out_gain, mutual_information
+from ctrsel.stats.held_out import held_out_gain
+from ctrsel.stats.information import mutual_information
 from ctrsel.stats.merging import held_out_loss, merge_path, partition_cost
 from ctrsel.stats.value_effects import value_effects
 

@@ -14,7 +14,8 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics.cluster import expected_mutual_information as reference_expectation
 
 from ctrsel.core.errors import DataError
-from ctrsel.stats.information import information_test, mutual_information
+from ctrsel.stats.information import entropy, mutual_information
+from ctrsel.stats.information_test import information_test
 from ctrsel.stats.permutation import (
     expected_mutual_information,
     mutual_information_variance,
@@ -112,6 +113,11 @@ def test_nothing_can_change_when_all_values_are_unique_or_one_class():
     for positives, totals in [(0, [5, 5]), (10, [5, 5]), (3, [10]), (0, []), (1, [1])]:
         moments = permutation_moments(positives, np.array(totals, dtype=np.int64))
         assert (moments.mean, moments.variance, moments.skewness) == (0.0, 0.0, 0.0)
+
+
+def test_expectation_of_identifier_saturates_below_label_entropy():
+    totals = np.concatenate([np.ones(900, dtype=np.int64), [100]])
+    assert expected_mutual_information(50, totals) <= entropy(np.array([50, 950])) + 1e-12
 
 
 def test_large_counts_approach_chi_square():

@@ -12,7 +12,7 @@ from scipy import optimize, special, stats
 
 from ctrsel.core.errors import DataError
 from ctrsel.core.seeds import generator
-from ctrsel.stats.information import information_test
+from ctrsel.stats.information_test import information_test
 from ctrsel.stats.value_effects import prior_deviation, value_effects
 
 COUNTS = st.lists(
