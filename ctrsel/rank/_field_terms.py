@@ -10,12 +10,8 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.core.seeds import generator
 from ctrsel.rank._nulls import dependence_notes
 from ctrsel.rank.counts import TableCounts
-from ctrsel.stats.association import (
-    ChanceTable,
-    ConditionalInformation,
-    conditional_information,
-    joint_information,
-)
+from ctrsel.stats.association import ConditionalInformation, conditional_information, joint_information
+from ctrsel.stats.chance_table import ChanceTable
 from ctrsel.stats.counts import label_counts
 from ctrsel.stats.information import entropy
 from ctrsel.stats.information_test import information_test

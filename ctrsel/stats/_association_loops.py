@@ -1,7 +1,7 @@
 """Loops behind the association of two fields: sums of n ln n over cells, and what chance alone gives them.
 
-The formulas stand in ``association``. Weights follow from ratios of neighbours, outwards from the mode, down to 1e-19 of
-it, so no factorials are needed.
+The formulas stand in ``association`` and ``chance_table``. Weights follow from ratios of neighbours, outwards from the
+mode, down to 1e-19 of it, so no factorials are needed.
 """
 
 from __future__ import annotations

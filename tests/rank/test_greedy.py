@@ -17,7 +17,7 @@ from ctrsel.rank._greedy import greedy
 from ctrsel.rank.cmim import Cmim
 from ctrsel.rank.jmi import Jmi
 from ctrsel.rank.mrmr import Mrmr
-from ctrsel.stats.association import ChanceTable
+from ctrsel.stats.chance_table import ChanceTable
 from ctrsel.stats.permutation import expected_mutual_information, permutation_moments
 from ctrsel.testing.counts import counts_of
 

@@ -10,7 +10,8 @@ from ctrsel.core.seeds import generator
 from ctrsel.rank import CodedRows, TableCounts
 from ctrsel.rank.outrank import Outrank
 from ctrsel.rank.outrank_3mr import Outrank3mr
-from ctrsel.stats.association import ChanceTable, joint_information
+from ctrsel.stats.association import joint_information
+from ctrsel.stats.chance_table import ChanceTable
 from ctrsel.stats.information import mutual_information
 from ctrsel.stats.information_test import information_test
 from ctrsel.stats.permutation import expected_mutual_information as expected_of_label
