@@ -14,7 +14,7 @@ import pytest
 
 from ctrsel.api.plan import Plan, plan
 from ctrsel.core.building import build
-from ctrsel.core.config import RunConfig
+from ctrsel.core.config import RunConfig, load_config
 from ctrsel.core.pipelines_config import FeedConfig, PipelinesConfig, ScoreConfig
 from ctrsel.data.table import Table
 from ctrsel.models._contract import Predictor
@@ -92,6 +92,19 @@ def small_plan(tiny_file: Path, tmp_path: Path) -> Callable[..., Plan]:
             "explain": {"max_rows": 40, "net_rows": 10, "background": 4},
         }
         return plan(build(RunConfig, {**given, **changes}, place="tiny"))
+
+    return make
+
+
+@pytest.fixture
+def clicks_config(tmp_path: Path) -> Callable[..., RunConfig]:
+    """A config as a user writes it, over 4,000 rows or another file of the test's folder; keywords are overrides."""
+    tiny_frame(rows=4000).write_parquet(tmp_path / "clicks.parquet")
+
+    def make(data: str = "clicks.parquet", extra: str = "", **overrides: Any) -> RunConfig:
+        path = tmp_path / "run.yaml"
+        path.write_text(f"name: a\ndata: {{train: {tmp_path / data}}}\nschema: {{label: {{name: click}}}}\n{extra}")
+        return load_config(path, overrides=overrides)
 
     return make
 
