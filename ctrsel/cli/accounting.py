@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import examples
 from ctrsel.cli.speak import Say, aligned
-from ctrsel.cli.steps import examples
 from ctrsel.core.errors import DataError, unknown_name
 
 if TYPE_CHECKING:

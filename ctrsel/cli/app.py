@@ -15,18 +15,21 @@ import typer
 
 from ctrsel.cli import (
     accounting,
+    auditing,
     delivering,
     exporting,
     files,
+    ingesting,
     learned,
     progressive,
+    ranking,
     reviewing,
     serving,
-    steps,
     tuning,
     whole,
 )
 from ctrsel.cli.failure import Terminated
+from ctrsel.cli.help_texts import EXITS
 from ctrsel.cli.speak import fail
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.launch import Launch
@@ -40,7 +43,7 @@ app = typer.Typer(
     help="Feature selection and AutoML for click-through-rate and other sparse, categorical, binary-outcome tables.\n\n"
     "From a raw table to a smaller, explained, registered model: ingest, audit, rank, train, select, explain, report.",
     epilog="Start with: [bold]ctrsel init clicks.parquet --label click[/bold], then [bold]ctrsel run clicks.yaml[/bold]\n\n"
-    "Results go to standard output, logs and progress to standard error.\n\n" + steps.EXITS,
+    "Results go to standard output, logs and progress to standard error.\n\n" + EXITS,
     rich_markup_mode="rich",
     add_completion=False,
     no_args_is_help=False,
@@ -56,7 +59,9 @@ def _flowing(command: Callable[..., None]) -> str:
 for module in (
     whole,
     tuning,
-    steps,
+    ingesting,
+    auditing,
+    ranking,
     learned,
     progressive,
     files,

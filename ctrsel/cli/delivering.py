@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import examples
 from ctrsel.cli.speak import Say
-from ctrsel.cli.steps import examples
 from ctrsel.core.errors import ConfigError
 
 __all__ = ["COMMANDS"]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import examples
 from ctrsel.cli.onnx_export import onnx_export
 from ctrsel.cli.output import check_frame_path, write_frame
 from ctrsel.cli.speak import Say, aligned
-from ctrsel.cli.steps import examples
 from ctrsel.core.errors import ConfigError
 
 if TYPE_CHECKING:

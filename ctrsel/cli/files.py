@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import examples
 from ctrsel.cli.speak import Say, plain
-from ctrsel.cli.steps import examples
 from ctrsel.cli.whole import run_result, stored_review
 from ctrsel.core.errors import unknown_name
 

@@ -11,10 +11,11 @@ import typer
 from ctrsel.cli.accounting import dropped_text
 from ctrsel.cli.comparing_selectors import Comparison, compare
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import START, STEP, Out, examples
+from ctrsel.cli.ranking import MINIMAL, SHOWN, ranking_text
 from ctrsel.cli.sizes import names_of, size_of, size_text
 from ctrsel.cli.source import Source
 from ctrsel.cli.speak import Say, aligned
-from ctrsel.cli.steps import MINIMAL, SHOWN, START, STEP, Out, examples, ranking_text
 from ctrsel.core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import STEP, examples
 from ctrsel.cli.source import settings
 from ctrsel.cli.speak import Say, aligned
-from ctrsel.cli.steps import STEP, examples
 from ctrsel.core.errors import ConfigError
 
 __all__ = ["COMMANDS"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import examples
 from ctrsel.cli.speak import Say, aligned
-from ctrsel.cli.steps import examples
 from ctrsel.core.errors import ConfigError, CtrselError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import EXITS, examples
 from ctrsel.cli.source import settings
 from ctrsel.cli.speak import Say, Speaker, aligned
-from ctrsel.cli.steps import EXITS, examples
 from ctrsel.core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.groups import expand
+from ctrsel.cli.help_texts import EXITS, START, examples
 from ctrsel.cli.speak import Say, Speaker
-from ctrsel.cli.steps import EXITS, START, examples
 from ctrsel.core.errors import ConfigError, PromotionRefusedError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
