@@ -16,7 +16,7 @@ from ctrsel.core.config import RunConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.canonical import canonical_text
 from ctrsel.data.paths import expand, is_uri
-from ctrsel.data.roles import Moment, duration
+from ctrsel.data.time_column import Moment, duration
 
 __all__ = ["days_until", "delay_days", "end_of", "is_there", "newest_days", "on_day", "read_day", "source_of"]
 

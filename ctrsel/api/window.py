@@ -22,10 +22,10 @@ from ctrsel.data.intake import open_raw
 from ctrsel.data.past import moment_text
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.roles import duration
 from ctrsel.data.row_roles import read_roles, window
 from ctrsel.data.store import memory_bytes
 from ctrsel.data.table import Ragged, Table
+from ctrsel.data.time_column import duration
 from ctrsel.records.feature_set import OTHER
 
 __all__ = ["Window", "newest_window", "test_window"]

@@ -26,7 +26,7 @@ from ctrsel.data.intake import open_raw
 from ctrsel.data.numbers import check_fields
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
-from ctrsel.data.roles import Moment, read_group, read_label, read_time, read_weight
+from ctrsel.data.roles import read_group, read_label, read_weight
 from ctrsel.data.row_roles import Roles, window
 from ctrsel.data.store import (
     REJECTS,
@@ -43,6 +43,7 @@ from ctrsel.data.store import (
 )
 from ctrsel.data.table import Table
 from ctrsel.data.tally import STORE, Tally
+from ctrsel.data.time_column import Moment, read_time
 
 __all__ = ["append", "check_told", "held_settings"]
 

@@ -13,11 +13,11 @@ from ctrsel.core.config import SplitConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.core.log import event
 from ctrsel.data.past import past_table
-from ctrsel.data.roles import Moment, as_moment, duration
 from ctrsel.data.split import assign, check_labels
 from ctrsel.data.store import read_facts
 from ctrsel.data.table import Table
 from ctrsel.data.tally import STORE
+from ctrsel.data.time_column import Moment, as_moment, duration
 
 __all__ = ["has_later_rows", "table_as_of"]
 

@@ -12,7 +12,9 @@ from ctrsel.core.errors import DataError
 from ctrsel.data.raw import RawRows
 from ctrsel.data.rejects import Rejects
 
-__all__ = ["Faults"]
+__all__ = ["SHOWN", "Faults", "shown_values"]
+
+SHOWN = 200  # rejected values are written down with their text; longer ones are cut
 
 
 @dataclass(kw_only=True)
@@ -55,6 +57,29 @@ class Faults:
         self.rejects.add_many(where.with_columns(reasons.filter(fresh).alias("reason")))
         self.bad[rows] = True
 
+    def add_values(self, rows: np.ndarray, chunk: pl.Series, start: int, *, rule: str) -> None:
+        """Reject rows by their values in one column.
+
+        Args:
+            rows: As in `add`, all of them rows of the chunk.
+            chunk: Values of the column.
+            start: Raw row number of the first of them.
+            rule: What is required; the value follows.
+
+        Raises:
+            DataError: As in `add`.
+        """
+        # A time that is refused has no text.
+        plain = chunk.to_physical() if chunk.dtype.is_temporal() else chunk
+
+        def sentence() -> str:
+            return f"{self.raw.place(int(rows[0]))} of {rule}, got {plain[int(rows[0]) - start]!r}"
+
+        def reasons() -> pl.Series:
+            return shown_values(f"{rule}, got ", plain.gather(rows - start).cast(pl.String, strict=False))
+
+        self.add(rows, reasons, refuse=sentence)
+
     def locate(self, rows: np.ndarray) -> pl.DataFrame:
         """Return part, file, row in the file (counted from 1) and line (unknown here) of raw rows."""
         shards = self.raw.shards
@@ -71,3 +96,9 @@ class Faults:
                 "line": pl.Series([None], dtype=pl.Int64).new_from_index(0, len(rows)),
             }
         )
+
+
+def shown_values(rule: str, values: pl.Series) -> pl.Series:
+    """Return one reason for each value: the rule, and the value as a short text in one line."""
+    shown = values.fill_null("nothing").str.slice(0, SHOWN).str.replace_all(r"\p{Cc}", " ")  # in one line
+    return pl.select(pl.concat_str([pl.lit(rule), shown])).to_series()

@@ -19,9 +19,9 @@ from ctrsel.core.memory import available_memory
 from ctrsel.data.buckets import moments
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.fit import vocabulary_fields
-from ctrsel.data.roles import Moment, duration
 from ctrsel.data.scratch import mapped_arrays
 from ctrsel.data.table import Ragged, Table
+from ctrsel.data.time_column import Moment, duration
 from ctrsel.data.vocabulary import Vocabulary, smallest_uint
 from ctrsel.records.feature_set import HIDDEN, MISSING, OTHER, RESERVED
 

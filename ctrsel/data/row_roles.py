@@ -13,7 +13,8 @@ from ctrsel.data.faults import Faults
 from ctrsel.data.infer import infer_fields
 from ctrsel.data.numbers import check_fields
 from ctrsel.data.raw import RawRows
-from ctrsel.data.roles import Moment, as_moment, duration, read_group, read_label, read_time, read_weight
+from ctrsel.data.roles import read_group, read_label, read_weight
+from ctrsel.data.time_column import Moment, as_moment, duration, read_time
 from ctrsel.records.schema import Schema
 
 __all__ = ["Roles", "read_roles", "window"]

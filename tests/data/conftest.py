@@ -1,4 +1,4 @@
-"""FeatureSets of any kind for the tests of the data layer."""
+"""FeatureSets, tables and raw rows of any kind for the tests of the data layer."""
 
 import contextlib
 import datetime as dt
@@ -13,6 +13,7 @@ from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import DataError
 from ctrsel.data.encoder import Encoder
 from ctrsel.data.ingest import ingest
+from ctrsel.data.raw import RawRows, Shard
 from ctrsel.data.table import Table
 from ctrsel.records.feature_set import OTHER, RESERVED, FeatureSet
 
@@ -36,6 +37,20 @@ def random_features(encoder: Encoder, seed: int) -> FeatureSet:
 @pytest.fixture(scope="session")
 def any_features():
     return random_features
+
+
+def raw_rows(*columns: list | pl.Series, parts: tuple[str, ...] = ("train",) * 9) -> RawRows:
+    shards = tuple(
+        Shard(part=p, name="frame", source=pl.DataFrame({"x": c}), rows=len(c))
+        for p, c in zip(parts, columns, strict=False)
+    )
+    return RawRows(shards=shards, columns=("x",))
+
+
+@pytest.fixture(scope="session")
+def raw():
+    """Raw rows of one column `x`, a shard for each argument."""
+    return raw_rows
 
 
 ROWS = 60
