@@ -17,7 +17,6 @@ RFC 4180 (Shafranovich, 2005), with these rules where it is silent or where file
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -27,6 +26,7 @@ import polars as pl
 
 from ctrsel.core.errors import DataError
 from ctrsel.data import _delimited_loops as loops
+from ctrsel.data._delimited_frames import parse_rows, split_row, walk_rows
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.text_blocks import (
     HEAD,
@@ -42,11 +42,8 @@ from ctrsel.data.text_blocks import (
 
 __all__ = ["delimited_pieces", "read_delimited"]
 
-_MARK = b"\xef\xbb\xbf"
-_RUNS, _PARTS = (
-    1 << 14,
-    4,
-)  # runs of good rows and faulty rows that are found at once, and how often before they are read
+_RUNS = 1 << 14  # runs of good rows and faulty rows that are found at once
+_PARTS = 4  # and how often before they are read
 _CELL = 1 << 16  # bytes that a quote may stay open, however few characters are allowed
 
 
@@ -213,7 +210,7 @@ class _Reader:
             self.refuse(f"line {1 + wrong[0]} {wrong[1]}")
         if kind != loops.GOOD:
             self.refuse(f"line 1 {self.reason(kind, cells)}")
-        self.names = _cells(self.text(row), self.separator)
+        self.names = split_row(row, separator=self.separator, eol=self.eol)
         twice = next((n for i, n in enumerate(self.names) if n in self.names[:i]), None)
         if twice:
             self.refuse(f"the header names the column {quoted(twice)} twice")
@@ -224,22 +221,20 @@ class _Reader:
         self.line += lines
         self.buf = self.buf[pos:]
 
-    def text(self, row: bytes) -> str:
-        row = row.removesuffix(bytes([self.eol]))
-        return (row if self.eol == 13 else row.removesuffix(b"\r")).decode()
-
     def piece(self, found: np.ndarray) -> Piece:
         """Make a frame of the good runs of a block, and note its faulty rows."""
+        limits = self.limits()
         ascii_only = self.buf.isascii()
         runs = found.tolist()
         frame = None
         if bool((found[:, 0] == loops.GOOD).all()):
-            frame = self.parse([(start, end) for _, start, end, *_ in runs], sum(r[3] for r in runs))
+            whole = [(start, end) for _, start, end, *_ in runs]
+            frame = parse_rows(self.buf, whole, sum(r[3] for r in runs), names=self.names, limits=limits)
         if frame is None:
             good, n = self.sift(runs, texts=not ascii_only)
-            frame = self.parse(good, n)
+            frame = parse_rows(self.buf, good, n, names=self.names, limits=limits)
             if frame is None:
-                frame = self.walk(good)
+                frame = walk_rows(self.buf, good, names=self.names, limits=limits)
         read = int(found[:, 3].sum())
         self.read += read
         return Piece(frame=frame, read=read, gaps=self.faults.flush(read=self.read))
@@ -294,58 +289,3 @@ class _Reader:
         if kind == loops.OPEN:
             return "opens a quote that is never closed"
         return f"is longer than {self.limits()[5]} bytes"
-
-    def parse(self, good: list[tuple[int, int]], n: int) -> pl.DataFrame | None:
-        """Parse runs of good rows at full speed; None where polars sees something else in them."""
-        schema = dict.fromkeys(self.names, pl.String)
-        if not n:
-            return pl.DataFrame(schema=schema)
-        parts = [self.buf[start:end] for start, end in good]  # no copy where it is all of it
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        # One byte is found ten times as fast as two.
-        if self.eol != 13 and b"\r" in data and f"\r{self.separator}".encode() in data:
-            return None  # polars would drop a CR at the end of any cell
-        if data.startswith(_MARK):  # polars would drop the mark, which is a text here
-            data = _MARK + data
-        try:
-            frame = pl.read_csv(
-                data,
-                has_header=False,
-                separator=self.separator,
-                eol_char=chr(self.eol),
-                schema=schema,
-                empty_string_is_null=False,
-            )
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            return None
-        return frame if frame.height == n else None
-
-    def walk(self, good: list[tuple[int, int]]) -> pl.DataFrame:
-        """Parse runs of good rows cell by cell."""
-        buf = np.frombuffer(self.buf, dtype=np.uint8)
-        rows = []
-        for begin, end in good:
-            at = begin
-            while at < end:
-                low, at, _, _ = loops.find_row(buf, at, self.limits(), 0, at)
-                rows.append(_cells(self.text(self.buf[low:at]), self.separator))
-        return pl.DataFrame(rows, schema=dict.fromkeys(self.names, pl.String), orient="row")
-
-
-def _cells(row: str, separator: str) -> list[str]:
-    """Split a row that breaks no rule.
-
-    Examples:
-        >>> _cells('a,"b,""c"" ",', ",")
-        ['a', 'b,"c" ', '']
-    """
-    cell = re.compile(f'"((?:[^"]|"")*)"|([^{re.escape(separator)}]*)')
-    cells, at = [], 0
-    while True:
-        found = cell.match(row, at)
-        assert found is not None  # the second form matches anything
-        inner = found[1]
-        cells.append(found[2] if inner is None else inner.replace('""', '"'))
-        if found.end() >= len(row):
-            return cells
-        at = found.end() + 1
