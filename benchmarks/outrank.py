@@ -26,7 +26,7 @@ from ctrsel.data.synthetic import peers_table
 from ctrsel.rank._outrank_loops import shifted_information
 from ctrsel.rank.outrank import Outrank
 from ctrsel.stats.counts import label_counts
-from ctrsel.stats.information import information_test
+from ctrsel.stats.information_test import information_test
 from ctrsel.testing.counts import counts_of
 
 
