@@ -15,9 +15,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The same examples each time.
-settings.register_profile("repeatable", settings.get_profile("unhurried"), derandomize=True)
-settings.load_profile("unhurried")
+settings.register_profile("repeatable", settings.get_profile("unhurried"), derandomize=True)  # the same ones each time
+settings.load_profile(os.environ.get("CTRSEL_TEST_EXAMPLES", "unhurried"))
 
 
 @pytest.fixture(autouse=True)
