@@ -28,12 +28,14 @@ from ctrsel.api.searching import Searches
 from ctrsel.core.artifact import atomic_text, to_json
 from ctrsel.core.catalog import describe
 from ctrsel.core.claims import claimed
-from ctrsel.core.errors import ConfigError
+from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.table import Table
 from ctrsel.records.selection_comparison import Contestant, KeptSet, Naming, SelectionComparison
 from ctrsel.select import Selector, exclude
 
 __all__ = ["compare_selectors"]
+
+_NAMING = "naming.json"  # who was named, command by command
 
 
 def compare_selectors(
@@ -67,7 +69,8 @@ def compare_selectors(
 
     Raises:
         ConfigError: If a name is not known, nothing could be run, there is no worker, or another comparison is at work in
-            the folder.
+            the folder; if every selector refuses the table or the sizes.
+        DataError: If what earlier commands left in the folder is damaged.
     """
     if workers < 1:
         raise ConfigError(f"compare: workers must be at least 1, got {workers}")
@@ -85,6 +88,7 @@ def compare_selectors(
             claims=folder / "claims",
             until=until,
         )
+        _namings(folder / _NAMING)  # what cannot be read is told of before the work, not after it
         run.searches.tidy()
         fewest = run.min_count()
         run.known = known.narrow(fewest.features) if fewest.chosen > 1 else known
@@ -117,8 +121,9 @@ def _decided(
     figures = run.figures(finalists)
     naming = figures.naming(finalists, screened=run.screened)
     complete = all(c.run for c in figures.cells.values())
-    opened = "test" in whole.splits and (protocol.test == "end" or (protocol.test == "complete" and complete))
-    notes = _remember(folder / "naming.json", naming, opened=opened)
+    due = protocol.test == "end" or (protocol.test == "complete" and complete)
+    opened = "test" in whole.splits and due and naming.selector is not None
+    notes = _remember(folder / _NAMING, naming, opened=opened)
     if opened:
         usable = exclude(whole, protocol.never_use)
         run.read_test(usable.narrow(fewest.features) if fewest.chosen > 1 else usable, finalists, folder=folder)
@@ -140,15 +145,28 @@ def _decided(
 
 def _remember(path: Path, naming: Naming, *, opened: bool) -> tuple[str, ...]:
     """Write down who is named before test is read; return what is to be said of namings after which it was read."""
-    before: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    before = _namings(path)
     now = {"selector": naming.selector, "cells": naming.cells, "basis": naming.basis, "opened": opened}
     if not before or before[-1] != now:
         atomic_text(path, to_json([*before, now]))
     return tuple(
-        f"an earlier command named {b['selector']} with {b['cells']} trainings run, and read the test rows then"
+        f"an earlier command named {b['selector'] or 'nobody'} with {b['cells']} trainings run, and read the test rows then"
         for b in before
         if b.get("opened", True) and b["cells"] and b != now
     )
+
+
+def _namings(path: Path) -> list[dict[str, Any]]:
+    """Return who was named by the commands before this one."""
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        found = None
+    if isinstance(found, list) and all(isinstance(b, dict) and {"selector", "cells"} <= b.keys() for b in found):
+        return found
+    raise DataError(f"{path}: must hold who was named so far, a JSON list of objects; mend it, or name another folder")
 
 
 def _told(

@@ -189,10 +189,22 @@ class ComparisonRun:
             if area is not None:
                 self.screened[name] = area
         rated = [n for n in self.contest.selectors if n in self.screened]
+        refusals = {n: why for n in self.contest.selectors if (why := self.refusal(n, seed)) is not None}
+        if len(refusals) == len(self.contest.selectors):
+            raise ConfigError(
+                f"compare: no selector can be tried: {'; '.join(f'{n}: {w}' for n, w in refusals.items())}"
+            )
         finalists = tuple(sorted(rated, key=lambda n: -self.screened[n])[: p.best])
         event("first stage", on=", ".join(finalists), of=len(self.contest.selectors))
         self._train(self._second(finalists))
         return finalists
+
+    def refusal(self, name: str, seed: int) -> str | None:
+        """Return why a selector does not take part; None where it does, or was not searched with."""
+        if name in self.contest.refused:
+            return self.contest.refused[name]
+        found = self.search(name, seed, begin=False)
+        return None if found is None else found.refused
 
     def _train(self, wanted: Sequence[tuple[str, float, str, int]]) -> None:
         """Train what is wanted (contestant, share, judge, seed) and not known."""

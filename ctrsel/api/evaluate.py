@@ -160,7 +160,20 @@ def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = 
     Returns:
         The difference; without a value where one class is absent, without an interval where nothing repeats.
     """
-    part = table.part(split)
+    return _metric(*_difference(table.part(split), new, old, seed=seed))
+
+
+def auc_difference_error(
+    table: Table, new: np.ndarray, old: np.ndarray, *, split: str = "test", seed: int = 1
+) -> float | None:
+    """Return the standard error over rows, or groups, of what `compare_auc` returns; None where there is none."""
+    _, found = _difference(table.part(split), new, old, seed=seed)
+    return None if found is None else found.standard_error
+
+
+def _difference(
+    part: Table, new: np.ndarray, old: np.ndarray, *, seed: int
+) -> tuple[float | None, Interval | PairedDifference | None]:
     labels, weight = part.label().astype(np.float64), row_weight(part)
     new, old = new.astype(np.float64), old.astype(np.float64)
     of_new, of_old = auc_statistic(labels, new), auc_statistic(labels, old)
@@ -172,8 +185,8 @@ def compare_auc(table: Table, new: np.ndarray, old: np.ndarray, *, split: str = 
 
     value = difference(np.ones(part.n_rows))
     if weight is not None:
-        return _metric(value, None if value is None else _bootstrap(difference, part.n_rows, part.group, seed=seed))
-    return _metric(value, delong_paired(labels, new, old, groups=part.group))
+        return value, None if value is None else _bootstrap(difference, part.n_rows, part.group, seed=seed)
+    return value, delong_paired(labels, new, old, groups=part.group)
 
 
 def _auc(

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ctrsel.api.evaluate import evaluate
+from ctrsel.api.evaluate import auc_difference_error, evaluate
 from ctrsel.core.artifact import MANIFEST, digest_json
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import DataError
@@ -29,7 +29,6 @@ from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.records.evaluation import Evaluation
 from ctrsel.records.feature_set import FeatureSet
-from ctrsel.stats.auc import delong_paired
 from ctrsel.train import Learner
 
 __all__ = ["Cell", "Cells", "judge"]
@@ -196,9 +195,7 @@ class Cells:
         assert logits is not None
         error = None
         if full is not None:
-            part = table.part("test")
-            paired = delong_paired(part.label().astype(np.float64), logits, full, groups=part.group)
-            error = None if paired is None else paired.standard_error
+            error = auc_difference_error(table, logits, full, seed=seed)
         if keep is not None:
             keep.parent.mkdir(parents=True, exist_ok=True)
             partial = keep.with_name(f".{keep.name}")

@@ -64,8 +64,11 @@ class Protocol:
             raise ConfigError(f"compare: needs two or more sizes that rise, got {list(self.shares)}")
         if not all(0 < s <= 1 for s in self.shares):
             raise ConfigError(f"compare: sizes are shares in (0, 1], got {list(self.shares)}")
-        if self.screen < 2 or self.best < 1 or not self.seeds or self.margin < 0:
-            raise ConfigError("compare: needs screen >= 2, best >= 1, at least one seed and margin >= 0")
+        if self.screen < 2 or self.best < 1 or not self.seeds or not 0 <= self.margin < 1:
+            raise ConfigError(
+                "compare: needs screen >= 2, best >= 1, at least one seed and a margin in [0, 1), got "
+                f"{self.screen}, {self.best}, {list(self.seeds)} and {self.margin}"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"compare: each seed counts once, got {list(self.seeds)}")
 

@@ -398,6 +398,28 @@ def test_mistakes_are_named(table, tmp_path):
     check("two or more sizes that rise", shares=(0.5, 0.2))
     check("at least one judge", judges={})
     check("each seed counts once", seeds=(1, 1))
+    check(r"a margin in \[0, 1\), got 3, 1, \[1, 2, 3\] and nan", margin=float("nan"))
+    check("no selector can be tried: Refusing: refusing: this table has nothing", selectors=[Refusing()])
     check("are .*; name others", shares=(0.00001, 0.5))
     with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
         compare_selectors(table, selectors=["gated"], protocol=protocol(), folder=tmp_path, workers=0)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '[{"selector": "gated"}]'])
+def test_namings_that_cannot_be_read_are_told_of_before_the_work(table, tmp_path, text):
+    (tmp_path / "naming.json").write_text(text)
+    with pytest.raises(DataError, match=r"naming\.json: must hold who was named so far"):
+        compare_selectors(table, selectors=BOTH, protocol=protocol(), folder=tmp_path)
+    assert not (tmp_path / "cells.jsonl").exists()
+    assert (tmp_path / "naming.json").read_text() == text
+
+
+def test_test_stays_closed_while_nobody_is_named(table, tmp_path):
+    sealed = Sealed(**{f.name: getattr(table, f.name) for f in dataclasses.fields(Table)})
+    wanted = protocol(judges={"trees": TREES}, seeds=(1,), test="end")
+    found = compare_selectors(sealed, selectors=[Knowing()], protocol=wanted, folder=tmp_path, budget=1e-9)
+    assert found.naming.selector is None
+    assert any("the test rows have not been read" in note for note in found.notes)
+    again = compare_selectors(table, selectors=[Knowing()], protocol=wanted, folder=tmp_path)
+    assert again.naming.selector == "Knowing"
+    assert not any("earlier command" in note for note in again.notes)

@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 from sklearn import metrics as sk
 
-from ctrsel.api.evaluate import compare_auc, evaluate, row_weight
+from ctrsel.api.evaluate import auc_difference_error, compare_auc, evaluate, row_weight
 from ctrsel.core.errors import DataError
 from ctrsel.stats.auc import delong, delong_paired, grouped_auc
 from ctrsel.stats.calibration import calibration_ratio, ece
@@ -216,3 +216,18 @@ class TestCompareAuc:
         negatives = replace(table.take(rows), splits={"test": (0, len(rows))})
         found = compare_auc(negatives, scores[: len(rows)], scores[: len(rows)])
         assert (found.value, found.low, found.high) == (None, None, None)
+
+
+def test_the_error_of_a_difference_is_that_of_its_interval(frame, scores, hand_table):
+    mine = scores[:N]
+    other = mine + np.random.default_rng(3).normal(size=N)
+    for given in ({"ignore": ("weight",)}, {"weight": "weight"}, {"group": "user", "ignore": ("weight",)}):
+        table = hand_table(frame, **given)
+        found = compare_auc(table, mine, other)
+        error = auc_difference_error(table, mine, other)
+        assert error == pytest.approx((found.high - found.low) / (2 * 1.96), rel=0.25)
+    heavy = hand_table(
+        frame.with_columns(weight=pl.when(pl.int_range(N) % 20 == 0).then(50.0).otherwise(0.1)), weight="weight"
+    )
+    plain = hand_table(frame, ignore=("weight",))
+    assert auc_difference_error(heavy, mine, other) > 2 * auc_difference_error(plain, mine, other)
