@@ -15,6 +15,7 @@ import numpy as np
 
 from ctrsel.core.log import event, progress
 from ctrsel.select._field_importance import row_losses, units
+from ctrsel.select._row_mean import row_mean
 from ctrsel.select.whole_fields import whole_fields
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def eliminate(
     rounds: list[tuple[tuple[str, ...], np.ndarray]] = []
     gone: list[tuple[str, ...]] = []  # worst first
     value: dict[tuple[str, ...], float] = {}
-    weight = table.part("valid").weight
+    valid = table.part("valid")
     weak = 0
     with progress("eliminate", max(len(left) - (least or 1), 1), unit="fields") as bar:
         while left:
@@ -90,8 +91,8 @@ def eliminate(
             rounds.append((fields, row_losses(model, narrowed.part("valid"))))
             found = importance(model, narrowed, seed)
             value = {u: max(found[n] for n in u) for u in left}
-            losses = [_mean(x, weight)[0] for _, x in rounds]
-            worse, error = _mean(rounds[-1][1] - rounds[int(np.argmin(losses))][1], weight)
+            losses = [row_mean(x, valid)[0] for _, x in rounds]
+            worse, error = row_mean(rounds[-1][1] - rounds[int(np.argmin(losses))][1], valid)
             weak = weak + 1 if worse > tolerance * error else 0
             event("eliminate", fields=len(fields), valid_log_loss=losses[-1], worse=worse, standard_error=error)
             enough = least is not None and len(fields) <= least
@@ -107,7 +108,7 @@ def eliminate(
             bar.advance(len(dropped))
     order = [*gone, *sorted(left, key=lambda u: (value[u], -left.index(u)))]
     scores = {n: float(i) for i, u in enumerate(order) for n in u}
-    best, history = _judged(rounds, weight, tolerance)
+    best, history = _judged(rounds, valid, tolerance)
     return Eliminated(scores=scores, best=best, history=history)
 
 
@@ -126,14 +127,14 @@ def rounds_of(fields: int, *, share: float) -> float:
 
 
 def _judged(
-    rounds: Sequence[tuple[tuple[str, ...], np.ndarray]], weight: np.ndarray | None, tolerance: float
+    rounds: Sequence[tuple[tuple[str, ...], np.ndarray]], valid: Table, tolerance: float
 ) -> tuple[frozenset[str], tuple[Mapping[str, float], ...]]:
     """Return the best mask, and the story of all rounds against the lowest loss of all."""
     if not rounds:
         return frozenset(), ()
-    losses = [_mean(x, weight)[0] for _, x in rounds]
+    losses = [row_mean(x, valid)[0] for _, x in rounds]
     lowest = rounds[int(np.argmin(losses))][1]
-    told = [_mean(x - lowest, weight) for _, x in rounds]
+    told = [row_mean(x - lowest, valid) for _, x in rounds]
     good = [i for i, (worse, error) in enumerate(told) if worse <= tolerance * error]
     best = max(good)
     history = tuple(
@@ -147,11 +148,3 @@ def _judged(
         for i, ((fields, _), loss, (worse, error)) in enumerate(zip(rounds, losses, told, strict=True))
     )
     return frozenset(rounds[best][0]), history
-
-
-def _mean(values: np.ndarray, weight: np.ndarray | None) -> tuple[float, float]:
-    """Return the mean over rows and its standard error."""
-    w = np.ones(len(values)) if weight is None else np.asarray(weight, dtype=np.float64)
-    mean = float(w @ values / w.sum())
-    n = len(values)
-    return mean, float(np.sqrt((w**2 @ (values - mean) ** 2) * n / max(n - 1, 1)) / w.sum())

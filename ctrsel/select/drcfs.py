@@ -24,6 +24,7 @@ from ctrsel.explain import sample_rows
 from ctrsel.rank._resampled import SHUFFLES, Shuffle, givers, resolved, subset
 from ctrsel.select._contract import Found, Selector
 from ctrsel.select._field_importance import units
+from ctrsel.select._row_mean import row_mean
 from ctrsel.select.problem import Problem
 from ctrsel.select.scored import ScoredFields
 from ctrsel.select.size import Size, Unit
@@ -118,9 +119,9 @@ class DRCFS(Selector):
                     without[r] = self._losses(problem, _permuted(table, unit, shuffle, rng), folds, seed=seed)
                     bar.advance(1)
                     if r:
-                        mean, sd = _mean(without[r] - without[:r].mean(axis=0), train)
+                        mean, sd = row_mean(without[r] - without[:r].mean(axis=0), train)
                         null += [mean / sd] if sd > 0 else []
-                rise[i], error[i] = _mean(without.mean(axis=0) - whole, train)
+                rise[i], error[i] = row_mean(without.mean(axis=0) - whole, train)
                 z[i] = rise[i] / error[i] if error[i] > 0 else 0.0
         wider = max(1.0, float(np.sqrt(np.mean(np.square(null))))) if null else 1.0
         score = z / wider
@@ -168,14 +169,3 @@ def _permuted(table: Table, names: Sequence[str], shuffle: Shuffle, rng: np.rand
         column = columns[name]
         columns[name] = column.take(at) if isinstance(column, Ragged) else column[at]
     return replace(table, columns=columns)
-
-
-def _mean(values: np.ndarray, part: Table) -> tuple[float, float]:
-    """Return the mean over rows, by weight, and its standard error, in which rows of one group count as one."""
-    w = np.ones(len(values)) if part.weight is None else np.asarray(part.weight, dtype=np.float64)
-    mean = float(w @ values / w.sum())
-    moved: np.ndarray = w * (values - mean)
-    if part.group is not None:
-        moved = np.bincount(np.unique(part.group, return_inverse=True)[1], weights=moved)
-    n = len(moved)
-    return mean, float(np.sqrt((moved**2).sum() * n / max(n - 1, 1)) / w.sum())
