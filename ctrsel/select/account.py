@@ -119,8 +119,14 @@ class _Account:
     def cut(self) -> float | None:
         """The lowest score that is kept."""
         if self.features.field_scores is not None:
-            given = self.features.field_scores
-            scores = [given.get(n, np.nan) for n in self.features.fields if n not in self.always_keep]
+            given, by_values = self.features.field_scores, self.features.scores is not None
+            chosen = (f for f in self.table.encoder.fields if f.name in self.features.fields)
+            # Floats have no values: where values are counted they take no room, and stay wherever they stand.
+            scores = [
+                given.get(f.name, np.nan)
+                for f in chosen
+                if f.name not in self.always_keep and not (f.is_float and by_values)
+            ]
         else:
             scores = []
             for name, score in (self.features.scores or {}).items():
@@ -186,7 +192,10 @@ class _Account:
             return "silent", "all of its training rows look alike, so it tells nothing"
         if f.name in self.groups:
             others = ", ".join(n for n in self.groups[f.name] if n != f.name)
-            return "group", f"dropped with its group ({others}), of which too little is among the best at this size"
+            return (
+                "group",
+                f"dropped with its group ({others}), which is not among the best that this size has room for",
+            )
         refused = None if self.features.refused is None or f.is_float else self.features.refused.get(f.vocabulary)
         if f.name in self.features.refused_fields or (
             refused is not None and len(refused) > RESERVED and refused[RESERVED:].all()
@@ -197,6 +206,10 @@ class _Account:
                 return "not_scored", "the method gave it no score"
             order = sorted(self.features.field_scores, key=lambda n: -_number(self.features.field_scores, n))
             place = order.index(f.name) + 1
+            if self.cut is None or score >= self.cut:
+                return "no_room", (
+                    f"its score {_short(score)} is place {place} of {len(order)}; what is kept leaves no room for it at this size"
+                )
             return "below_cut", (
                 f"its score {_short(score)} is place {place} of {len(order)}; {len(self.features.fields)} fields are kept, "
                 f"down to {_short(self.cut)}"

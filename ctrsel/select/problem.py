@@ -128,10 +128,8 @@ class Problem:
             f for f in fields if f.is_float or f.is_list or f.name in alive or _speaks(encoder, f.vocabulary, keep)
         ]
         if not fields:
-            raise ConfigError(
-                f"select: {method!r} keeps no value of any field at a size of {size} values; raise select.size, or "
-                "name fields in select.always_keep"
-            )
+            none = wanted is not None and not any(np.asarray(w)[RESERVED:].any() for w in wanted.values())
+            raise _nothing(method, "value of any field", none=none, size=f"{size} values")
         used = {f.vocabulary for f in fields if not f.is_float}
         for name in set(keep) - used:
             keep[name][:] = False
@@ -193,10 +191,7 @@ class Problem:
             if name not in chosen and len(chosen) + len(unit[name]) <= number:
                 chosen.update(unit[name])
         if not chosen:
-            raise ConfigError(
-                f"select: {method!r} keeps no field at a size of {number} fields; raise it, or name fields in "
-                "select.always_keep"
-            )
+            raise _nothing(method, "field", none=not good, size=f"{number} fields")
         found = whole_fields(self.table.encoder, sorted(chosen))
         return replace(
             found,
@@ -205,6 +200,18 @@ class Problem:
             evidence=evidence,
             refused_fields=tuple(n for n in names if n not in good),
         )
+
+
+def _nothing(method: str, what: str, *, none: bool, size: str) -> ConfigError:
+    """Return why nothing would be left: the method wants nothing at all, or nothing that the size has room for."""
+    if none:
+        return ConfigError(
+            f"select: {method!r} wants no {what} at any size: none passes what the method asks for; choose another "
+            "method or its parameters, or name fields in select.always_keep"
+        )
+    return ConfigError(
+        f"select: {method!r} keeps no {what} at a size of {size}; raise select.size, or name fields in select.always_keep"
+    )
 
 
 def _refused(

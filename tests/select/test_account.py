@@ -137,3 +137,30 @@ def test_values_that_are_merged_into_other(problem) -> None:
     found = account(problem.table, Merge().select(problem, size=12, seed=0).features)
     gone = [f for f in found.dropped if f.reason == "refused"]
     assert {f.why for f in gone} == {'dropped, since its values were merged until only "other" was left of them'}
+
+
+def test_what_outranks_the_cut_had_no_room(problem, ranking_of) -> None:
+    ranked = replace(problem, rankings={"toy": ranking_of("ad", "site", "hour", "noise", q=[0.01] * 4)})
+    wished = replace(ranked, always_keep=("hour",))
+    found = ByRanking(ranking="toy").search(wished, sizes=(), seed=0).at(Size(number=1, of="fields"))
+    told = account(problem.table, found, always_keep=("hour",))
+    assert (told.field("ad").reason, told.field("ad").why) == (
+        "no_room", "its score -0 is place 1 of 4; what is kept leaves no room for it at this size"
+    )  # fmt: skip
+    grouped = replace(ranked, groups=(("ad", "site"),))
+    found = ByRanking(ranking="toy").search(grouped, sizes=(), seed=0).at(Size(number=1, of="fields"))
+    told = account(problem.table, found, groups=grouped.groups)
+    assert (
+        told.field("ad").why == "dropped with its group (site), which is not among the best that this size has room for"
+    )
+
+
+def test_floats_make_no_cut_where_values_are_counted(problem, ranking_of) -> None:
+    q = [0.01] * 5
+    ranked = replace(problem, rankings={"toy": ranking_of("ad", "site", "hour", "noise", "load", q=q)})
+    found = ByRanking(ranking="toy").search(ranked, sizes=(), seed=0).at(Size(number=12, of="values"))
+    told = account(problem.table, found)
+    assert "load" in found.fields  # last of all, but it has no values
+    assert told.cut == min(found.field_scores[n] for n in found.fields if n != "load")
+    for field in told.fields:
+        assert field.reason != "below_cut" or field.score < told.cut

@@ -196,6 +196,16 @@ def test_a_choice_that_leaves_nothing_is_refused(untouched):
         chosen(problem, 0)
 
 
+def test_a_method_that_wants_nothing_is_not_given_more_room(untouched):
+    problem = Problem(table=table_of({"a": A, "b": B}), learner=untouched)
+    scores = {n: np.zeros(v.size) for n, v in problem.table.encoder.vocabularies.items()}
+    nothing = {n: np.zeros(v.size, dtype=bool) for n, v in problem.table.encoder.vocabularies.items()}
+    with pytest.raises(ConfigError, match="'m' wants no value of any field at any size: none passes"):
+        problem.choose(scores, size=5, method="m", params={}, wanted=nothing)
+    with pytest.raises(ConfigError, match="'m' wants no field at any size"):
+        problem.choose_fields({}, number=1, good=frozenset(), method="m", params={})
+
+
 class TestExclude:
     def test_fields_are_gone_from_table_and_encoder(self, tiny):
         usable = exclude(tiny, ("id", "load"))
