@@ -126,7 +126,7 @@ class AppliedFeatureSet:
         frame = read_frame(raw)
         columns = self.encoder.encode(frame).columns
         made = [self._column(f, frame, columns[f.name]) for f in self.encoder.fields]
-        out = pl.DataFrame(made) if made else pl.DataFrame()
+        out = pl.DataFrame({s.name: s for s in made})  # a list of series would rename one without a name
         if isinstance(raw, pl.DataFrame) or type(raw).__module__.split(".")[0] != "pandas":
             return out
         return _to_pandas(out, raw)

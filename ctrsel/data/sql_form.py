@@ -225,7 +225,10 @@ def raw_texts(texts: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _with_raw(kept: Mapping[str, str]) -> dict[str, str]:
-    return {raw: kept[text] for raw, text in raw_texts(list(kept))}
+    raw = {raw: kept[text] for raw, text in raw_texts(list(kept))}
+    if kept and set(kept) <= {"true", "false"}:  # SQLite keeps a boolean as a number
+        raw |= {number: kept[text] for number, text in (("1", "true"), ("0", "false")) if text in kept}
+    return raw
 
 
 def _ranged(

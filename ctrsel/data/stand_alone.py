@@ -110,6 +110,16 @@ def _text(column: pl.Expr, kind: Any) -> pl.Expr:
         if kind.time_zone:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.9f").str.replace(r"\.?0+$", "", literal=False)
+    if isinstance(kind, pl.Duration):
+        per = {"ms": 1000, "us": 1, "ns": 0}[kind.time_unit]
+        count = column.to_physical()
+        if per:
+            return (count * per).cast(pl.String)
+        size = count.abs()
+        sign = pl.when(count < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+        part = (size % 1000).cast(pl.String).str.zfill(3).str.strip_chars_end("0")
+        whole = sign + (size // 1000).cast(pl.String)
+        return pl.when(size % 1000 == 0).then((count // 1000).cast(pl.String)).otherwise(whole + "." + part)
     if kind in (pl.String, pl.Categorical, pl.Enum):
         text = column.cast(pl.String)
         return pl.when(text != "").then(text.str.replace(_WHOLE, "${1}${2}"))

@@ -166,3 +166,10 @@ def test_what_cannot_be_applied_says_so(tmp_path) -> None:
     (tmp_path / "set" / "applied").rename(tmp_path / "other" / "applied")
     with pytest.raises(DataError, match="was changed"):
         AppliedFeatureSet.load(tmp_path / "other")
+
+
+def test_a_column_without_a_name_keeps_it() -> None:
+    frame = rows(ad=["a", "b", "a"]).rename({"ad": ""})
+    applied = of(frame, {"": [3, 4]})
+    assert applied.transform(frame).columns == [""]
+    assert applied.transform(frame)[""].to_list() == frame[""].to_list()

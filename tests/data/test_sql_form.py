@@ -88,6 +88,12 @@ def test_edges_are_exact() -> None:
     same(asked(to_sql(applied, table="t", keep=["number"]), raw, table="t"), applied.transform(raw))
 
 
+def test_booleans_that_a_database_keeps_as_numbers() -> None:
+    raw = pl.DataFrame({"b": [True, False, None] * 10})
+    applied = everything(raw.with_columns(y=pl.Series([0, 1] * 15)))
+    same(asked(to_sql(applied, table="t", keep=["number"]), raw, table="t"), applied.transform(raw))
+
+
 def test_many_values_are_joined() -> None:
     applied = everything(frame_of([f"v{i}" for i in range(300)]))
     query = to_sql(applied, table="t", keep=["number"])
