@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ctrsel.cli.work import Work
     from ctrsel.records.selection_comparison import SelectionComparison
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "refuse_swallowed"]
 
 _PANEL = "Comparing selectors (with --compare)"
 PAGE = "selection"
@@ -70,6 +71,17 @@ class Comparison:
             rich_help_panel=_PANEL,
         ),
     ] = False
+
+
+def refuse_swallowed(asked: Comparison) -> None:
+    """Refuse options that say how selectors are compared where none are.
+
+    Raises:
+        ConfigError: If one is given.
+    """
+    for option in dataclasses.fields(asked):
+        if getattr(asked, option.name) != option.default:
+            raise ConfigError(f"--{option.name}: says how selectors are compared; add --compare")
 
 
 def compare(asked: Comparison, work: Work, *, keep: str | None, out: Path | None) -> tuple[dict[str, Any], str]:

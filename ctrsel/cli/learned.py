@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctrsel.cli.accounting import dropped_text
-from ctrsel.cli.comparing_selectors import Comparison, compare
+from ctrsel.cli.comparing_selectors import Comparison, compare, refuse_swallowed
 from ctrsel.cli.groups import expand
 from ctrsel.cli.help_texts import START, STEP, Out, examples
+from ctrsel.cli.output import check_folder
 from ctrsel.cli.ranking import MINIMAL, SHOWN, ranking_text
 from ctrsel.cli.sizes import names_of, size_of, size_text
 from ctrsel.cli.source import Source
@@ -136,6 +137,10 @@ def select(
         comparing = comparison.compare is not None
         if comparing and (method or k is not None or auto):
             raise ConfigError("--compare: names the selectors itself, and sizes with --keep 10%,20%,50%")
+        if not comparing:
+            refuse_swallowed(comparison)
+        if out is not None:
+            check_folder(out)
         wishes = {
             "select.selectors": [{"use": name} for name in names_of(method)] or None,
             "select.size": None if comparing else size_of(keep, k, auto),

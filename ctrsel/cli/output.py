@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,24 @@ from ctrsel.core.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FRAME_SUFFIXES", "check_frame_path", "write_frame"]
+__all__ = ["FRAME_SUFFIXES", "check_folder", "check_frame_path", "write_frame"]
 
 FRAME_SUFFIXES = (".parquet", ".csv", ".tsv", ".arrow", ".json")
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a place where no folder could be written, before any work is done; nothing is left there.
+
+    Raises:
+        ConfigError: If something of the way is no folder, or must not be written to.
+    """
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    try:
+        Path(tempfile.mkdtemp(prefix=".ctrsel-", dir=there)).rmdir()
+    except NotADirectoryError as error:
+        raise ConfigError(f"--out {path}: must be a folder, but {there} is a file") from error
+    except OSError as error:
+        raise ConfigError(f"--out {path}: cannot be written: {error.strerror}") from error
 
 
 def check_frame_path(path: Path) -> None:

@@ -259,14 +259,21 @@ class FeatureSet:
     def load(path: Path) -> FeatureSet:
         """Load what `save` wrote."""
         m = read_manifest(path, format="ctrsel.feature_set", version=1)
+        try:
+            return FeatureSet._read(Path(path), m)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path}: the manifest is no feature set's: {type(error).__name__}: {error}") from error
+
+    @staticmethod
+    def _read(path: Path, m: Mapping[str, Any]) -> FeatureSet:
         place = {n: i for i, n in enumerate(m["vocabularies"])}
-        remaps = {n: read_array(Path(path) / f"remap_{i}.npy") for n, i in place.items()}
+        remaps = {n: read_array(path / f"remap_{i}.npy") for n, i in place.items()}
         scores = None
         if m["scored"] is not None:
-            scores = {n: read_array(Path(path) / f"score_{place[n]}.npy") for n in m["scored"]}
+            scores = {n: read_array(path / f"score_{place[n]}.npy") for n in m["scored"]}
         refused = None
         if m.get("refused") is not None:
-            refused = {n: read_array(Path(path) / f"refused_{place[n]}.npy") for n in m["refused"]}
+            refused = {n: read_array(path / f"refused_{place[n]}.npy") for n in m["refused"]}
         return FeatureSet(
             fields=tuple(m["fields"]),
             remaps=remaps,

@@ -39,6 +39,11 @@ def test_the_size_is_found_and_said(ctrsel, here):
         (("--k", "2", "--method", "gated"), "'gated' chooses values, so it cannot keep 2 fields"),
         (("--method", "gatde"), "unknown selector 'gatde'"),
         (("--set", "select.size=true"), "select.size"),
+        (("--budget", "rubbish"), "--budget: says how selectors are compared; add --compare"),
+        (("--workers", "4"), "--workers: says how selectors are compared; add --compare"),
+        (("--out", "clicks.parquet"), "--out clicks.parquet: must be a folder, but "),
+        (("--out", "clicks.parquet/sub"), "--out clicks.parquet/sub: must be a folder, but "),
+        (("--out", "/proc/nowhere"), "--out /proc/nowhere: cannot be written"),
     ],
 )
 def test_mistakes_are_named(ctrsel, here, flags, message):

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,3 +151,16 @@ def test_scores_of_fields_travel_and_do_not_count(tmp_path):
     assert np.isnan(loaded.field_scores["site"])
     plain.save(tmp_path / "plain")
     assert FeatureSet.load(tmp_path / "plain").field_scores is None
+
+
+@pytest.mark.parametrize("change", [{"vocabularies": None}, {"fields": 3}, {"scored": 1}])
+def test_a_manifest_that_is_no_feature_set_s_is_one_sentence(tmp_path: Path, change: dict) -> None:
+    made({"a": [0, 1, 2, 3]}).save(tmp_path / "x")
+    file = tmp_path / "x" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    file.write_text(json.dumps(manifest | change))
+    with pytest.raises(DataError, match="x: the manifest is no feature set's: TypeError"):
+        FeatureSet.load(tmp_path / "x")
+    file.write_text(json.dumps({"format": "ctrsel.feature_set", "version": 1}))
+    with pytest.raises(DataError, match="x: the manifest is no feature set's: KeyError: 'vocabularies'"):
+        FeatureSet.load(tmp_path / "x")
