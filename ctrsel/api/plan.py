@@ -13,12 +13,14 @@ from ctrsel.core.catalog import describe
 from ctrsel.core.config import RunConfig, SelectConfig
 from ctrsel.core.durations import seconds
 from ctrsel.core.errors import ConfigError, unknown_name
+from ctrsel.data.table import Table
 from ctrsel.models.model import Model
 from ctrsel.rank import CATALOG as RANKERS
 from ctrsel.rank import Ranker
 from ctrsel.select import CATALOG as SELECTORS
-from ctrsel.select import CONTROLS, Selector, Size
+from ctrsel.select import CONTROLS, Selector, Size, exclude
 from ctrsel.select.none import NoSelection
+from ctrsel.select.problem import check_wishes
 from ctrsel.select.wanted import Wanted
 from ctrsel.train import CATALOG as LEARNERS
 from ctrsel.train import Learner
@@ -62,6 +64,18 @@ class Plan:
     def learner(self) -> Learner:
         """The learner that is searched with and retrained."""
         return self.learners[self.config.select.learner]
+
+    def usable(self, table: Table) -> Table:
+        """Return a table without what must never be used; wishes that it cannot fulfil are refused before anything is trained.
+
+        Raises:
+            ConfigError: If the wishes or the size ask for fields that it does not have.
+        """
+        wishes = self.config.select
+        left = exclude(table, wishes.never_use)
+        check_wishes(left.schema.names, always_keep=wishes.always_keep, groups=wishes.groups)
+        self.size.check(left.schema.names)
+        return left
 
 
 def plan(config: RunConfig) -> Plan:

@@ -80,7 +80,7 @@ def _run(made: Plan) -> RunResult:
     crossed = stages.cross(plain)
     table = crossed.table
     # What must never be used is gone before anything is trained; the rankings still show it.
-    usable = exclude(table, made.config.select.never_use)
+    usable = made.usable(table)
     known = usable.without("test")
     fits = stages.train(known)
     rankings = stages.rank(table.without("test"), fits)

@@ -102,7 +102,7 @@ def compare(asked: Comparison, work: Work, *, keep: str | None, out: Path | None
     from ctrsel.report.selection_comparison import write_comparison
 
     config, plan = work.plan.config, work.plan
-    names = every_selector() if asked.compare == "all" else names_of([str(asked.compare)])
+    names = every_selector() if asked.compare == "all" else names_of([str(asked.compare)], place="--compare")
     if asked.seeds < 1:
         raise ConfigError(f"--seeds: must be at least 1, got {asked.seeds}")
     if out is None and not work.saves:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "columns_document"]
 
+_FOR = {
+    "--from": "it names the table of raw rows in SQL",
+    "--keep": "it passes columns on in SQL; the other forms leave the rows' other columns to you",
+    "--without": "it leaves fields out of columns, SQL and polars; sklearn and onnx read what was saved, with all of its fields",
+}
 _ENDINGS = {"sql": ".sql", "polars": ".py", "sklearn": ".py", "onnx": ".onnx"}
 
 
@@ -63,7 +68,10 @@ def export(
             show_default=False,
         ),
     ] = None,
-    source: Annotated[str, typer.Option("--from", help="SQL: the table that holds the raw rows.")] = "raw_rows",
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="SQL: the table that holds the raw rows (raw_rows).", show_default=False),
+    ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(help="SQL: a further column to pass on, such as an id; repeatable.", show_default=False),
@@ -88,6 +96,13 @@ def export(
 
         speaker.place = str(out or "")
         _check_out(out, to)
+        for option, given, form in (
+            ("--from", source is not None, (Form.sql,)),
+            ("--keep", bool(keep), (Form.sql,)),
+            ("--without", bool(without), (Form.columns, Form.sql, Form.polars)),
+        ):
+            if given and to not in form:
+                raise ConfigError(f"{option}: the form {to} has no use for it; {_FOR[option]}")
         if to == Form.onnx:
             facts: dict[str, Any]
             facts, told = onnx_export(feature_set, out)
@@ -95,10 +110,6 @@ def export(
             return
         applied = load_feature_set(feature_set, table=table)
         if to == Form.sklearn:
-            if without:
-                raise ConfigError(
-                    "--without: the sklearn form reads the saved feature set, which keeps all of its fields"
-                )
             folder = feature_set_folder(feature_set)
             if table is not None:
                 raise ConfigError("--table: the sklearn form reads the saved feature set, so it must hold its texts")
@@ -111,7 +122,7 @@ def export(
                     f"field {secret[0]!r} is sensitive, and its kept texts would stand in the export as they are; leave it "
                     f"out (--without {secret[0]}), or allow it (--sensitive)"
                 )
-            text = _text(applied, to, source=source, keep=keep or [], out=out)
+            text = _text(applied, to, source="raw_rows" if source is None else source, keep=keep or [], out=out)
         if out is not None and text is not None:
             from ctrsel.core.artifact import atomic_text
 

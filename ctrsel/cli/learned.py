@@ -142,7 +142,7 @@ def select(
         if out is not None:
             check_folder(out)
         wishes = {
-            "select.selectors": [{"use": name} for name in names_of(method)] or None,
+            "select.selectors": [{"use": name} for name in names_of(method, place="--method")] or None,
             "select.size": None if comparing else size_of(keep, k, auto),
             "select.always_keep": always_keep or None,
             "select.never_use": never_use or None,

@@ -14,14 +14,23 @@ if TYPE_CHECKING:
 __all__ = ["names_of", "size_of", "size_text"]
 
 
-def names_of(given: Sequence[str] | None) -> list[str]:
+def names_of(given: Sequence[str] | None, *, place: str) -> list[str]:
     """Return the names of a repeatable option that takes several with commas between them.
 
+    Raises:
+        ConfigError: If the option is given and names nothing, or one thing twice.
+
     Examples:
-        >>> names_of(["gated,ranking", "merge"]), names_of(None)
+        >>> names_of(["gated,ranking", "merge"], place="--method"), names_of(None, place="--method")
         (['gated', 'ranking', 'merge'], [])
     """
-    return [name.strip() for words in given or () for name in words.split(",") if name.strip()]
+    names = [name.strip() for words in given or () for name in words.split(",") if name.strip()]
+    if given and not names:
+        raise ConfigError(f"{place}: names nothing, got {','.join(given)!r}")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ConfigError(f"{place}: each stands once, got {twice[0]!r} twice")
+    return names
 
 
 def size_of(keep: str | None, k: int | None, auto: bool) -> str | dict[str, int] | None:

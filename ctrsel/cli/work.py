@@ -19,7 +19,7 @@ from ctrsel.records.audit import Audit
 from ctrsel.records.ranking import Ranking
 from ctrsel.records.selection_account import SelectionAccount
 from ctrsel.records.size_choice import SizeChoice
-from ctrsel.select import CONTROLS, Outcome, Selector, exclude
+from ctrsel.select import CONTROLS, Outcome, Selector
 from ctrsel.train import Fit
 
 __all__ = ["Work"]
@@ -64,7 +64,7 @@ class Work:
     @cached_property
     def usable(self) -> Table:
         """The table without the fields that must never be used."""
-        return exclude(self.table, self.plan.config.select.never_use)
+        return self.plan.usable(self.table)
 
     @cached_property
     def known(self) -> Table:

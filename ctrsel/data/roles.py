@@ -17,8 +17,9 @@ from ctrsel.data.hashing import stable_hash
 from ctrsel.data.raw import RawRows
 from ctrsel.records.schema import Label
 
-__all__ = ["coded_places", "find_label", "number_values", "read_group", "read_label", "read_weight"]
+__all__ = ["MAX_WEIGHT", "coded_places", "find_label", "number_values", "read_group", "read_label", "read_weight"]
 
+MAX_WEIGHT = 1e12  # sums of squares of larger ones are no float32 any more
 _POSITIVE = {"1", "true", "yes", "y", "click", "clicked", "t"}
 _NEGATIVE = {"0", "-1", "false", "no", "n", "f", "none"}
 _PIECE = 1 << 20  # rows looked at together
@@ -164,9 +165,9 @@ def read_weight(raw: RawRows, name: str, faults: Faults) -> np.ndarray:
     start = 0
     for chunk in raw.chunks(name):
         values = number_values(chunk)
-        wrong = (values.is_null() | ~values.is_finite() | (values < 0)).fill_null(value=True)
+        wrong = (values.is_null() | ~values.is_finite() | (values < 0) | (values > MAX_WEIGHT)).fill_null(value=True)
         bad = np.flatnonzero(wrong.to_numpy()) + start
-        faults.add_values(bad, chunk, start, rule=f"column {name!r} must be a weight of at least 0")
+        faults.add_values(bad, chunk, start, rule=f"column {name!r} must be a weight from 0 to {MAX_WEIGHT:g}")
         out[start : start + len(chunk)] = pl.select(pl.when(wrong).then(0.0).otherwise(values)).to_series().to_numpy()
         start += len(chunk)
     return out

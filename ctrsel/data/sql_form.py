@@ -74,9 +74,13 @@ def to_sql(applied: AppliedFeatureSet, *, table: str, keep: Sequence[str] = (), 
                 f"field {f.name!r}: {what}, for which databases have no common form; leave it out (--without), or export "
                 "to polars or sklearn"
             )
-    for name in keep:
+    for i, name in enumerate(keep):
         if name in applied.encoder.schema.names:
             raise ConfigError(f"keep: {name!r} is a kept field and would come twice")
+        if name in keep[:i]:
+            raise ConfigError(f"keep: {name!r} is named twice")
+    if not all(table.split(".")):
+        raise ConfigError(f"table: expected a name, or names with dots between them, got {table!r}")
     return _Query(applied=applied, inline=inline).text(table, keep=keep)
 
 

@@ -69,7 +69,8 @@ class Wishes:
     def of(encoder: Encoder, *, always_keep: Sequence[str], groups: Sequence[Sequence[str]]) -> Wishes:
         """Prepare wishes whose names are known to be fields of the Encoder."""
         lists = {f.vocabulary for f in encoder.fields if f.is_list}
-        silent = {n for n, v in encoder.vocabularies.items() if np.count_nonzero(v.counts) < 2 and n not in lists}
+        # Lists of one value still differ in their lengths; lists that are empty in every row do not.
+        silent = {n for n, v in encoder.vocabularies.items() if np.count_nonzero(v.counts) < (1 if n in lists else 2)}
         return Wishes(
             encoder=encoder,
             always_keep=frozenset(always_keep),

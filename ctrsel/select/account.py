@@ -188,7 +188,7 @@ class _Account:
                 return "always_keep", "always_keep names it"
             return "kept", "kept as it is" if f.is_float else "kept"
         counts = np.zeros(2) if f.is_float else np.asarray(self.table.encoder.vocabulary(f.name).counts)
-        if not f.is_float and not f.is_list and np.count_nonzero(counts) < 2:
+        if not f.is_float and np.count_nonzero(counts) < (1 if f.is_list else 2):
             return "silent", "all of its training rows look alike, so it tells nothing"
         if f.name in self.groups:
             others = ", ".join(n for n in self.groups[f.name] if n != f.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ctrsel.select._wishes import Ranked, Wishes, merged_groups
 from ctrsel.select.whole_fields import whole_fields
 from ctrsel.train import Learner
 
-__all__ = ["Problem", "exclude"]
+__all__ = ["Problem", "check_wishes", "exclude"]
 
 
 def exclude(table: Table, never_use: tuple[str, ...]) -> Table:
@@ -36,6 +36,18 @@ def exclude(table: Table, never_use: tuple[str, ...]) -> Table:
     if len(fields) == len(known):
         return table
     return table.narrow(whole_fields(table.encoder, fields))
+
+
+def check_wishes(known: Sequence[str], *, always_keep: Sequence[str], groups: Sequence[Sequence[str]]) -> None:
+    """Refuse wishes about fields that a table does not have.
+
+    Raises:
+        ConfigError: If a name is not among `known`.
+    """
+    for place, names in (("always_keep", always_keep), *((f"groups[{i}]", g) for i, g in enumerate(groups))):
+        for name in names:
+            if name not in known:
+                raise unknown_name("field", name, known, place=f"select.{place}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +73,7 @@ class Problem:
     def __post_init__(self) -> None:
         if "test" in self.table.splits:
             raise ConfigError("select: a selector must not see the test split; pass table.without('test')")
-        known = self.table.schema.names
-        for place, names in (
-            ("always_keep", self.always_keep),
-            *((f"groups[{i}]", g) for i, g in enumerate(self.groups)),
-        ):
-            for name in names:
-                if name not in known:
-                    raise unknown_name("field", name, known, place=f"select.{place}")
+        check_wishes(self.table.schema.names, always_keep=self.always_keep, groups=self.groups)
 
     @property
     def n_values(self) -> int:
@@ -125,7 +130,9 @@ class Problem:
         alive = {f for group in wishes.groups for f in group if f not in dropped} | set(self.always_keep)
         fields = [f for f in encoder.fields if f.name not in dropped]
         fields = [
-            f for f in fields if f.is_float or f.is_list or f.name in alive or _speaks(encoder, f.vocabulary, keep)
+            f
+            for f in fields
+            if f.is_float or f.name in alive or _speaks(encoder, f.vocabulary, keep, is_list=f.is_list)
         ]
         if not fields:
             none = wanted is not None and not any(np.asarray(w)[RESERVED:].any() for w in wanted.values())
@@ -226,9 +233,11 @@ def _refused(
     return {name: mask for name, mask in refused.items() if mask.any()} or None
 
 
-def _speaks(encoder: Encoder, vocabulary: str, keep: Mapping[str, np.ndarray]) -> bool:
-    """Whether training rows still differ in a field: they have at least two codes after the choice."""
+def _speaks(encoder: Encoder, vocabulary: str, keep: Mapping[str, np.ndarray], *, is_list: bool) -> bool:
+    """Whether training rows still differ in a field: they have at least two codes after the choice, or lists of any length."""
     counts = encoder.vocabularies[vocabulary].counts
+    if is_list:
+        return bool(counts.any())
     kept = keep[vocabulary].copy()
     kept[:RESERVED] = False
     after = [*counts[kept], counts[MISSING], counts[RESERVED:][~kept[RESERVED:]].sum() + counts[OTHER]]

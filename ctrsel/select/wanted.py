@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,16 +80,23 @@ class Wanted:
         """At most this share of the values, as far as it is known before the table is: for estimates."""
         return 1.0 if self.share is None else self.share
 
+    def check(self, fields: Sequence[str]) -> None:
+        """Refuse a number of fields that a table does not have.
+
+        Raises:
+            ConfigError: If there are fewer.
+        """
+        if self.fields is not None and self.fields > len(fields):
+            raise ConfigError(f"{self.place}: the table has {len(fields)} fields to choose from, got {self.fields}")
+
     def of(self, problem: Problem) -> Size:
         """Return the size for a table.
 
         Raises:
             ConfigError: If the table has fewer fields, or the size is to be found.
         """
+        self.check(problem.table.schema.names)
         if self.fields is not None:
-            known = len(problem.table.schema.names)
-            if self.fields > known:
-                raise ConfigError(f"{self.place}: the table has {known} fields to choose from, got {self.fields}")
             return Size(number=self.fields, of="fields")
         if self.share is None:
             raise ConfigError(f"{self.place}: auto has to be found by training; name a size")

@@ -39,6 +39,7 @@ def test_what_the_budget_does_not_allow_is_said(ctrsel, here):
         (("--method", "ranking", "-o", "c"), "--compare: names the selectors itself"),
         (("--keep", "some", "-o", "c"), "--keep: expected shares such as 10%,20%,50%, got 'some'"),
         (("--judge", "DeepFN", "-o", "c"), "--judge: unknown judge 'DeepFN'; did you mean 'DeepFM'"),
+        (("--compare", "ranking,shark,ranking", "-o", "c"), "--compare: each stands once, got 'ranking' twice"),
         (("--seeds", "0", "-o", "c"), "--seeds: must be at least 1"),
         ((), "--compare: name a folder for what is measured with --out"),
     ],

@@ -93,6 +93,17 @@ def test_what_is_refused(ctrsel, saved, here) -> None:
     assert "must end in .sql" in ctrsel("export", "small", "--to", "sql", "--out", "kept.txt").err
     assert ctrsel("export", "small", "--to", "xml").code == 2
     assert ctrsel("export", "nowhere", "--to", "sql").code == 3
+    for flags, said in (
+        (("sql", "--from", ""), "table: expected a name, or names with dots between them, got ''"),
+        (("sql", "--from", "a..b"), "table: expected a name, or names with dots between them, got 'a..b'"),
+        (("sql", "--keep", "key", "--keep", "key"), "keep: 'key' is named twice"),
+        (("polars", "--keep", "key"), "--keep: the form polars has no use for it; it passes columns on in SQL"),
+        (("columns", "--from", "log"), "--from: the form columns has no use for it"),
+        (("sklearn", "--without", "site"), "--without: the form sklearn has no use for it"),
+    ):
+        ended = ctrsel("export", "small", "--to", *flags)
+        assert ended.code == 2, ended.out
+        assert said in ended.err
     assert "did you mean 'site'" in ctrsel("export", "small", "--to", "sql", "--without", "sit").err
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctrsel.api.functions import as_table
 from ctrsel.records.evaluation import Metric
 from ctrsel.records.feature_set import OTHER, RESERVED
 from ctrsel.records.selection_account import SelectionAccount
@@ -17,6 +18,7 @@ from ctrsel.select.frequent import MostFrequent
 from ctrsel.select.merge import Merge
 from ctrsel.select.random import RandomValues
 from ctrsel.select.ranking import ByRanking
+from ctrsel.testing.tables import tiny_frame
 
 
 @pytest.fixture
@@ -164,3 +166,16 @@ def test_floats_make_no_cut_where_values_are_counted(problem, ranking_of) -> Non
     assert told.cut == min(found.field_scores[n] for n in found.fields if n != "load")
     for field in told.fields:
         assert field.reason != "below_cut" or field.score < told.cut
+
+
+def test_lists_that_are_empty_in_every_row_say_nothing(untouched) -> None:
+    rows = 200
+    frame = tiny_frame(rows=rows).select("click", "site").with_columns(
+        hollow=pl.Series([[]] * rows, dtype=pl.List(pl.String)), one=pl.Series([["q"] * (i % 3) for i in range(rows)])
+    )  # fmt: skip
+    problem = Problem(table=as_table(frame, label="click").without("test"), learner=untouched)
+    features = MostFrequent().select(problem, size=problem.n_values, seed=0).features
+    assert features.fields == ("site", "one")
+    found = account(problem.table, features)
+    assert reasons(found) == {"site": "kept", "hollow": "silent", "one": "kept"}
+    assert found.field("hollow").why == "all of its training rows look alike, so it tells nothing"
