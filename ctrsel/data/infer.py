@@ -14,6 +14,7 @@ from ctrsel.core.errors import ConfigError, DataError, unknown_name
 from ctrsel.data.canonical import canonical_text
 from ctrsel.data.raw import RawRows
 from ctrsel.data.roles import find_label
+from ctrsel.data.shard_columns import plain_names
 from ctrsel.records.schema import ColumnKind, Field, Label, Schema
 
 __all__ = ["check_columns", "infer_fields", "infer_schema", "looks_numeric"]
@@ -26,9 +27,10 @@ def check_columns(columns: tuple[str, ...], config: SchemaConfig) -> None:
     """Refuse a schema that names columns which are not there, or gives one two roles.
 
     Raises:
-        DataError: If a column with a role is not in the data.
+        DataError: If a column with a role is not in the data, or a name is one that polars takes for a pattern.
         ConfigError: If another column is not, or a column has two roles.
     """
+    plain_names(columns)
     label = config.label.name
     if label not in columns:
         raise unknown_name("column", label, columns, place="schema.label")
@@ -111,7 +113,8 @@ def infer_fields(raw: RawRows, config: SchemaConfig, ingest: IngestConfig, *, la
 def _shared(fields: tuple[Field, ...]) -> tuple[Field, ...]:
     """Refuse shared vocabularies that cannot be: of an unknown field, of one that shares in turn, of other buckets.
 
-    The hash buckets of a shared vocabulary are those of the field that owns it.
+    The hash buckets of a shared vocabulary are those of the field that owns it. Its texts are those of all fields that
+    share it, so that all of them are sensitive where one is.
     """
     owners = {f.name: f for f in fields}
     for f in fields:
@@ -133,7 +136,10 @@ def _shared(fields: tuple[Field, ...]) -> tuple[Field, ...]:
                 f"{place}: fields that share a vocabulary share its hash buckets, but {f.name!r} has {f.hash_buckets} "
                 f"and {owner.name!r} has {owner.hash_buckets or 'none'}"
             )
-    return tuple(replace(f, hash_buckets=owners[f.vocabulary].hash_buckets) for f in fields)
+    secret = {f.vocabulary for f in fields if f.sensitive}
+    return tuple(
+        replace(f, hash_buckets=owners[f.vocabulary].hash_buckets, sensitive=f.vocabulary in secret) for f in fields
+    )
 
 
 def looks_numeric(chunks: Iterable[pl.Series]) -> bool:

@@ -22,7 +22,7 @@ from ctrsel.data.paths import GROUP_ROWS, TEXT_FORMATS, dataset_files, guess_for
 from ctrsel.data.raw import PARTS, RawRows, Shard
 from ctrsel.data.rejects import Rejects
 from ctrsel.data.remote import open_remote
-from ctrsel.data.shard_columns import like_training, same_columns
+from ctrsel.data.shard_columns import like_training, plain_names, same_columns
 from ctrsel.data.sql import open_sql
 
 __all__ = ["Intake", "open_raw", "source_digests", "source_files"]
@@ -239,6 +239,7 @@ class Intake:
             raise DataError(f"{path}: cannot be read as {name}: {reason}") from error
         if not columns:
             raise DataError(f"{path}: has no columns")
+        plain_names(columns)
         if rows is not None and rows < n:
             lazy, n = lazy.head(rows), rows
         return Shard(part=part, name=str(path), source=lazy, rows=n)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from ctrsel.core.errors import DataError
 from ctrsel.data.frames import alike
 from ctrsel.data.raw import Shard
 
-__all__ = ["like_training", "same_columns"]
+__all__ = ["like_training", "plain_names", "same_columns"]
+
+
+def plain_names(columns: Iterable[str]) -> None:
+    """Refuse names that polars takes for patterns: a column would be lost, or others read in its place.
+
+    Raises:
+        DataError: If a name is "*", or begins with ^ and ends with $.
+    """
+    for column in columns:
+        if column == "*" or (column.startswith("^") and column.endswith("$")):
+            raise DataError(f"column {column!r}: polars takes such a name for a pattern of names; rename it")
 
 
 def same_columns(shards: list[Shard]) -> None:

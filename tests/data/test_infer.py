@@ -1,9 +1,13 @@
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from ctrsel.core.config import FieldConfig, IngestConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.infer import infer_fields, infer_schema, looks_numeric
+from ctrsel.data.ingest import ingest
 from ctrsel.data.raw import RawRows, Shard
 from ctrsel.records.schema import Label
 
@@ -91,3 +95,22 @@ def test_a_shared_vocabulary_has_the_buckets_of_its_owner() -> None:
 def test_what_a_field_cannot_have_is_refused(config: FieldConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         fields_of(a=config)
+
+
+def test_fields_of_one_vocabulary_are_sensitive_together() -> None:
+    """Its texts are those of all of them, so that one that is not would show the others'."""
+    for secret in "ac":
+        given = {name: FieldConfig(sensitive=name == secret, vocabulary="a" if name == "c" else None) for name in "ac"}
+        assert [f.sensitive for f in fields_of(**given)] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["*", "^zz$", "^b.*$", "^[$"])
+@pytest.mark.parametrize("form", ["parquet", "csv", "frame"])
+def test_names_that_are_patterns_for_polars_are_refused(name: str, form: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"y": [0, 1] * 50, "b1": ["a", "b"] * 50, name: ["u", "v"] * 50})
+    rows: object = frame
+    if form != "frame":
+        rows = tmp_path / f"rows.{form}"
+        getattr(frame, f"write_{form}")(rows)
+    with pytest.raises(DataError, match=rf"column {re.escape(repr(name))}: polars takes such a name for a pattern"):
+        ingest(rows, label="y")
