@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ctrsel.models.embedded import Embedded, InputShape
+from ctrsel.models.own_noise import own_noise
 
 if TYPE_CHECKING:
     from ctrsel.models.backbones._contract import Backbone
@@ -44,7 +45,7 @@ def backbone_cost(backbone: Backbone, shape: InputShape) -> BackboneCost:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    with torch.random.fork_rng(devices=[]):
+    with own_noise(wait=False):
         module = backbone.build(shape).eval()
         rows = Embedded(
             main=torch.zeros(_ROWS, len(shape.fields), shape.width),

@@ -27,6 +27,7 @@ from ctrsel.models.backbones._mlp import folded
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.layout import Layout
 from ctrsel.models.network import Net
+from ctrsel.models.own_noise import own_noise
 from ctrsel.models.slots import picked
 from ctrsel.records.feature_set import HIDDEN, OTHER, FeatureSet
 
@@ -70,7 +71,7 @@ class NetPredictor(Predictor):
             ConfigError: If a weight's shape does not fit the Encoder and the backbone.
         """
         layout = Layout.of(encoder, history="history" in backbone.lookups)
-        with torch.random.fork_rng(devices=[]):
+        with own_noise(wait=False):
             net = Net(backbone, layout, width=width, labels=labels)
         net.set_weights(weights)
         return NetPredictor(backbone=backbone, width=width, labels=labels, net=net)

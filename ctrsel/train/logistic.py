@@ -25,6 +25,7 @@ from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
 from ctrsel.models.network import Net
+from ctrsel.models.own_noise import own_noise
 from ctrsel.train._contract import Fit, Learner
 from ctrsel.train.one_hot import one_hot, one_hot_bytes
 from ctrsel.train.validation import validate
@@ -170,7 +171,7 @@ class LogisticLearner(Learner):
 def _predictor(table: Table, layout: Layout, weights: np.ndarray, intercepts: np.ndarray) -> NetPredictor:
     """Return the net whose logits are those of the regression."""
     labels = len(intercepts)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with own_noise(), torch.no_grad():
         net = Net(LR(), layout, width=labels, labels=labels)
         net.embedding.main.copy_(torch.from_numpy(weights[: layout.total_codes]))
         net.embedding.float_main.copy_(torch.from_numpy(weights[layout.total_codes :]))

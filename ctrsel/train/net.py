@@ -30,6 +30,7 @@ from ctrsel.models.cost import backbone_cost
 from ctrsel.models.gates._contract import Gate
 from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
+from ctrsel.models.own_noise import own_noise
 from ctrsel.records.feature_set import FeatureSet
 from ctrsel.train._contract import Fit, Learner
 from ctrsel.train.checkpoint import Checkpoint
@@ -209,7 +210,7 @@ class NetLearner(Learner):
             processes=processes,
             seed=derive(seed, "net", "blocks"),
         )
-        with opened as rows, torch_threads(self.threads, sharers=processes.sharers), torch.random.fork_rng(devices=[]):
+        with opened as rows, torch_threads(self.threads, sharers=processes.sharers), own_noise():
             given = (self, table, rows, layout)
             more: dict[str, Any] = {"start": start, "checkpoint": checkpoint, "processes": processes, "seed": seed}
             if gate is not None:

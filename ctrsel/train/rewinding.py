@@ -13,6 +13,7 @@ import torch
 from ctrsel.models.layout import Layout
 from ctrsel.models.model import Model
 from ctrsel.models.net import NetPredictor
+from ctrsel.models.own_noise import own_noise
 from ctrsel.train.fresh import fresh_net, known_odds
 from ctrsel.train.hardening import fold
 
@@ -65,7 +66,7 @@ class Again(Rewound):
         """Make the first weights again."""
         learner, table = self.learner, self.table
         layout = Layout.of(table.encoder, history="history" in learner.backbone.lookups)
-        with torch.random.fork_rng(devices=[]):
+        with own_noise():
             net = fresh_net(learner, table, layout, seed=self.seed)
         net.prior.copy_(known_odds(table))
         labels = len(table.schema.labels)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -364,3 +365,14 @@ def test_a_large_table_under_a_rule_that_moves_all_of_it_is_said(table, monkeypa
         assert not caplog.text
         replace(QUICK, max_epochs=1).fit(table, seed=1)
     assert f"dense_adam moves all {table.encoder.total_codes:,} embedding rows in every step" in caplog.text
+
+
+def test_threads_do_not_take_each_other_s_draws(table):
+    """Dropout and first weights come from one generator of the process: trainings in threads are those of one alone."""
+    learner = replace(QUICK, backbone=DeepFM(hidden=(16,), dropout=0.3), max_epochs=2)
+    alone = learner.fit(table, seed=3).model.digest
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda seed: learner.fit(table, seed=seed).model.digest, [3, 4, 3]))
+    assert found[0] == found[2] == alone != found[1]
+    assert bool((torch.get_rng_state() == before).all())
