@@ -201,18 +201,21 @@ class AppliedFeatureSet:
 
     def save(self, path: Path) -> None:
         """Save as a feature set's folder that holds the narrowed Encoder as well; `FeatureSet.load` reads it too."""
-        path = Path(path)
-        self.features.save(path)
         manifest = {
             "format": "ctrsel.applied_feature_set",
             "version": 1,
             "features": self.features.digest,
             "vocabularies": list(self.leads),
         }
-        with atomic_folder(path / _PART, manifest=manifest) as folder:
-            self.encoder.save(folder / "encoder")
-            for i, lead in enumerate(self.leads.values()):
-                np.save(folder / f"lead_{i}.npy", lead, allow_pickle=False)
+
+        def texts(place: Path) -> None:
+            with atomic_folder(place / _PART, manifest=manifest) as folder:
+                self.encoder.save(folder / "encoder")
+                for i, lead in enumerate(self.leads.values()):
+                    np.save(folder / f"lead_{i}.npy", lead, allow_pickle=False)
+
+        # Both are put in place by one rename: a kill leaves what was there before, or all of this.
+        self.features.save(Path(path), beside=texts)
 
     @staticmethod
     def load(path: Path) -> AppliedFeatureSet:

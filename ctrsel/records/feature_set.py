@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -231,8 +231,13 @@ class FeatureSet:
         head = {**self._head(), "vocabularies": sorted(self.remaps)}
         return digest_json({**head, "remaps": digest_arrays(self.remaps)})
 
-    def save(self, path: Path) -> None:
-        """Save as a folder: the manifest and one `.npy` per vocabulary and kind."""
+    def save(self, path: Path, *, beside: Callable[[Path], None] | None = None) -> None:
+        """Save as a folder: the manifest and one `.npy` per vocabulary and kind.
+
+        Args:
+            path: The folder.
+            beside: Writes what else belongs into the folder that it is given, before that is put in place.
+        """
         with atomic_folder(
             path,
             manifest={
@@ -254,6 +259,8 @@ class FeatureSet:
                     np.save(folder / f"score_{i}.npy", self.scores[name], allow_pickle=False)
                 if self.refused is not None and name in self.refused:
                     np.save(folder / f"refused_{i}.npy", self.refused[name], allow_pickle=False)
+            if beside is not None:
+                beside(folder)
 
     @staticmethod
     def load(path: Path) -> FeatureSet:

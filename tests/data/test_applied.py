@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from ctrsel.core.config import FieldConfig, LabelConfig, SchemaConfig
 from ctrsel.core.errors import DataError
 from ctrsel.data.applied import AppliedFeatureSet
+from ctrsel.data.encoder import Encoder
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Ragged
 from ctrsel.records.feature_set import OTHER, FeatureSet
+from ctrsel.testing.tables import tiny_table
 
 ONCE = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -173,3 +175,26 @@ def test_a_column_without_a_name_keeps_it() -> None:
     applied = of(frame, {"": [3, 4]})
     assert applied.transform(frame).columns == [""]
     assert applied.transform(frame)[""].to_list() == frame[""].to_list()
+
+
+def test_what_was_saved_is_there_until_all_of_the_next_is(tmp_path, monkeypatch) -> None:
+    table = tiny_table()
+    keep = {n: np.ones(v.size, bool) for n, v in table.encoder.vocabularies.items()}
+
+    def applied(*fields: str) -> AppliedFeatureSet:
+        made = FeatureSet.from_keep(keep, fields=fields, method="toy", params={}, encoder=table.encoder.digest)
+        return AppliedFeatureSet.of(made, table.encoder)
+
+    applied("site").save(tmp_path / "set")
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(Encoder, "save", broken)
+        with pytest.raises(KeyboardInterrupt):
+            applied("ad").save(tmp_path / "set")
+    assert AppliedFeatureSet.load(tmp_path / "set").features.fields == ("site",)
+    applied("ad").save(tmp_path / "set")
+    assert AppliedFeatureSet.load(tmp_path / "set").features.fields == ("ad",)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
