@@ -123,7 +123,7 @@ def _decided(
     complete = all(c.run for c in figures.cells.values())
     due = protocol.test == "end" or (protocol.test == "complete" and complete)
     opened = "test" in whole.splits and due and naming.selector is not None
-    notes = _remember(folder / _NAMING, naming, opened=opened)
+    notes = _remember(folder / _NAMING, naming, opened=opened, of={"table": run.known.digest, "unit": protocol.unit})
     if opened:
         usable = exclude(whole, protocol.never_use)
         run.read_test(usable.narrow(fewest.features) if fewest.chosen > 1 else usable, finalists, folder=folder)
@@ -143,16 +143,19 @@ def _decided(
     return found
 
 
-def _remember(path: Path, naming: Naming, *, opened: bool) -> tuple[str, ...]:
-    """Write down who is named before test is read; return what is to be said of namings after which it was read."""
+def _remember(path: Path, naming: Naming, *, opened: bool, of: dict[str, str]) -> tuple[str, ...]:
+    """Write down who is named before test is read; return what is to be said of namings after which it was read.
+
+    Namings `of` another table, or other units, are kept and not told: an earlier command may have used the folder for them.
+    """
     before = _namings(path)
-    now = {"selector": naming.selector, "cells": naming.cells, "basis": naming.basis, "opened": opened}
+    now = {"selector": naming.selector, "cells": naming.cells, "basis": naming.basis, "opened": opened, **of}
     if not before or before[-1] != now:
         atomic_text(path, to_json([*before, now]))
     return tuple(
         f"an earlier command named {b['selector'] or 'nobody'} with {b['cells']} trainings run, and read the test rows then"
         for b in before
-        if b.get("opened", True) and b["cells"] and b != now
+        if b.get("opened", True) and b["cells"] and b != now and all(b.get(k, v) == v for k, v in of.items())
     )
 
 

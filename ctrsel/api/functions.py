@@ -10,6 +10,7 @@ import numpy as np
 
 from ctrsel.api.auto_size import auto_select
 from ctrsel.api.starts import check_start, open_start
+from ctrsel.core.errors import ConfigError
 from ctrsel.data.append import append
 from ctrsel.data.audit import audit as _audit
 from ctrsel.data.ingest import ingest
@@ -129,9 +130,11 @@ def select_features(
 ) -> Outcome:
     """Choose fields and values, and retrain on the smaller table; test is not read.
 
+    Of a table with several labels selectors look at the first.
+
     Args:
         data: A Table, or anything that `ingest` takes.
-        label: The label column, if data is not a Table.
+        label: The label column, if data is not a Table or the folder of one.
         by: A selector, its name, or `{"use": name, ...parameters}`.
         size: At most this share of the values is kept (0.2, "20%"); `{"fields": 12}` keeps so many fields; "auto" takes the
             smallest set whose validation loss is within one standard error of the best (see `ctrsel.api.auto_size`).
@@ -145,6 +148,12 @@ def select_features(
         The selection with its `features`, and the retrained fit with its `model`.
     """
     much = Wanted.read(size, place="size")
+    for place, names in (("always_keep", always_keep), *((f"groups[{i}]", g) for i, g in enumerate(groups))):
+        if isinstance(names, str):
+            raise ConfigError(f"{place}: expected several names of fields, got the text {names!r}")
+    for ranking in rankings:
+        if not isinstance(ranking, Ranking):
+            raise ConfigError(f"rankings: expected what rank_fields returns, got {type(ranking).__name__}")
     table = as_table(data, label=label, seed=seed)
     known = table.without("test") if "test" in table.splits else table
     selector = by if isinstance(by, Selector) else SELECTORS.create(by, place="by")

@@ -16,7 +16,7 @@ from ctrsel.api.plan import Plan, component_key
 from ctrsel.api.saved import load_fit, save_fit
 from ctrsel.api.selecting import Selecting, started
 from ctrsel.core.catalog import describe
-from ctrsel.core.config import RunConfig
+from ctrsel.core.config import RunConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError, LeakError
 from ctrsel.core.log import event
 from ctrsel.data.as_of import table_as_of
@@ -301,7 +301,29 @@ def stored_table(config: RunConfig) -> Table:
     label = table.schema.labels[0].name
     if config.schema.label.name != label:
         raise ConfigError(f"{place}: its label is {label!r}, but schema.label says {config.schema.label.name!r}")
+    _check_stored(table.schema, config.schema, place=place)
     return table
+
+
+def _check_stored(stored: Schema, config: SchemaConfig, *, place: str) -> None:
+    """Refuse what a config says of columns that were stored otherwise: it would be believed, and not done."""
+    for name in config.ignore:
+        if name in stored.names:
+            raise ConfigError(
+                f"{place}: {name!r} is a field of it, but stands in schema.ignore; name it in select.never_use, or store "
+                "the rows without it"
+            )
+    for name, said in config.fields.items():
+        if name not in stored.names:
+            continue
+        for key in ("kind", "bucket", "vocabulary", "hash_buckets", "max_length", "sensitive"):
+            want, has = getattr(said, key), getattr(stored.field(name), key)
+            # A field is sensitive as well where one that shares its vocabulary is.
+            if want is not None and want != has and (key != "sensitive" or want):
+                raise ConfigError(
+                    f"{place}: schema.fields.{name}.{key} is {has!r} there, but the config says {want!r}; change the config, "
+                    "or store the rows anew"
+                )
 
 
 def _file_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from ctrsel.cli.speak import Say, aligned
 from ctrsel.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ctrsel.api.plan import Plan
     from ctrsel.train import Fit
 
 __all__ = ["COMMANDS"]
@@ -127,7 +129,8 @@ def select(
 ) -> None:
     """Choose fields and values, and retrain on the smaller table, beside the controls at the same size.
 
-    The controls (random values, most frequent values) always run too. OUT holds, per selector, the feature set, the
+    The controls (random values, most frequent values) always run too. Of several selectors the first says how much all others
+    keep at most: as much as it keeps itself. OUT holds, per selector, the feature set, the
     retrained model, and for what no control chose why each field and value went. Test rows are not read.
 
     With --compare selectors are compared under one protocol instead: all with one judge, one seed and three sizes, the best
@@ -148,10 +151,13 @@ def select(
             "select.never_use": never_use or None,
         }
         extra = {k: v for k, v in wishes.items() if v is not None}
-        with source.open(extra, bare={"rank": MINIMAL}) as work:
+        with source.open(extra, bare={"rank": MINIMAL}) as work, contextlib.ExitStack() as alone:
+            from ctrsel.api.cache import exclusive
             from ctrsel.api.plan import component_key
 
             speaker.place = str(out or work.plan.out)
+            if out is not None and not comparing and not (work.saves and out.resolve() == work.plan.out.resolve()):
+                alone.enter_context(exclusive(out))
             work.audit()
             if comparing:
                 speaker.show(*compare(comparison, work, keep=keep, out=out))
@@ -188,11 +194,29 @@ def select(
                 aligned(header, rows),
                 "",
                 f"of {everything['fields']} fields and {everything['values']:,} values",
+                *_held(rows, work.plan, values=everything["values"]),
                 *(f"\n{lines}" for lines in dropped),
                 *([f"saved in {out}"] if out is not None else []),
             ]
             tried = {} if choice is None else {"sizes": choice}
             speaker.show({"selections": found, "of": everything, **tried}, "\n".join(text))
+
+
+def _held(rows: list[list[Any]], made: Plan, *, values: int) -> list[str]:
+    """Say so where a later selector had less room than was asked for: all stand at the size of what the first one keeps."""
+    chosen, wanted = rows[: len(made.selectors)], made.size
+    if len(chosen) < 2 or wanted.auto:
+        return []
+    if wanted.fields is not None:
+        kept, asked, what = chosen[0][1], wanted.fields, "fields"
+    else:
+        kept, asked, what = chosen[0][2], int(wanted.most * values + 1e-9), "values"
+    if kept >= asked:
+        return []
+    return [
+        f"{chosen[0][0]} keeps {kept:,} of the {asked:,} {what} asked for, and all others stand at its size; name another first, "
+        "or each in a command of its own"
+    ]
 
 
 @expand

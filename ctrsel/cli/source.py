@@ -44,6 +44,29 @@ def settings(given: list[str]) -> dict[str, Any]:
     return found
 
 
+_FLAGS = {
+    "schema.label.name": "--label",
+    "schema.label.positive": "--positive",
+    "data.valid": "--valid",
+    "data.test": "--test",
+    "data.format": "--format",
+    "data.encoding": "--encoding",
+    "data.connection": "--connection",
+    "schema.ignore": "--ignore",
+    "split.use": "--split",
+    "schema.time": "--time",
+    "schema.group": "--group",
+    "schema.weight": "--weight",
+    "ingest.min_count": "--min-count",
+    "data.as_of": "--as-of",
+    "ingest.tolerance": "--tolerance",
+    "data.rows": "--rows",
+    "audit.accept": "--accept",
+    "seed": "--seed",
+}
+"""Keys of a config that have an option of their own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A config, or bare data."""
@@ -154,27 +177,9 @@ class Source:
 
     def overrides(self) -> dict[str, Any]:
         """Return the flags as dotted keys of a config."""
-        flags = {
-            "schema.label.name": self.label,
-            "schema.label.positive": self.positive,
-            "data.valid": self.valid,
-            "data.test": self.test,
-            "data.format": self.format,
-            "data.encoding": self.encoding,
-            "data.connection": self.connection,
-            "schema.ignore": self.ignore or None,
-            "split.use": self.split,
-            "schema.time": self.time,
-            "schema.group": self.group,
-            "schema.weight": self.weight,
-            "ingest.min_count": self.min_count,
-            "data.as_of": self.as_of,
-            "ingest.tolerance": self.tolerance,
-            "data.rows": self.rows,
-            "audit.accept": self.accept or None,
-            "seed": self.seed,
-        }
-        return {**{k: v for k, v in flags.items() if v is not None}, **settings(self.assignments or [])}
+        flags = {key: getattr(self, flag[2:].replace("-", "_")) for key, flag in _FLAGS.items()}
+        given = {key: value for key, value in flags.items() if value is not None and value != []}
+        return {**given, **settings(self.assignments or [])}
 
     @property
     def path(self) -> Path:
@@ -221,11 +226,24 @@ class Source:
         }
         folder = self.table_folder
         if folder is not None:
-            flags = {"schema.label.name": _label(folder), **flags}
+            label = _label(folder)
+            self._check_saved(folder, flags, label=label)
+            flags = {"schema.label.name": label, **flags}
         elif "schema.label.name" not in {**(bare or {}), **flags}:
             raise ConfigError(f"{self.path}: name the label column with --label")
         override(given, {**(bare or {}), **flags}, place="the command line")
         return build(RunConfig, given, place="the command line")
+
+    def _check_saved(self, folder: Path, flags: Mapping[str, Any], *, label: str) -> None:
+        """Refuse to say again what was settled when a table was ingested; a time after which rows do not exist is not."""
+        for key, value in flags.items():
+            if key == "schema.label.name" and value == label:
+                continue
+            if key.split(".")[0] in ("data", "schema", "split", "ingest") and key != "data.as_of":
+                raise ConfigError(
+                    f"{_FLAGS.get(key, f'--set {key}')}: {folder} is a saved table, whose columns, splits and values were "
+                    "settled by 'ctrsel ingest'; say it there, or name the raw rows"
+                )
 
     @contextlib.contextmanager
     def open(self, extra: Mapping[str, Any] | None = None, *, bare: Mapping[str, Any] | None = None) -> Iterator[Work]:

@@ -100,6 +100,8 @@ def fail(error: BaseException, *, json_to: TextIO | None, place: str = "") -> in
 def aligned(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Lay out rows under a header, numbers to the right, without lines that a pipe would have to skip.
 
+    A character that is none for a terminal, such as a line's end in a field's name, stands as a dot.
+
     Examples:
         >>> print(aligned(["field", "score"], [["ad", 0.51234], ["site", 12]]))
         field   score
@@ -125,7 +127,10 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\u00b7" for c in text)
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from ctrsel.api.cache import StageCache
 from ctrsel.api.plan import Plan, component_key
 from ctrsel.api.stages import Stages
 from ctrsel.core.errors import unknown_name
+from ctrsel.data.as_of import table_as_of
 from ctrsel.data.table import Table
 from ctrsel.rank import ModelRanker
 from ctrsel.records.audit import Audit
@@ -54,7 +55,10 @@ class Work:
     @cached_property
     def plain(self) -> Table:
         """The ingested table."""
-        return self.stages.ingest() if self.saved is None else Table.load(self.saved)
+        as_of = self.plan.config.data.as_of
+        if self.saved is None:
+            return self.stages.ingest()
+        return Table.load(self.saved) if as_of is None else table_as_of(self.saved, as_of)
 
     @cached_property
     def table(self) -> Table:

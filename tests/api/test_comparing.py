@@ -423,3 +423,14 @@ def test_test_stays_closed_while_nobody_is_named(table, tmp_path):
     again = compare_selectors(table, selectors=[Knowing()], protocol=wanted, folder=tmp_path)
     assert again.naming.selector == "Knowing"
     assert not any("earlier command" in note for note in again.notes)
+
+
+def test_namings_of_another_table_are_kept_and_not_told(table, tmp_path):
+    wanted = protocol(judges={"trees": TREES}, seeds=(1,))
+    before = compare_selectors(table, selectors=[Knowing()], protocol=wanted, folder=tmp_path)
+    other = tiny_table(seed=5)
+    found = compare_selectors(other, selectors=[Knowing()], protocol=wanted, folder=tmp_path)
+    assert found.naming.selector == "Knowing"
+    assert not any("earlier command" in note for note in found.notes)
+    told = json.loads((tmp_path / "naming.json").read_text())
+    assert [(t["table"], t["unit"], t["opened"]) for t in told] == [(f.table, "values", True) for f in (before, found)]

@@ -110,6 +110,18 @@ def test_wishes_are_honoured():
         (lambda t: ctrsel.select_features(t, by="gatde"), r"by: unknown selector 'gatde'; did you mean 'gated'\?"),
         (lambda t: ctrsel.rank_fields(t, by="mutual"), "by: unknown ranker 'mutual'"),
         (lambda t: ctrsel.train_model(t, learner="nt"), r"learner: unknown learner 'nt'; did you mean 'net'\?"),
+        (
+            lambda t: ctrsel.select_features(t, always_keep="site"),
+            "always_keep: expected several names .* the text 'site'",
+        ),
+        (
+            lambda t: ctrsel.select_features(t, groups=["ad", "site"]),
+            r"groups\[0\]: expected several names .* the text 'ad'",
+        ),
+        (
+            lambda t: ctrsel.select_features(t, rankings=["cmim"]),
+            "rankings: expected what rank_fields returns, got str",
+        ),
         (lambda _: ctrsel.ingest(tiny_frame()), "label: name the label column"),
     ],
 )

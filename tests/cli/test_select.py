@@ -53,3 +53,13 @@ def test_mistakes_are_named(ctrsel, here, flags, message):
     said = ctrsel(*BASE, *flags, *TREES)
     assert said.code == 2, said.out
     assert message in said.err
+
+
+def test_a_size_that_the_first_selector_sets_for_all_is_said(ctrsel, here):
+    said = ctrsel(*BASE, "--method", "ranking,permutation", "--k", "5", *TREES)
+    assert (
+        "information keeps 2 of the 5 fields asked for, and all others stand at its size; name another first"
+        in said.out
+    )
+    said = ctrsel(*BASE, "--method", "permutation,ranking", "--k", "5", *TREES)
+    assert "asked for" not in said.out

@@ -24,6 +24,12 @@ def test_plain_makes_json():
     }
 
 
+def test_aligned_keeps_a_row_in_a_line():
+    assert (
+        aligned(["field", "kept"], [["new\nline\x1b[2J", True]]) == "field         kept\nnew\u00b7line\u00b7[2J   yes"
+    )
+
+
 def test_aligned_empty():
     assert aligned(["a", "bb"], []) == "a  bb"
 

@@ -58,3 +58,44 @@ def test_library_prints_do_not_reach_standard_output(ctrsel, here, monkeypatch):
     said = ctrsel("rank", "table", "--json", "-q")
     assert said.json["rankings"]
     assert "a library speaks" in said.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ("--ignore", "ad"),
+            "--ignore: tab is a saved table, whose columns, splits and values were settled by 'ctrsel ingest'",
+        ),
+        (("--label", "site"), "--label: tab is a saved table"),
+        (("--min-count", "50"), "--min-count: tab is a saved table"),
+        (("--rows", "100"), "--rows: tab is a saved table"),
+        (("--set", "ingest.bins=3"), "--set ingest.bins: tab is a saved table"),
+    ],
+)
+def test_what_a_saved_table_has_settled_is_not_said_again(ctrsel, here, flags, said):
+    assert ctrsel("ingest", "clicks.parquet", "--label", "click", "--out", "tab").code == 0
+    ended = ctrsel("rank", "tab", *flags)
+    assert (ended.code, said in ended.err) == (2, True), ended.err
+    assert ctrsel("rank", "tab", "--label", "click", "--seed", "4").code == 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("ignore: [ad]", "data.store: tab: 'ad' is a field of it, but stands in schema.ignore"),
+        ("fields: {ad: {sensitive: true}}", "schema.fields.ad.sensitive is False there, but the config says True"),
+        ("fields: {hour: {bucket: none}}", "schema.fields.hour.bucket is "),
+        ("ignore: [id]", ""),
+        ("fields: {ad: {kind: categorical, sensitive: false}}", ""),
+    ],
+)
+def test_a_config_that_says_otherwise_than_its_store_is_refused(ctrsel, here, schema, said):
+    assert ctrsel("ingest", "clicks.parquet", "--label", "click", "--ignore", "id", "--out", "tab").code == 0
+    Path("c.yaml").write_text(
+        f"name: c\ndata: {{store: tab}}\nschema: {{label: {{name: click}}, {schema}}}\nlearners: {{boosted: {{use: boosted}}}}\n"
+        "select: {learner: boosted}\nrank: [{use: mutual_information}]\n"
+    )
+    ended = ctrsel("rank", "c.yaml")
+    assert ended.code == (2 if said else 0), ended.err
+    assert said in ended.err
