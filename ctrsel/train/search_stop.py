@@ -1,8 +1,8 @@
 """SearchStop: when a search has made up its mind, as DARTS+ stops where the order of the candidates stays the same.
 
-Reference: Liang et al., "DARTS+: improved differentiable architecture search with early stopping", 2019, criterion 1*. In
-place of the order of a few operations stands the set that would be kept, which is what a search is for; the order of the
-scores is told beside it. The second criterion is over-training: the hardened model gets worse on validation rows.
+Reference: Liang et al., "DARTS+: improved differentiable architecture search with early stopping", 2019, criterion 1*: the
+ranking stays the same. Here it is that of values or fields by their scores, and with it the set that would be kept. The second
+criterion is over-training: the hardened model gets worse on validation rows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class SearchStop:
     While nothing has closed yet, nothing is decided, and no epoch counts.
 
     Args:
-        patience: The search is over after so many epochs in a row in which the kept set hardly changes, or in which the
-            hardened model's log-loss is above its least; 0 = never.
+        patience: The search is over after so many epochs in a row in which neither the kept set nor the ranking changes, but for
+            little, or in which the hardened model's log-loss is above its least; 0 = never.
         same: Jaccard index of two epochs' kept sets from which on they are the same.
+        order: Kendall's tau of two epochs' scores from which on their ranking is the same.
 
     Examples:
         >>> import torch
@@ -38,8 +39,8 @@ class SearchStop:
         (True, 1.0, 1.0)
     """
 
-    def __init__(self, *, patience: int, same: float = 0.99) -> None:
-        self.patience, self.same = patience, same
+    def __init__(self, *, patience: int, same: float = 0.99, order: float = 0.95) -> None:
+        self.patience, self.same, self.order = patience, same, order
         self._before: tuple[Tensor, Tensor] | None = None
         self._still, self._worse, self._best = 0, 0, math.inf
 
@@ -52,7 +53,7 @@ class SearchStop:
     def reason(self) -> str:
         """Why it is over."""
         if self._still >= self.patience:
-            return f"what is kept has not changed for {self._still} epochs"
+            return f"what is kept, and its ranking, have not changed for {self._still} epochs"
         return f"the hardened model's validation log-loss has been above its least for {self._worse} epochs"
 
     def look(self, kept: Tensor, scores: Tensor, *, log_loss: float | None = None) -> dict[str, float]:
@@ -75,7 +76,9 @@ class SearchStop:
             jaccard = int((was & kept).sum()) / either if either else 1.0
             tau = kendalltau(ranked.numpy(), some.numpy()).statistic if len(some) > 1 else 0.0
             facts = {"jaccard": jaccard, "kendall": float(np.nan_to_num(tau))}
-            self._still = self._still + 1 if jaccard >= self.same and not bool(kept.all()) else 0
+            # DEVIATION(DARTS+): nearly the same set and order are the same: a ranking of thousands of values never stands still.
+            still = jaccard >= self.same and facts["kendall"] >= self.order and not bool(kept.all())
+            self._still = self._still + 1 if still else 0
         if log_loss is not None and not bool(kept.all()):
             self._worse = 0 if log_loss < self._best else self._worse + 1
             self._best = min(self._best, log_loss)

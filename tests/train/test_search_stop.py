@@ -29,6 +29,16 @@ def test_a_ranking_that_freezes_at_epoch_12_stops_at_17_with_patience_5():
     assert "5 epochs" in stop.reason
 
 
+def test_a_ranking_that_still_changes_is_not_over_though_the_set_is_the_same():
+    stop, rng = SearchStop(patience=2), np.random.default_rng(0)
+    for _ in range(20):
+        scores = torch.from_numpy(np.concatenate([1 + rng.random(100), rng.random(100)]))
+        facts = stop.look(scores > 1, scores)
+        assert not stop.over
+    assert facts["jaccard"] == 1.0
+    assert 0.3 < facts["kendall"] < 0.7
+
+
 def test_nothing_counts_while_all_is_open():
     stop = SearchStop(patience=2)
     for _ in range(10):

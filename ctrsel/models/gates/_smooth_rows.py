@@ -22,8 +22,9 @@ _LONGEST = 0.1  # move of a step that the data asks for
 class SmoothRows(RowGate):
     """g(x) = (x^2 / (x^2 + eps) + slope * sqrt(eps) * atan(x)) / g0, with g0 such that gates start at 1, at x = 1.
 
-    A step is x - rate * dL/dx, then by `reach` towards 0 and no further (the proximal step of rate * lambda * |x|). So many
-    steps without the data are one of k * reach: that is their closed form, exactly.
+    A step is x - rate * dL/dx, then by `reach` towards 0 and no further (the proximal step of rate * lambda * |x|), and a step
+    that would lead over 0 ends there: x is never negative, where LPFS's gate would open again and LPFS++'s would turn the value's
+    rows around. So many steps without the data are one of k * reach: that is their closed form, exactly.
 
     Args:
         plan: Of the search.
@@ -52,7 +53,8 @@ class SmoothRows(RowGate):
         self.bounds, self.slope, self.warmup = (eps, last_eps), slope, warmup
         self.register_buffer("eps", torch.tensor(eps))
         self.scale = 1.0
-        self.scale = 1.0 / float(self.opened(torch.tensor(1.0)))  # an open gate's g ends near 1 / g0
+        # DEVIATION(LPFS): gates start at 1, so that the net begins as it would without them; an open gate's g ends near 1 / g0.
+        self.scale = 1.0 / float(self.opened(torch.tensor(1.0)))
         self.reach = 1.0 / max(idle * (plan.steps - self.held), 1.0)
         self.rate = self.reach * max(plan.train_rows, 1) / nats
 
@@ -74,7 +76,7 @@ class SmoothRows(RowGate):
         return w.square() > self.eps
 
     def drifted(self, w: Tensor, steps: Tensor) -> Tensor:
-        return torch.sign(w) * (w.abs() - self.reach * steps.to(w.dtype)).clamp_(min=0.0)
+        return (w - self.reach * steps.to(w.dtype)).clamp_(min=0.0)
 
     def moved(self, codes: Tensor, w: Tensor, sums: Tensor, squares: Tensor, *, skipped: Tensor, rows: int) -> Tensor:
         square = w.square()
@@ -82,10 +84,11 @@ class SmoothRows(RowGate):
         if self.slope:
             slope = slope + self.slope * self.eps.sqrt() / (1 + square)
         move = (self.rate * self.scale * slope * sums).clamp_(-_LONGEST, _LONGEST)
-        return self.drifted(w - move, torch.ones_like(skipped))
+        # DEVIATION(LPFS): no gate is negative. The steps that the data asks for are plain ones of at most .1, not Adam's.
+        return self.drifted((w - move).clamp_(min=0.0), torch.ones_like(skipped))
 
     def scores(self) -> Tensor:
-        return self.now().abs()
+        return self.now()
 
     def facts(self) -> Mapping[str, float]:
         return {"eps": float(self.eps)}

@@ -56,7 +56,7 @@ class CalibratedOptFS(Gate):
     Attributes:
         epochs: T, epochs of the search at most; three are what a training takes at least that waits two for a better one.
         rewind: Epoch to whose start the weights go back for the retraining; those of 0 are made again from the seed.
-        patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
+        patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         nats: The price: training log-likelihood that a value's row must gain over `OTHER`'s.
         temperature: The last tau.

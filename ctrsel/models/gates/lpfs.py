@@ -25,7 +25,7 @@ class LPFS(Gate):
     Attributes:
         epochs: T, epochs of the search at most.
         rewind: Epoch to whose start the weights go back for the retraining.
-        patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
+        patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         nats: The training log-likelihood that a value must earn; lambda = nats / training rows.
         alpha: Of the term that keeps a gradient at zero: 0 = LPFS, above it LPFS++ (10 in the paper's code).

@@ -29,7 +29,7 @@ class OptEmbed(Gate):
     Attributes:
         epochs: T, epochs of the search at most.
         rewind: Epoch to whose start the weights go back for the retraining.
-        patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
+        patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         alpha: Of the sum of exp(-t) over the fields, nats per row.
         reach: How far a threshold that only alpha moves gets in the search, in the L1 norm of a row; Adam's rate follows.

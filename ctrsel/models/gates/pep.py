@@ -27,7 +27,7 @@ class PEP(Gate):
     Attributes:
         epochs: T, epochs of the search at most.
         rewind: Epoch to whose start the weights go back for the retraining.
-        patience: The search is over after so many epochs in a row in which the kept set hardly changes or the hardened
+        patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         start: s at the start; sigmoid(-15) is 3e-7.
         stop: s where one that only its decay moves gets to in the search; sigmoid(-3) is .047; Adam's rate follows.
