@@ -18,7 +18,7 @@ from ctrsel.records.feature_set import OTHER
 if TYPE_CHECKING:
     from ctrsel.data.encoder import Encoder
 
-__all__ = ["fold", "hard"]
+__all__ = ["better_half", "fold", "hard"]
 
 
 @torch.no_grad()
@@ -54,6 +54,21 @@ def hard(gate: GateModule) -> GateModule:
     """
     gate.finish()
     return _HardValues(gate) if isinstance(gate, ValueGateModule) else _HardFields(gate.kept())
+
+
+def better_half(scores: Tensor) -> FieldGateModule:
+    """Return the hard gate of the better half of the fields, for a gate that only puts them in order; the first of equals.
+
+    Shape:
+        scores `[F]`.
+
+    Examples:
+        >>> better_half(torch.tensor([0.1, 0.7, 0.7, 0.2, 0.9])).kept().tolist()
+        [False, True, False, False, True]
+    """
+    kept = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+    kept[torch.argsort(scores, descending=True, stable=True)[: max(len(scores) // 2, 1)]] = True
+    return _HardFields(kept)
 
 
 class _Still:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from ctrsel.models.net import NetPredictor
 from ctrsel.train._contract import Fit
 from ctrsel.train.best import Best
 from ctrsel.train.checkpoint import Saved
-from ctrsel.train.hardening import fold, hard
+from ctrsel.train.hardening import better_half, fold, hard
 from ctrsel.train.hardware import autocast
 from ctrsel.train.net_run import NetRun
 from ctrsel.train.pieces import in_pieces
@@ -79,9 +80,12 @@ class NetSearch(NetRun):
 
     def _hardened(self, gate: Gate, module: GateModule, facts: Mapping[str, float]) -> dict[str, float]:
         """Look at what a search that ended now would hand back: AUC and log-loss, and what has changed since an epoch before."""
-        if isinstance(module, FieldGateModule) and (module.observes or not gate.decides):
-            return {}  # its scores are read off rows at the end, or it decides nothing
-        self.net.gate = hard(module)
+        scores, hardened = module.scores(), hard(module)
+        if isinstance(module, FieldGateModule) and not gate.decides:
+            # It puts fields in order and leaves open how many are kept: the better half stands for that.
+            scores = self._observed(module).scores() if module.observes else scores
+            hardened = better_half(scores)
+        self.net.gate = hardened
         try:
             learner = self.learner
             predictor = NetPredictor(backbone=learner.backbone, width=learner.width, labels=self.labels, net=self.net)
@@ -90,7 +94,7 @@ class NetSearch(NetRun):
             self.net.gate = module
         found = {"hard_auc": valid["auc"], "hard_log_loss": valid["log_loss"], "gap": facts["valid_auc"] - valid["auc"]}
         found = self.processes.agreed(found)
-        return found | self.stop.look(module.kept(), module.scores(), log_loss=found["hard_log_loss"])
+        return found | self.stop.look(hardened.kept(), scores, log_loss=found["hard_log_loss"])
 
     def _share(self, module: GateModule) -> float:
         """Return the share of the values, or of the fields, that is still open."""
@@ -109,7 +113,7 @@ class NetSearch(NetRun):
         known: dict[str, Any] = {"learner": self.learner, "table": self.table, "scale": scale}
         rewound: Rewound = Again(**known, seed=self.seed) if again else Kept(**known, weights=self.rewound)
         if isinstance(module, FieldGateModule) and module.observes:
-            self._observe(module)
+            module = self._observed(module)
         kept, scores = module.kept().cpu().numpy(), module.scores().cpu().numpy().astype(np.float64)
         self.net.gate = None
         if isinstance(module, ValueGateModule):
@@ -128,11 +132,13 @@ class NetSearch(NetRun):
         )
 
     @torch.no_grad()
-    def _observe(self, module: FieldGateModule) -> None:
-        """Show a gate every validation row, as they are looked up."""
+    def _observed(self, module: FieldGateModule) -> FieldGateModule:
+        """Return a gate like this one that has seen every validation row, as they are looked up."""
         self.net.eval()
+        seen = copy.deepcopy(module)
         for batch in batches(self.valid, None, size=_OBSERVED):
-            module.observe(self.net.embedding(to_inputs(batch, self.device)))
+            seen.observe(self.net.embedding(to_inputs(batch, self.device)))
+        return seen
 
     def _before(self, batch: Batch) -> None:
         gate = self.net.gate

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ctrsel.core.errors import ConfigError
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.embedding import to_inputs
 from ctrsel.models.gates import CATALOG
@@ -113,6 +114,27 @@ def test_architecture_learns_from_validation_batches_only(table, monkeypatch):
     per_epoch = -(-(validation.stop - validation.start) // 64)
     once = np.concatenate(rows[:per_epoch])
     assert len(np.unique(once)) == len(once) == validation.stop - validation.start
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_epoch_tells_what_hardening_would_cost(table, name):
+    """A gate that only puts fields in order by the better half of them; others by what they keep."""
+    gate = made(name)
+    history = replace(NET, backbone=DeepFM(hidden=(8,)), max_epochs=3).fit(table, gate=gate, seed=2).history
+    assert all(h["gap"] == pytest.approx(h["valid_auc"] - h["hard_auc"], abs=1e-12) for h in history)
+    assert all({"jaccard", "kendall"} <= h.keys() for h in history[1:])
+    if not gate.decides:
+        assert max(abs(h["gap"]) for h in history) > 1e-4  # half of the fields are gone
+
+
+def test_a_search_over_fields_may_end_before_its_epochs(table):
+    """Logits that are held choose nothing better, while the net learns its rows by heart: two worse epochs are enough."""
+    gate = AutoField(epochs=8, every=2, warmup=0.9, patience=2)
+    losses = [h["hard_log_loss"] for h in NET.fit(table, gate=gate, seed=2).history]
+    assert len(losses) < 8
+    assert min(losses[-2:]) > min(losses[:-2])
+    with pytest.raises(ConfigError, match=r"autofield\.patience: must be at least 0, got -1"):
+        AutoField(patience=-1)
 
 
 def test_the_net_is_handed_back_without_its_gate(table):

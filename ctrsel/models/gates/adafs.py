@@ -29,6 +29,8 @@ class AdaFS(Gate):
     Attributes:
         epochs: Of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
+        patience: The search is over after so many epochs in a row in which the better half and the ranking hardly change or the hardened
+            model is worse than it was; 0 = never before `epochs`.
         hidden: Units of the controller's hidden layer.
         top: k of the hard form: so many fields of a row have a weight; None = the soft form.
         every: The controller learns from a batch of validation rows after so many steps; 0 = from the training batches.
@@ -40,6 +42,7 @@ class AdaFS(Gate):
     decides: ClassVar[bool] = False
     epochs: int = 8
     rewind: int = 0
+    patience: int = 0
     hidden: int = field(default=16, metadata=choose(16, 64))
     top: int | None = None
     every: int = field(default=2, metadata=choose(0, 2, 5))
@@ -47,6 +50,8 @@ class AdaFS(Gate):
     warmup: float = field(default=0.25, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ConfigError(f"adafs.patience: must be at least 0, got {self.patience}")
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs or self.every < 0 or self.hidden < 1:
             raise ConfigError(
                 "adafs: needs epochs >= 1, 0 <= rewind < epochs, every >= 0 and hidden >= 1, got "

@@ -35,6 +35,8 @@ class AutoField(Gate):
     Attributes:
         epochs: Of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
+        patience: The search is over after so many epochs in a row in which the better half and the ranking hardly change or the hardened
+            model is worse than it was; 0 = never before `epochs`.
         every: Logits learn from a batch of validation rows after so many steps.
         cooling: By how much the temperature falls in a step, 5e-5 as published; None = evenly, so that the search ends cold.
         gate_lr: Adam's rate for the logits; None = the net's, or as much more as they need to decide in this search.
@@ -45,12 +47,15 @@ class AutoField(Gate):
     decides: ClassVar[bool] = False
     epochs: int = 8
     rewind: int = 0
+    patience: int = 0
     every: int = field(default=10, metadata=choose(2, 5, 10))
     cooling: float | None = None
     gate_lr: float | None = None
     warmup: float = field(default=0.1, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ConfigError(f"autofield.patience: must be at least 0, got {self.patience}")
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs or self.every < 1:
             raise ConfigError(
                 "autofield: needs epochs >= 1, 0 <= rewind < epochs and every >= 1, got "

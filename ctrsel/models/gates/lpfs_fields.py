@@ -50,6 +50,8 @@ class LPFSFields(Gate):
     Attributes:
         epochs: Of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
+        patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
+            model is worse than it was; 0 = never before `epochs`.
         alpha: 0 is LPFS; above it LPFS++.
         eps: Of the gate, at the start.
         last_eps: At the end.
@@ -64,6 +66,7 @@ class LPFSFields(Gate):
     site: ClassVar[Site] = "field"
     epochs: int = 8
     rewind: int = 0
+    patience: int = 0
     alpha: float = field(default=10.0, metadata=search(0.0, 20.0))
     eps: float = field(default=0.1, metadata=search(1e-3, 0.2, log=True))
     last_eps: float = 1e-3
@@ -73,6 +76,8 @@ class LPFSFields(Gate):
     warmup: float = field(default=0.1, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ConfigError(f"lpfs_fields.patience: must be at least 0, got {self.patience}")
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
             raise ConfigError(
                 f"lpfs_fields: needs epochs >= 1 and 0 <= rewind < epochs, got {self.epochs} and {self.rewind}"

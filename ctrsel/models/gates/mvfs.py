@@ -30,6 +30,8 @@ class MvFS(Gate):
     Attributes:
         epochs: Of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
+        patience: The search is over after so many epochs in a row in which the better half and the ranking hardly change or the hardened
+            model is worse than it was; 0 = never before `epochs`.
         views: K sub-networks.
         level: l, the score of a weight of a half; None = what an even score is, one over the number of fields.
         first_temperature: tau at the start.
@@ -43,6 +45,7 @@ class MvFS(Gate):
     decides: ClassVar[bool] = False
     epochs: int = 8
     rewind: int = 0
+    patience: int = 0
     views: int = field(default=6, metadata=search(2, 8))
     level: float | None = None
     first_temperature: float = 5.0
@@ -52,6 +55,8 @@ class MvFS(Gate):
     warmup: float = field(default=0.25, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ConfigError(f"mvfs.patience: must be at least 0, got {self.patience}")
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs or self.every < 0 or self.views < 1:
             raise ConfigError(
                 "mvfs: needs epochs >= 1, 0 <= rewind < epochs, every >= 0 and views >= 1, got "

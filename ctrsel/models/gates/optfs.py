@@ -36,6 +36,8 @@ class OptFS(Gate):
     Attributes:
         epochs: T, epochs of the search.
         rewind: Epoch to whose start the weights go back for the retraining.
+        patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
+            model is worse than it was; 0 = never before `epochs`.
         temperature: gamma, the last tau.
         nats: The training log-likelihood that a value must earn; lambda = nats / training rows. 1 is what Akaike's
             criterion asks of one parameter; it is lenient, since a value has a whole row: 3 to 10 prune harder.
@@ -49,6 +51,7 @@ class OptFS(Gate):
 
     epochs: int = 10
     rewind: int = 1
+    patience: int = 0
     temperature: float = 1000.0
     nats: float = 1.0
     penalty: float | None = None
@@ -57,6 +60,8 @@ class OptFS(Gate):
     published: bool = False
 
     def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ConfigError(f"optfs.patience: must be at least 0, got {self.patience}")
         if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
             raise ConfigError(
                 f"optfs: needs epochs >= 1 and 0 <= rewind < epochs, got epochs {self.epochs}, rewind {self.rewind}"
