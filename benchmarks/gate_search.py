@@ -3,7 +3,7 @@
     python benchmarks/gate_search.py [--rows 1000000] [--values 2000000] [--gates calibrated_optfs optfs] [--out page.md]
 
 40 fields whose values are drawn by Zipf's law (exponent 1.1) and numbered at random; a tenth of the values of every fourth
-field moves the log-odds, by a normal number of standard deviation 1. Nine tenths of the rows are trained on, a tenth
+field moves the log-odds, by a normal number of standard deviation 1. Eight tenths of the rows are trained on, a tenth
 validates. The net is DeepFM of width 16 with hidden layers 400-400-400, batches of 4096, lazy Adam; "train" is the net
 by its own protocol (until two epochs in a row are no better), each search ends when its gate's patience does. Each run has a
 process of its own. "once" is an epoch of training by itself, so that a search of a single epoch could be compared.

@@ -139,10 +139,17 @@ def _what(found: SelectionComparison) -> str:
     least = f" in {found.min_count:,} training rows or more" if found.min_count > 1 else ""
     said = f" (validation log-loss by minimum count: {tried})" if tried else ""
     what = f"{found.total:,} values{least}" if found.unit == "values" else f"{found.total:,} fields"
+    tried_first = [c for c in found.contestants if c.role == "selector" and c.screened is not None]
+    final = sum(c.final for c in tried_first)
+    stages = (
+        f" Of {len(tried_first)} selectors in a first stage of one judge and one seed the best {final} went on."
+        if len(tried_first) > final > 0
+        else ""
+    )
     return (
         f"Sizes are shares of {what}{said}. Judges: {', '.join(found.judges)}, each retrained from scratch with "
         f"{len(found.seeds)} {'seed' if len(found.seeds) == 1 else 'seeds'}, paired over contestants. Codes, searches and "
-        "early stopping see training and validation rows only."
+        f"early stopping see training and validation rows only.{stages}"
     )
 
 
@@ -262,7 +269,8 @@ def _legend(found: SelectionComparison, split: str) -> str:
         f"AUC on the {'test' if split == 'test' else 'validation'} rows, mean over seeds. Differences are paired by seed, "
         "with Student's 95 % interval over seeds in brackets; `with rows` is the lower limit when the error over the rows of "
         "the split, which all seeds share, is added. Non-inferior: the lower limit to the full model lies above "
-        f"-{found.margin:g}. Frequency suffices: the lower limit of the difference to the most frequent values at the same "
+        f"-{found.margin:g}, for retraining on these rows; where `with rows` lies below it, other rows of the same source may "
+        "show otherwise. Frequency suffices: the lower limit of the difference to the most frequent values at the same "
         "size is not above 0."
     )
 
