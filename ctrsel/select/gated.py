@@ -47,20 +47,21 @@ class Gated(Selector):
     def search(self, problem: Problem, *, sizes: Sequence[Size], seed: int) -> Found:
         """Search on the training split; a size keeps open gates."""
         fit = problem.learner.fit(problem.table, gate=self.gate, work=problem.work, seed=seed)
-        if fit.kept is None or fit.scores is None:
+        kept, scores, rewound, history, seconds = fit.kept, fit.scores, fit.rewound, fit.history, fit.seconds
+        if kept is None or scores is None:
             raise ConfigError(
                 f"select.learner: a gated selection needs a learner with gates, such as net; got {describe(problem.learner)['use']!r}"
             )
+        del fit  # its tables go before those that a retraining starts from are made again: never two of them at once
+        counts = {n: v.counts.astype(np.float64) for n, v in problem.table.encoder.vocabularies.items()}
         return ScoredValues(
             problem=problem,
             method="gated",
             params=describe(self),
-            scores=fit.scores
-            if self.gate.ordered
-            else {n: v.counts.astype(np.float64) for n, v in problem.table.encoder.vocabularies.items()},
-            wanted=None if self.fill and self.gate.ordered else fit.kept,
-            shown=fit.scores,  # the evidence is the gates'
-            snapshot=fit.snapshot,
-            history=fit.history,
-            seconds=fit.seconds,
+            scores=scores if self.gate.ordered else counts,
+            wanted=None if self.fill and self.gate.ordered else kept,
+            shown=scores,  # the evidence is the gates'
+            snapshot=None if rewound is None else rewound.model(),
+            history=history,
+            seconds=seconds,
         )

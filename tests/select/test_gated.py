@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from ctrsel.core.config import LabelConfig, SchemaConfig
 from ctrsel.core.errors import ConfigError
 from ctrsel.data.ingest import ingest
 from ctrsel.models.backbones.deepfm import DeepFM
+from ctrsel.models.gates.calibrated_optfs import CalibratedOptFS
 from ctrsel.models.gates.optfs import OptFS
 from ctrsel.records.feature_set import RESERVED
 from ctrsel.select import Problem, retrain
@@ -19,6 +22,7 @@ from ctrsel.select.gated import Gated
 from ctrsel.train import Fit, Learner
 from ctrsel.train.boosted import BoostedLearner
 from ctrsel.train.net import NetLearner
+from ctrsel.train.rewinding import Again
 
 VALUES, PLANTED = 100, 5
 
@@ -154,3 +158,28 @@ def test_a_learner_without_gates_is_refused(problem):
     trees = Problem(table=problem.table, learner=BoostedLearner(rounds=2))
     with pytest.raises(ConfigError, match="gate"):
         Gated().select(trees, size=10, seed=1)
+
+
+def test_there_are_never_two_tables_at_once(problem, monkeypatch):
+    """The first weights are made again when nothing of the search's net is left."""
+    shape = (problem.table.encoder.total_codes, 4)
+
+    def tables() -> int:
+        gc.collect()
+        held = (
+            o for o in gc.get_objects() if type(o) in (torch.Tensor, torch.nn.Parameter) and tuple(o.shape) == shape
+        )
+        return len({t.data_ptr() for t in held})
+
+    seen, model, before = [], Again.model, tables()
+
+    def counted(self):
+        seen.append(tables() - before)
+        made = model(self)
+        seen.append(tables() - before)
+        return made
+
+    monkeypatch.setattr(Again, "model", counted)
+    found = Gated(gate=CalibratedOptFS(epochs=1)).search(problem, sizes=(), seed=1)
+    assert found.snapshot is not None
+    assert seen == [0, 1]
