@@ -13,7 +13,7 @@ from ctrsel.models.gates._rows import added_up
 from ctrsel.models.gates.calibrated_optfs import CalibratedOptFS
 from ctrsel.models.gates.lpfs import LPFS
 
-V, STEPS = 15, 60
+V, STEPS, TRAIN_ROWS = 15, 60, 40
 GATES = {
     "calibrated": CalibratedOptFS(epochs=3, nats=0.5),
     "lpfs": LPFS(epochs=3, nats=0.5, warmup=0.1),
@@ -23,7 +23,7 @@ GATES = {
 
 def built(gate):
     plan = SearchPlan(
-        total_codes=V, reserved=np.array([0, 1, 2]), width=2, train_rows=40, steps=STEPS, learning_rate=1e-3
+        total_codes=V, reserved=np.array([0, 1, 2]), width=2, train_rows=TRAIN_ROWS, steps=STEPS, learning_rate=1e-3
     )
     module = gate.build(plan).double()
     module.w = module.w.double()
@@ -65,6 +65,121 @@ def test_skipped_steps_in_closed_form_are_the_dense_form(name, seed, share):
         torch.testing.assert_close(lazy.state_dict()[key].double(), value.double(), atol=1e-6, rtol=1e-6)
     assert torch.equal(lazy.kept(), dense.kept())
     assert lazy.kept()[:3].all()
+
+
+class DenseCalibrated:
+    """The calibrated gates by their definition, in numpy: evidence A and Q of every value fades and grows in every step."""
+
+    def __init__(self, *, nats, warmup, temperature, epochs):
+        self.nats, self.warmup, self.temperature = nats, warmup, temperature
+        self.fade = np.exp(-epochs / STEPS)
+        self.done, self.a, self.q = 0, np.zeros(V), np.zeros(V)
+
+    def w(self):
+        """log(gain / nats), not below -8; reserved values stand at their price."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gain = np.where(self.q > 0, np.maximum(self.a, 0) ** 2 / (2 * self.q), 0.0)
+            w = np.maximum(np.log(gain / self.nats), -8.0)
+        w[:3] = 0.0
+        return w
+
+    def _lead(self):
+        return self.w() - np.log(1 - self.fade**self.done) if self.done else np.zeros(V)
+
+    def gates(self, progress):
+        tau = self.temperature * (max(progress - self.warmup, 0.0) / (1 - self.warmup)) ** 2
+        return np.minimum((1 + np.exp(-3)) / (1 + np.exp(-3 - tau * self._lead())), 1.0) if self.done else np.ones(V)
+
+    def step(self, progress, codes, slopes, rows):
+        """By the derivatives of the loss, a mean over rows, with respect to the gates of the occurrences."""
+        push, gates = -slopes * rows, self.gates(progress)  # of a row's own loss
+        self.a, self.q = self.a * self.fade, self.q * self.fade
+        np.add.at(self.a, codes, push + gates[codes] * push**2)
+        np.add.at(self.q, codes, push**2)
+        self.done += 1
+
+    def kept(self):
+        return self._lead() >= 0
+
+    def check(self, finished):
+        free = slice(3, None)  # what reserved values gather is of no use
+        np.testing.assert_allclose(finished.push[free], self.a[free], atol=1e-6, rtol=1e-6)
+        np.testing.assert_allclose(finished.curvature[free], self.q[free], atol=1e-6, rtol=1e-6)
+
+
+class DenseLPFS:
+    """LPFS in numpy: every value takes a gradient step and then the proximal one of the L1 penalty, in every step."""
+
+    def __init__(self, *, nats, warmup, alpha):
+        self.warmup, self.alpha, self.held = warmup, alpha, round(warmup * STEPS)
+        self.reach = 1 / (0.4 * (STEPS - self.held))
+        self.rate = self.reach * TRAIN_ROWS / nats
+        self.done, self.x = 0, np.ones(V)
+
+    def _eps(self, progress):
+        return 0.1 * 0.01 ** (max(progress - self.warmup, 0.0) / (1 - self.warmup))
+
+    def _function(self, x, eps):
+        return x**2 / (x**2 + eps) + self.alpha * np.sqrt(eps) * np.arctan(x)
+
+    def w(self):
+        return self.x.copy()
+
+    def gates(self, progress):
+        return self._function(self.x, self._eps(progress)) / self._function(1.0, 0.1)
+
+    def step(self, progress, codes, slopes, rows):
+        if self.done >= self.held:
+            eps, x, sums = self._eps(progress), self.x, np.zeros(V)
+            np.add.at(sums, codes, slopes)
+            slope = 2 * x * eps / (x**2 + eps) ** 2 + self.alpha * np.sqrt(eps) / (1 + x**2)
+            move = np.clip(self.rate * slope / self._function(1.0, 0.1) * sums, -0.1, 0.1)
+            self.x = np.maximum(np.maximum(x - move, 0.0) - self.reach, 0.0)
+            self.x[:3] = 1.0
+        self.done += 1
+
+    def kept(self):
+        return self.x**2 > self._eps(1.0)
+
+    def check(self, finished):
+        np.testing.assert_allclose(finished.w, self.x, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize(
+    ("name", "dense"),
+    [
+        ("calibrated", lambda: DenseCalibrated(nats=0.5, warmup=0.3, temperature=50.0, epochs=3)),
+        ("lpfs", lambda: DenseLPFS(nats=0.5, warmup=0.1, alpha=0.0)),
+        ("lpfs_plus", lambda: DenseLPFS(nats=0.5, warmup=0.1, alpha=10.0)),
+    ],
+    ids=list(GATES),
+)
+def test_gates_are_those_of_a_dense_form_by_the_formulas(name, dense, share, seed):
+    """A value is in a step's batch or not at random; the losses' derivatives are worked out by hand as well."""
+    module, dense, rng = built(GATES[name]), dense(), np.random.default_rng(seed)
+    x = np.linspace(-1, 1, 2 * V).reshape(V, 2)
+    other = np.array([0.1, -0.2])
+    origin = other if module.toward_other else np.zeros(2)
+    moved = set()
+    for i in range(STEPS):
+        progress = i / (STEPS - 1)
+        some = np.flatnonzero(rng.random(V) < share)
+        codes = rng.choice(some if len(some) else [3], size=(6, 2))
+        target = rng.normal(size=(6, 2, 2))
+        from_here = x[codes] - origin
+        out = origin + dense.gates(progress)[codes][..., None] * from_here
+        slopes = 2 * ((out - target) * from_here).sum(-1) + from_here[..., 0] * target[..., 0]  # main, and first order
+        step(module, progress, torch.from_numpy(codes), torch.from_numpy(target), torch.from_numpy(other))
+        dense.step(progress, codes.ravel(), slopes.ravel() / 6, 6)
+        np.testing.assert_allclose(module.now(), dense.w(), atol=1e-6, rtol=1e-6)
+        moved |= set(np.round(dense.w(), 9))
+    assert len(moved) > STEPS  # there was something to follow
+    module.finish()
+    np.testing.assert_allclose(module.w, dense.w(), atol=1e-6, rtol=1e-6)
+    dense.check(module)
+    assert module.kept().tolist() == dense.kept().tolist()
 
 
 @pytest.mark.parametrize("name", GATES)
