@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from ctrsel.core.errors import ConfigError
+from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.gates._contract import Alone, SearchPlan
 from ctrsel.models.gates.optfs import OptFS, _idle
+from ctrsel.testing.tables import tiny_table
+from ctrsel.train.net import NetLearner
 
 
 def plan(**changes):
@@ -217,6 +220,68 @@ def test_as_published_a_gate_without_data_goes_where_the_paper_s_code_takes_it(p
             assert float(gate.w[5].detach()) == pytest.approx(want[step // per_epoch], abs=2e-4)
     gamma, last = parameters["temperature"], parameters["epochs"] - 1
     np.testing.assert_allclose(taus, [gamma ** (t / last) for t in range(len(want))], rtol=1e-5)
+
+
+def test_as_published_a_gate_without_data_closes_in_the_third_epoch_of_the_paper_s_criteo_search():
+    """The search of 44,765 steps is followed in plain numbers; at places along it the gate takes some steps of its own.
+
+    Ends of epochs for a rate of 3e-4, lambda 2e-9, gamma 1000 and T = 10: .3778 .1341 -.3177 -.4283 -.4295.
+    """
+    per_epoch, rate, strength = 8953, 3e-4, 2e-9
+    gate = OptFS(published=True, epochs=10, temperature=1000.0, penalty=strength, rewind=0).build(
+        plan(steps=10 * per_epoch, learning_rate=rate)
+    )
+    gate = gate.double()
+    places = {*range(0, 5 * per_epoch, 1500), *(e * per_epoch - 3 for e in range(1, 6))}
+    w, m, v, ends, left = 0.5, 0.0, 0.0, [], 0
+    for step in range(5 * per_epoch):
+        if step in places:
+            with torch.no_grad():
+                for tensor, number in ((gate.w, w), (gate.adam.m0, m), (gate.adam.v0, v), (gate.adam.t0, step)):
+                    tensor.fill_(number)
+            left = 6
+        if left:
+            gate.advance(step / (10 * per_epoch - 1))
+            gate.price().backward()
+            gate.update(Alone())
+        tau = 1000 ** (step // per_epoch / 9)
+        s = 1 / (1 + math.exp(-tau * w))
+        g = strength * tau * s * (1 - s)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w -= rate * m / (1 - 0.9 ** (step + 1)) / (math.sqrt(v / (1 - 0.999 ** (step + 1))) + 1e-8)
+        if left:
+            left -= 1
+            assert gate.w[3:].tolist() == pytest.approx([w] * 9, abs=1e-8, rel=0)
+        if (step + 1) % per_epoch == 0:
+            ends.append(w)
+    assert ends == pytest.approx([0.3778, 0.1341, -0.3177, -0.4283, -0.4295], abs=6e-5)
+
+
+SHORT = {"epochs": 4, "rewind": 0, "temperature": 1000.0}
+
+
+def searched(**given):
+    """A fit with 4 x 16 steps."""
+    table = tiny_table(rows=1200).without("test")
+    assert 15 * 64 < table.span("train").stop <= 16 * 64
+    net = NetLearner(backbone=DeepFM(hidden=(8,)), width=4, batch_size=64, learning_rate=1e-3)
+    return net.fit(table, gate=OptFS(**SHORT, **given), seed=3)
+
+
+@pytest.mark.parametrize("strength", [2e-9, 1e-3])
+def test_as_published_a_short_search_keeps_every_value(strength):
+    """In 64 steps at the net's rate no gate gets from .5 to 0, whatever lambda."""
+    fit = searched(published=True, penalty=strength)
+    assert all(kept.all() for kept in fit.kept.values())
+    assert [h["kept"] for h in fit.history] == [1.0] * 4
+    assert [h["tau"] for h in fit.history] == pytest.approx([1, 10, 100, 1000], rel=1e-5)
+    w = np.concatenate([s[3:] for s in fit.scores.values()])
+    assert (w != 0.5).all()  # they did move
+    assert w.min() > 0.5 - 64 * 2e-3  # Adam's steps are about the rate
+
+
+def test_otherwise_a_search_as_short_closes_what_is_of_no_use():
+    assert searched().kept["id"][3:].mean() < 0.5
 
 
 def test_as_published_lambda_must_be_given():
