@@ -32,7 +32,8 @@ class OptEmbed(Gate):
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         alpha: Of the sum of exp(-t) over the fields, nats per row.
-        reach: How far a threshold that only alpha moves gets in the search, in the L1 norm of a row; Adam's rate follows.
+        reach: How far a threshold that only alpha moves would get in steps of one length, in the L1 norm of a row; Adam's
+            rate follows. It gets to .82 to .87 of it.
         warmup: Share of the search in which the thresholds stay at 0.
     """
 

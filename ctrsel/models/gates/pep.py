@@ -30,7 +30,8 @@ class PEP(Gate):
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         start: s at the start; sigmoid(-15) is 3e-7.
-        stop: s where one that only its decay moves gets to in the search; sigmoid(-3) is .047; Adam's rate follows.
+        stop: s where one that only its decay moves would get to in steps of one length; Adam's rate follows. The pull of the
+            decay gets smaller as s does, so that it ends near -5 in place of -3 (thresholds of .004 to .008).
         decay: Of s, as weight decay: what makes thresholds rise where the data does not hold them, nats per row.
         warmup: Share of the search in which thresholds stay at their start.
     """
