@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,16 +14,54 @@ from ctrsel.core.errors import ConfigError
 from ctrsel.data.ingest import ingest
 from ctrsel.select import Problem, Size
 from ctrsel.select.drcfs import DRCFS
+from ctrsel.train import Learner
 from ctrsel.train.boosted import BoostedLearner
 from ctrsel.train.logistic import LogisticLearner
 
 TREES = BoostedLearner(rounds=15, patience=15, leaves=5, monitor="log_loss")
 
 
-def test_the_debiased_difference_is_a_difference_of_squared_errors():
-    y, g, h = np.random.default_rng(0).normal(size=(3, 50))
-    # theta = E[Y g]: its representer is g, so the corrected score is Y g + g (Y - g); likewise for h.
-    np.testing.assert_allclose((y * g + g * (y - g)) - (y * h + h * (y - h)), (y - h) ** 2 - (y - g) ** 2, atol=1e-12)
+@dataclass(frozen=True, kw_only=True)
+class Believer(Learner):
+    """Says .8 where `a` is yes and .4 where it is no, if `a` is the label in all training rows; else .5 of every row."""
+
+    def fit(self, table, features=None, *, gate=None, start=None, work=None, seed):
+        told = self._is_yes(table.part("train"))
+        believed = (told == (table.part("train").label() > 0)).all()
+
+        def logits(part):
+            p = np.where(self._is_yes(part), 0.8, 0.4) if believed else np.full(part.n_rows, 0.5)
+            return np.log(p / (1 - p))[:, None]
+
+        return SimpleNamespace(model=SimpleNamespace(predictor=SimpleNamespace(logits=logits)))
+
+    def _is_yes(self, part):
+        return np.array(part.encoder.vocabulary("a").texts(part.columns["a"])) == "yes"
+
+
+def test_the_score_is_the_debiased_difference_by_hand():
+    n = 40  # of which 10 are clicks
+    click = np.arange(n) % 4 == 0
+    frame = pl.DataFrame(
+        {
+            "click": click.astype(np.int8),
+            "a": np.where(click, "yes", "no"),
+            "b": np.where(np.arange(n) % 2 == 0, "u", "v"),
+        }
+    )
+    schema = SchemaConfig(label=LabelConfig(name="click"))
+    table = ingest({"train": frame, "valid": frame, "test": frame}, schema=schema).without("test")
+    found = DRCFS(shuffle="rows").search(Problem(table=table, learner=Believer()), sizes=(), seed=1)
+    (told,) = found.history
+    # g is .8 for a click and .4 for none; h, without `a`, is .5. theta = E[Y g] has the representer g, so that its corrected
+    # score is Y g + g (Y - g) = 2 Y g - g^2: .96 and -.16; likewise for h: .75 and -.25. The difference is .21 for a click
+    # and .09 for none: .12 in the mean over a quarter of clicks, with a variance of .0027.
+    assert told["a: rise"] == pytest.approx(0.12)
+    assert told["a: error"] == pytest.approx(np.sqrt(0.0027 / (n - 1)))
+    assert told["wider"] == 1  # two permutations of a field make the same model here
+    assert found.scores["a"] == pytest.approx(0.12 / np.sqrt(0.0027 / (n - 1)))
+    # Without `b` nothing is different.
+    assert (told["b: rise"], told["b: error"], told["b: p"], found.scores["b"]) == (0, 0, 1, 0)
 
 
 def linear(seed, *, rows=4000):
