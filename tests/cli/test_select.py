@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from ctrsel.models.model import Model
+from ctrsel.select import CATALOG
+from ctrsel.testing.tables import tiny_table
 
 TREES = ("--set", "learners.net={use: boosted, rounds: 5}", "-q")
 BASE = ("select", "clicks.parquet", "-l", "click", "--ignore", "id")
@@ -63,3 +69,35 @@ def test_a_size_that_the_first_selector_sets_for_all_is_said(ctrsel, here):
     )
     said = ctrsel(*BASE, "--method", "permutation,ranking", "--k", "5", *TREES)
     assert "asked for" not in said.out
+
+
+# Those that ask a net; the others are asked with trees, which are quicker.
+NETS = {"gated", "gated_fields", "net_merge", "sfs", "shark", "value_loss"}
+NET = "learners.net={use: net, batch_size: 64, max_epochs: 1, width: 2, backbone: {use: deepfm, hidden: [4]}}"
+QUICK = {
+    "gated": {"gate": {"use": "optfs", "epochs": 2, "gate_lr": 0.1}},
+    "gated_fields": {"gate": {"use": "sequential_attention", "epochs": 2, "every": 1}},
+    "stable": {"selector": {"use": "lasso", "steps": 4}, "pairs": 1},
+    "shadowed": {"selector": {"use": "lasso", "steps": 4}, "rounds": 6, "strict": False},
+    "drcfs": {"max_q": 1.0, "rows": 100},
+}
+ADDED = {"none", "random", "frequent"}  # by the command itself
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOG.names()) - ADDED))
+def test_no_selector_keeps_what_must_never_be_used(ctrsel, here, name):
+    table = tiny_table(rows=400).crossed([("site", "ad"), ("site", "noise")], min_count=1)
+    table.save(here / "table")
+    spec = json.dumps([{"use": name, **QUICK.get(name, {})}])
+    # Without them, the fields that say most would be "ad" and its cross.
+    said = ctrsel(
+        "select", "table", "--never-use", "ad", "--never-use", "load", "--keep", "60%", "-o", "small", "--json", "-q",
+        "--set", NET if name in NETS else TREES[1], "--set", f"select.selectors={spec}",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    found = said.json
+    assert found["of"]["fields"] == 5
+    for selection in found["selections"]:
+        assert selection["kept_fields"]
+        assert set(selection["kept_fields"]) <= {"site", "noise", "id", "hour", "site*noise"}, selection["name"]
+        assert not {"ad", "load"} & {f.name for f in Model.load(selection["out"]).encoder.schema.inputs}

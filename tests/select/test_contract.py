@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +15,7 @@ from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.models.gates.optfs import OptFS
 from ctrsel.models.gates.sequential_attention import SequentialAttention
 from ctrsel.records.feature_set import OTHER, RESERVED
-from ctrsel.select import CATALOG, CONTROLS, Problem, Size
+from ctrsel.select import CATALOG, CONTROLS, Problem, Size, exclude
 from ctrsel.select.lasso import Lasso
 from ctrsel.select.none import NoSelection
 from ctrsel.select.permutation import Permutation
@@ -120,6 +122,25 @@ def check(selector, table, ranking_of, case):
     for name in narrowed.code_fields:
         if name not in asked and not everything and name != "item":
             assert len(np.unique(train.columns[name])) > 1, name
+
+
+def test_what_must_never_be_used_is_in_no_feature_set(selector, random_table, ranking_of):
+    table = random_table(5).without("test").crossed([("b", "item"), ("b", "c"), ("c", "item")], min_count=1)
+    banned = {"b", "a", "x", "b*item", "b*c"}
+    usable = exclude(table, ("b", "a", "x"))
+    assert set(usable.schema.names) == set(table.schema.names) - banned
+    # The ranking is of the whole table, as counting rankers show what is left out.
+    ranking = ranking_of("b", "b*item", "x", "c*item", "b*c", "item", "same", "c", "a")
+    problem = Problem(table=usable, learner=NET, rankings={"toy": ranking}, groups=(("c", "tags"),))
+    if isinstance(selector, Shadowed):
+        selector = replace(selector, strict=False)  # so few rows confirm nothing
+    sizes = [Size(number=4, of=unit) if unit == "fields" else Size(number=problem.n_values) for unit in selector.units]
+    found = selector.search(problem, sizes=sizes, seed=4)
+    for features in map(found.at, sizes):
+        assert features.fields
+        assert not banned & {*features.fields, *features.remaps, *features.refused_fields}
+        # What serves asks for no column of theirs either.
+        assert not banned & {f.name for f in usable.narrow(features).encoder.schema.inputs}
 
 
 def test_the_seed_decides_everything(selector, random_table, ranking_of):
