@@ -9,11 +9,13 @@ search with a small DeepFM.
 
     at the true size    of as many values (fields) as are useful, the share that is: its complement is the false discoveries
     decoys, noise       how many of these fields are among the best six
-    on its own          what it keeps where the size allows everything: how much, the recall, and the share of it that is false
+    on its own          what it keeps where the size allows everything, gates without closed values as a filling: how much, the
+                        recall, and the share of it that is false
     rare                recall at the true size of the useful values in the less frequent half of their fields
 
 Values of decoys and of noise fields count as false; `merge` and its like keep values by taking others together, which
-this table does not do justice to. Means over the seeds, each of which draws a table of its own.
+this table does not do justice to. A search that wants nothing keeps nothing: no recall and no false discoveries. Means and
+standard deviations over the seeds, each of which draws a table of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -31,12 +33,13 @@ import polars as pl
 
 from ctrsel.api.functions import rank_fields
 from ctrsel.core.config import LabelConfig, SchemaConfig
-from ctrsel.core.errors import CtrselError
+from ctrsel.core.errors import ConfigError, CtrselError
 from ctrsel.data.ingest import ingest
 from ctrsel.data.table import Table
 from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.records.feature_set import RESERVED, FeatureSet
-from ctrsel.select import CATALOG, Problem, Size
+from ctrsel.select import CATALOG, Found, Problem, Size
+from ctrsel.select.gated import Gated
 from ctrsel.train.net import NetLearner
 
 USEFUL, DECOYS, NOISE, VALUES, SHARE = 6, 2, 6, 200, 0.2
@@ -86,9 +89,11 @@ def planted(*, rows: int, effect: float, seed: int) -> Planted:
     return Planted(table=table, useful=frozenset(useful), rare=frozenset(rare))
 
 
-def kept_values(table: Table, features: FeatureSet) -> set[tuple[str, str]]:
+def kept_values(table: Table, features: FeatureSet | None) -> set[tuple[str, str]]:
     """Return what is kept, as field and value."""
-    found = set()
+    found: set[tuple[str, str]] = set()
+    if features is None:
+        return found
     for name in features.fields:
         v = table.encoder.vocabularies[table.schema.field(name).vocabulary]
         kept = features.kept(table.schema.field(name).vocabulary)
@@ -131,23 +136,45 @@ def measure(name: str, spec: dict[str, Any], truth: Planted, *, seed: int) -> di
     cpu = time.process_time()
     found = selector.search(problem, sizes=(size, everything), seed=seed)
     facts = {"cpu": time.process_time() - cpu}
-    best, own = found.at(size), found.at(everything)
+    wanting = found
+    if isinstance(selector, Gated):  # the same search, of which closed values are no part
+        wanting = replace(selector, fill=False).search(problem, sizes=(everything,), seed=seed)
+    return counted(truth, cut(found, size), cut(wanting, everything), by_field=by_field) | facts
+
+
+def cut(found: Found, size: Size) -> FeatureSet | None:
+    """Return what is kept; None where nothing passes what the method asks for, as there are no wishes to contradict."""
+    try:
+        return found.at(size)
+    except ConfigError:
+        return None
+
+
+def counted(truth: Planted, best: FeatureSet | None, own: FeatureSet | None, *, by_field: bool) -> dict[str, float]:
+    """Compare what is kept at the true size, and of the method's own accord, with the truth."""
+    facts: dict[str, float] = {}
     if by_field:
         useful = {f"useful{f}" for f in range(USEFUL)}
-        facts["hit"] = len(useful & set(best.fields)) / USEFUL
-        facts["decoys"] = sum(f.startswith("decoy") for f in best.fields)
-        facts["noise"] = sum(f.startswith("noise") for f in best.fields)
-        facts["own"] = len(own.fields)
-        facts["own recall"] = len(useful & set(own.fields)) / USEFUL
-        facts["own false"] = 1 - len(useful & set(own.fields)) / max(len(own.fields), 1)
+        kept = set() if best is None else set(best.fields)
+        mine = set() if own is None else set(own.fields)
+        facts["hit"] = len(useful & kept) / USEFUL
+        facts["decoys"] = sum(f.startswith("decoy") for f in kept)
+        facts["noise"] = sum(f.startswith("noise") for f in kept)
     else:
-        kept, all_kept = kept_values(table, best), kept_values(table, own)
-        facts["hit"] = len(truth.useful & kept) / max(len(kept), 1)
+        useful = truth.useful
+        kept, mine = kept_values(truth.table, best), kept_values(truth.table, own)
+        facts["hit"] = len(useful & kept) / max(len(kept), 1)
         facts["rare"] = len(truth.rare & kept) / len(truth.rare)
-        facts["own"] = len(all_kept)
-        facts["own recall"] = len(truth.useful & all_kept) / len(truth.useful)
-        facts["own false"] = 1 - len(truth.useful & all_kept) / max(len(all_kept), 1)
+    right = len(useful & mine)
+    facts["own"] = len(mine)
+    facts["own recall"] = right / len(useful)
+    facts["own false"] = (len(mine) - right) / max(len(mine), 1)
     return facts
+
+
+def cell(values: list[float]) -> str:
+    """Return the mean over the seeds, and their standard deviation where there are several."""
+    return f"{fmean(values):.2f}" + (f" +- {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def main() -> None:
@@ -171,7 +198,7 @@ def main() -> None:
             try:
                 found = [measure(name, spec, truth, seed=s) for s, truth in enumerate(truths, 1)]
                 keys = ("hit", "rare", "decoys", "noise", "own", "own recall", "own false", "cpu")
-                cells = [f"{fmean(f[k] for f in found):.2f}" if k in found[0] else "" for k in keys]
+                cells = [cell([f[k] for f in found]) if k in found[0] else "" for k in keys]
             except CtrselError as error:
                 cells = [f"refused: {error}"]
             lines.append(f"| {name} | {' | '.join(cells)} |")
