@@ -42,6 +42,7 @@ from ctrsel.select import CATALOG, Found, Problem, Size
 from ctrsel.select.gated import Gated
 from ctrsel.train.net import NetLearner
 
+PUBLISHED = {"use": "optfs", "published": True, "penalty": 2e-9}  # the paper's lambda for Criteo
 USEFUL, DECOYS, NOISE, VALUES, SHARE = 6, 2, 6, 200, 0.2
 NET = NetLearner(
     backbone=DeepFM(hidden=(32, 16)), width=8, batch_size=512, learning_rate=2e-3, embedding_l2=0.01, max_epochs=8
@@ -119,6 +120,9 @@ def specs() -> Iterator[tuple[str, dict[str, Any]]]:
             yield from (
                 (f"{name}: {g}", {"use": name, "gate": {"use": g}}) for g in GATES.names() if GATES.load(g).site == site
             )
+            if site == "value":
+                yield f"{name}: lpfs++", {"use": name, "gate": {"use": "lpfs", "alpha": 10.0}}
+                yield f"{name}: optfs as published", {"use": name, "gate": PUBLISHED}
         else:
             yield name, {"use": name}
 
