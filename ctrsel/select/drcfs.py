@@ -85,6 +85,8 @@ class DRCFS(Selector):
         DEVIATION(DRCFS): g and h are fits of the problem's learner, not of nets with a Riesz head: the representer of this
         score is g itself.
 
+        DEVIATION(DRCFS): fields are permuted, not removed, so that g and h have as many values to learn; each several times.
+
         DEVIATION(DRCFS): no paired t-test over rows by itself: where a field says nothing g and h are nearly the same, and
         what they differ by is the chance of their trainings, which is the same for all rows.
 

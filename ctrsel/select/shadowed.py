@@ -103,6 +103,9 @@ class Shadowed(Selector):
                 places += np.searchsorted(everything, best) / max(len(everything), 1)
                 history.append({"bar": float(bar_height), "above": float((best > bar_height).sum())})
                 bar.advance(1)
+        # DEVIATION(Kursa and Rudnicki 2010): fields are tested once, after all rounds, and none leaves before; tests after every
+        # round would need a correction for having looked. What is compared are the scores of any selector on a share of the
+        # rows, not the importances of a random forest.
         p = np.minimum(binom.sf(hits - 1, self.rounds, 0.5) * max(len(tested), 1), 1.0)
         good = frozenset(n for unit, value in zip(tested, p, strict=True) if value <= self.alpha for n in unit)
         event("shadowed", fields=len(names), rounds=self.rounds, confirmed=len(good))

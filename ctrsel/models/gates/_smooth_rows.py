@@ -49,6 +49,7 @@ class SmoothRows(RowGate):
         idle: float,
         warmup: float,
     ) -> None:
+        # DEVIATION(LPFS): gates are held for the first share of the search, while embeddings carry no meaning yet.
         super().__init__(plan, start=1.0, warmup=warmup)
         self.bounds, self.slope, self.warmup = (eps, last_eps), slope, warmup
         self.register_buffer("eps", torch.tensor(eps))

@@ -69,6 +69,7 @@ class _OptEmbed(ThresholdModule):
         self.adam = Adam([self.t], rate=params.reach / max(plan.steps * (1 - params.warmup), 1.0))
 
     def advance(self, progress: float) -> None:
+        # DEVIATION(OptEmbed): thresholds are held at 0 for the first share of the search, while rows are as short as they begin.
         self.held = progress < self.warmup
 
     def _over(self, rows: Tensor, codes: Tensor) -> Tensor:
@@ -91,11 +92,13 @@ class _OptEmbed(ThresholdModule):
         return self.alpha * torch.exp(-self.t).sum()
 
     def update(self, exchange: Exchange) -> None:
-        """Thresholds stay at 0 or above: a row cannot be shorter than nothing."""
+        """Move the thresholds."""
         if self.held:
             self.t.grad = None
         self.adam.step()
         with torch.no_grad():
+            # DEVIATION(OptEmbed): thresholds stay at 0 or above: a row cannot be shorter than nothing. As released they may
+            # fall below.
             self.t.clamp_(min=0.0)
 
     def scores(self) -> Tensor:

@@ -196,6 +196,8 @@ class _OptFS(ValueGateModule):
         self.tau.fill_(self.temperature ** max(after, 0.0))
 
     def price(self) -> Tensor:
+        # DEVIATION(OptFS): reserved codes (missing, other, hidden) are neither penalised nor closed; the paper has a gate a
+        # value, and a penalty on each of them.
         held = torch.sigmoid(self.tau * self.w.detach()[self.reserved]).sum()
         return self.strength * (torch.sigmoid(self.tau * self.w).sum() - held)
 

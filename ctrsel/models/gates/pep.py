@@ -72,6 +72,7 @@ class _PEP(ThresholdModule):
         self.adam = Adam([self.s], rate=way / max(plan.steps * (1 - params.warmup), 1.0))
 
     def advance(self, progress: float) -> None:
+        # DEVIATION(PEP): thresholds are held for the first share of the search, while rows are as short as they begin.
         self.held = progress < self.warmup
 
     def _threshold(self, codes: Tensor) -> Tensor:
@@ -79,8 +80,11 @@ class _PEP(ThresholdModule):
         return torch.where(self.free[codes], torch.sigmoid(self.s)[owner], torch.zeros_like(self.s[:1]))
 
     def alive(self, rows: Tensor, codes: Tensor) -> Tensor:
+        # DEVIATION(PEP): whole rows are kept, as they are, or dropped, by one threshold a vocabulary; the paper prunes single
+        # entries and retrains under their mask.
+        # DEVIATION(PEP): a row of zeros stays: training never reached it, which says nothing about its value.
         largest, threshold = rows.abs().amax(-1), self._threshold(codes)
-        return (largest > threshold) | (largest == 0)  # a row that training never reached says nothing about its value
+        return (largest > threshold) | (largest == 0)
 
     def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False, other: Tensor | None = None) -> Tensor:
         if hard or x.shape[-1] != self.width:
