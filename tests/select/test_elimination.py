@@ -28,19 +28,44 @@ def formula(function, *, inputs, noise, rows=5000, seed=0):
     return ingest(frame, schema=schema, split=SplitConfig(use="hash", valid=0.3), seed=1).without("test")
 
 
+def nine(*x):
+    a, b, c, d, e, f, g, h, i = x
+    return (a - 1) / (b**2 + 1) - c**3 / (d**2 + 1) + e**5 / (f**2 + 1) - g**7 / (h**2 + 1) - np.tan(i)
+
+
+def mix(*x):
+    a, b, c, d, e, f, g, h, i, j = x
+    start = np.sin(a) - 0.5 * b**3 - np.log(c**2 + 1) + np.sqrt((d + e) ** 2 + 1)
+    return start - np.cos(f) * g + h * i**2 / ((1 - j) ** 2 + 1)
+
+
+# ChaosMining's formulas but for those of five to eight inputs, of which some hardly move the label. Whether a best mask is exact
+# is up to chance: dropping noise may cost more than a standard error on the validation rows.
 @pytest.mark.parametrize(
-    ("function", "inputs"),
+    ("function", "inputs", "exact"),
     [
-        (lambda a, b: 0.25 * a**3 + 0.75 * b**2, 2),
-        (lambda a, b, c: a * b + np.sin(3 * c), 3),
-        (lambda a, b, c, d: np.exp(a) - b**2 + 2 * np.log(c**2 + 1) + d, 4),
+        (lambda a: a, 1, True),
+        (lambda a: a**2, 1, False),
+        (lambda a: 2 / (a**2 + 1) - 1, 1, False),
+        (np.sin, 1, True),
+        (lambda a: np.exp(a) - 1.5, 1, True),
+        (lambda a: 2 * np.log(a**2 + 1) - 1, 1, True),
+        (lambda a, b: 0.25 * a**3 + 0.75 * b**2, 2, True),
+        (lambda a, b, c: 0.5 * a**3 + 1.5 * b**2 + 2 * a * c, 3, False),
+        (lambda a, b, c, d: np.exp(a) * np.sin(b) - np.cos(d) ** 3 / (c**2 + 1), 4, True),
+        (nine, 9, False),
+        (mix, 10, False),
+        # And two more.
+        (lambda a, b, c: a * b + np.sin(3 * c), 3, True),
+        (lambda a, b, c, d: np.exp(a) - b**2 + 2 * np.log(c**2 + 1) + d, 4, True),
     ],
 )
-def test_the_inputs_of_a_formula_are_recovered(function, inputs):
+def test_the_inputs_of_a_formula_are_recovered(function, inputs, exact):
     problem = Problem(table=formula(function, inputs=inputs, noise=20, seed=2), learner=TREES)
     found = Elimination(strict=True).search(problem, sizes=(), seed=1)
-    assert set(found.order[:inputs]) == {n for n in problem.table.schema.names if n.startswith("x")}
-    assert found.wanted == set(found.order[:inputs])
+    truth = {n for n in problem.table.schema.names if n.startswith("x")}
+    assert set(found.order[:inputs]) == truth
+    assert not exact or found.wanted == truth
 
 
 def test_without_noise_nothing_is_removed():
