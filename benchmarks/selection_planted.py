@@ -8,21 +8,24 @@ say nothing else; and six fields of noise, drawn like the useful ones. Selectors
 search with a small DeepFM.
 
     at the true size    of as many values (fields) as are useful, the share that is: its complement is the false discoveries
+    effect              at the true size, the share of the planted effects' variance over training rows that the codes still tell
+                        apart, dropped values being one code and merged ones too; a field's dropping loses all of its variance
     decoys, noise       how many of these fields are among the best six
     on its own          what it keeps where the size allows everything, gates without closed values as a filling: how much, the
                         recall, and the share of it that is false
     rare                recall at the true size of the useful values in the less frequent half of their fields
 
-Values of decoys and of noise fields count as false; `merge` and its like keep values by taking others together, which
-this table does not do justice to. A search that wants nothing keeps nothing: no recall and no false discoveries. Means and
-standard deviations over the seeds, each of which draws a table of its own.
+Values of decoys and of noise fields count as false. `merge` and its like keep values by taking others together: which values
+they keep says little of them, whether groups are of one effect says it: that is `effect`, for which frequent values count by
+their rows. A search that wants nothing keeps nothing: no recall and no false discoveries. Means and standard deviations over the
+seeds, each of which draws a table of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -57,6 +60,7 @@ class Planted:
     table: Table
     useful: frozenset[tuple[str, str]]  # (field, value)
     rare: frozenset[tuple[str, str]]  # those of them in the less frequent half
+    effects: Mapping[str, np.ndarray]  # by useful field, of the training rows, log-odds
 
 
 def planted(*, rows: int, effect: float, seed: int) -> Planted:
@@ -68,12 +72,14 @@ def planted(*, rows: int, effect: float, seed: int) -> Planted:
     logit = np.full(rows, -1.0)
     useful: set[tuple[str, str]] = set()
     rare: set[tuple[str, str]] = set()
+    effects: dict[str, np.ndarray] = {}
     for f in range(USEFUL):
         codes = rng.choice(VALUES, size=rows, p=share)
         chosen = rng.choice(VALUES, size=round(SHARE * VALUES), replace=False)
         moves = np.zeros(VALUES)
         moves[chosen] = effect * rng.choice([-1.0, 1.0], size=len(chosen))
-        logit += moves[codes]
+        effects[f"useful{f}"] = moves[codes]
+        logit += effects[f"useful{f}"]
         columns[f"useful{f}"] = codes
         useful |= {(f"useful{f}", f"v{v}") for v in chosen}
         rare |= {(f"useful{f}", f"v{v}") for v in chosen if v >= VALUES // 2}
@@ -87,7 +93,29 @@ def planted(*, rows: int, effect: float, seed: int) -> Planted:
     names = [list(columns)[i] for i in order]
     frame = pl.DataFrame({"click": label.astype(np.int8), **{n: [f"v{c}" for c in columns[n]] for n in names}})
     table = ingest(frame, schema=SchemaConfig(label=LabelConfig(name="click")), seed=seed).without("test")
-    return Planted(table=table, useful=frozenset(useful), rare=frozenset(rare))
+    trained = table.row[table.span("train")]
+    return Planted(
+        table=table,
+        useful=frozenset(useful),
+        rare=frozenset(rare),
+        effects={name: of_rows[trained] for name, of_rows in effects.items()},
+    )
+
+
+def told_apart(truth: Planted, features: FeatureSet | None) -> float:
+    """Return the share of the effects' variance that lies between the codes which are left."""
+    if features is None:
+        return 0.0
+    left, total = truth.table.narrow(features).part("train"), 0.0
+    between = 0.0
+    for name, effect in truth.effects.items():
+        total += effect.var()
+        if name in left.columns:
+            codes = np.asarray(left.columns[name])
+            rows = np.bincount(codes)
+            means = np.bincount(codes, effect) / np.maximum(rows, 1)
+            between += float(rows @ (means - effect.mean()) ** 2) / len(codes)
+    return between / total
 
 
 def kept_values(table: Table, features: FeatureSet | None) -> set[tuple[str, str]]:
@@ -168,6 +196,7 @@ def counted(truth: Planted, best: FeatureSet | None, own: FeatureSet | None, *, 
         useful = truth.useful
         kept, mine = kept_values(truth.table, best), kept_values(truth.table, own)
         facts["hit"] = len(useful & kept) / max(len(kept), 1)
+        facts["effect"] = told_apart(truth, best)
         facts["rare"] = len(truth.rare & kept) / len(truth.rare)
     right = len(useful & mine)
     facts["own"] = len(mine)
@@ -191,7 +220,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     chosen = [(n, s) for n, s in specs() if arguments.only is None or n in arguments.only.split(",")]
-    columns = ("at the true size", "rare", "decoys", "noise", "own", "own recall", "own false", "cpu")
+    columns = ("at the true size", "effect", "rare", "decoys", "noise", "own", "own recall", "own false", "cpu")
     lines = []
     for effect in (float(e) for e in arguments.effects.split(",")):
         truths = [planted(rows=arguments.rows, effect=effect, seed=s) for s in range(1, arguments.seeds + 1)]
@@ -201,7 +230,7 @@ def main() -> None:
         for name, spec in chosen:
             try:
                 found = [measure(name, spec, truth, seed=s) for s, truth in enumerate(truths, 1)]
-                keys = ("hit", "rare", "decoys", "noise", "own", "own recall", "own false", "cpu")
+                keys = ("hit", "effect", "rare", "decoys", "noise", "own", "own recall", "own false", "cpu")
                 cells = [cell([f[k] for f in found]) if k in found[0] else "" for k in keys]
             except CtrselError as error:
                 cells = [f"refused: {error}"]

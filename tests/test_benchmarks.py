@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from ctrsel.records.feature_set import FeatureSet
 from ctrsel.select import Selector
 from ctrsel.select.scored import ScoredFields
 from ctrsel.select.whole_fields import whole_fields
@@ -62,6 +65,28 @@ def test_fields_are_counted_against_the_truth(selection_planted):
     assert facts["own false"] == 1 - seen / facts["own"]
 
 
+def test_effects_are_told_apart_by_groups_of_one_effect(selection_planted):
+    truth = selection_planted.planted(rows=2000, effect=0.8, seed=1)
+    encoder = truth.table.encoder
+    every = {name: np.ones(v.size, dtype=bool) for name, v in encoder.vocabularies.items()}
+    all_values = FeatureSet.from_keep(every, fields=encoder.schema.names, method="toy", params={}, encoder=encoder.digest)
+    assert selection_planted.told_apart(truth, all_values) == pytest.approx(1, abs=0.01)  # a value seen once has no code
+    left = truth.table.part("train")
+    remaps, expected, total = {}, 0.0, 0.0
+    for name, effect in truth.effects.items():
+        codes = np.asarray(left.columns[name])
+        of_code = dict(zip(codes.tolist(), effect.tolist(), strict=True))  # codes of values are of one effect
+        group = {c: 3 if of_code.get(c, 0) > 0 else 1 for c in range(3, encoder.vocabularies[name].size)}
+        remap = np.array([0, 1, 2, *group.values()], dtype=np.uint32)
+        remaps[name] = remap
+        sides = remap[codes] == 3
+        expected += sum(side.mean() * (effect[side].mean() - effect.mean()) ** 2 for side in (sides, ~sides))
+        total += effect.var()
+    risers = replace(all_values, remaps={**all_values.remaps, **remaps})
+    assert 0.3 < selection_planted.told_apart(truth, risers) == pytest.approx(expected / total)
+    assert selection_planted.told_apart(truth, replace(risers, fields=("noise0", "decoy0"))) == 0
+
+
 def values_of(table, name):
     return set(table.encoder.vocabularies[name].values.to_list())
 
@@ -85,8 +110,9 @@ def test_one_empty_choice_does_not_hide_the_others(selection_planted, monkeypatc
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| toy")]
     cells = [c.strip() for c in line.strip("|").split("|")]
     # Recall 1, 0 and 1; 14 of 14 fields are kept where the size allows them, of which 8 are false, but for the second seed.
-    assert cells[1:8] == [
+    assert cells[1:9] == [
         "0.67 +- 0.58",
+        "",
         "",
         "0.00 +- 0.00",
         "0.00 +- 0.00",
