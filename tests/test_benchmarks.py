@@ -69,8 +69,12 @@ def test_effects_are_told_apart_by_groups_of_one_effect(selection_planted):
     truth = selection_planted.planted(rows=2000, effect=0.8, seed=1)
     encoder = truth.table.encoder
     every = {name: np.ones(v.size, dtype=bool) for name, v in encoder.vocabularies.items()}
-    all_values = FeatureSet.from_keep(every, fields=encoder.schema.names, method="toy", params={}, encoder=encoder.digest)
-    assert selection_planted.told_apart(truth, all_values) == pytest.approx(1, abs=0.01)  # a value seen once has no code
+    all_values = FeatureSet.from_keep(
+        every, fields=encoder.schema.names, method="toy", params={}, encoder=encoder.digest
+    )
+    assert selection_planted.told_apart(truth, all_values) == pytest.approx(
+        1, abs=0.01
+    )  # a value seen once has no code
     left = truth.table.part("train")
     remaps, expected, total = {}, 0.0, 0.0
     for name, effect in truth.effects.items():

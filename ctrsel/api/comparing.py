@@ -24,6 +24,7 @@ from ctrsel.api.helping import helped
 from ctrsel.api.judging import Cells
 from ctrsel.api.min_counts import MinCount, covered
 from ctrsel.api.protocol import Protocol
+from ctrsel.api.pruning import prune
 from ctrsel.api.searching import Searches
 from ctrsel.core.artifact import atomic_text, to_json
 from ctrsel.core.catalog import describe
@@ -118,6 +119,7 @@ def _decided(
 ) -> SelectionComparison:
     """Name a selector, read test where it is time, and keep the record."""
     protocol = run.protocol
+    prune(run, finalists)
     figures = run.figures(finalists)
     naming = figures.naming(finalists, screened=run.screened)
     complete = all(c.run for c in figures.cells.values())

@@ -114,11 +114,15 @@ class ComparisonRun:
                 if not mine and not wait:
                     raise TakenError(key)
                 found = self.cells.find(self.known, set_, learner, seed=seed)
-                if found is None and mine and (self.left is None or self.left > self._slow.get(judge, 0.0)):
+                if found is None and mine and self.affords(judge):
                     found = self.cells.judge(self.known, set_, learner, seed=seed)
         if found is not None:
             self._slow[judge] = max(self._slow.get(judge, 0.0), found.seconds)
         return found
+
+    def affords(self, judge: str) -> bool:
+        """Whether what is left of the budget is more than this judge's longest training took."""
+        return self.left is None or self.left > self._slow.get(judge, 0.0)
 
     def min_count(self) -> MinCount:
         """Find the minimum count that is best on validation, by the first judge and seed."""
@@ -307,6 +311,7 @@ def _cell(found: Cell | None, *, name: str, share: float, judge: str, seed: int)
         test_error=found.test_error,
         seconds=found.seconds,
         bytes=found.bytes,
+        pruned_auc=found.pruned_auc,
     )
 
 

@@ -53,6 +53,8 @@ class Cell:
         bytes: Of the model on disk, where it was kept.
         test_error: Standard error of test AUC's difference to that of the full model of this judge and seed, over rows; None
             where it was not compared.
+        pruned_auc: On the validation rows, of the full model of this judge and seed, narrowed to the set and not trained again;
+            None where it was not measured.
     """
 
     table: str
@@ -68,6 +70,7 @@ class Cell:
     seconds: float
     bytes: int | None = None
     test_error: float | None = None
+    pruned_auc: float | None = None
 
     @property
     def key(self) -> str:
@@ -151,6 +154,35 @@ class Cells:
         self._write(cell)
         return cell
 
+    def model(self, table: Table, features: FeatureSet, learner: Learner, *, seed: int) -> Model | None:
+        """Return the model of a cell where it still waits for its test split."""
+        kept = None if self.models is None else self.models / self.key(table, features, learner, seed=seed)
+        return Model.load(kept) if kept is not None and (kept / MANIFEST).is_file() else None
+
+    def prune(self, table: Table, features: FeatureSet, learner: Learner, *, seed: int, full: Model) -> Cell | None:
+        """Add to a cell what the full model, narrowed to its set, reaches on validation without being trained again.
+
+        Args:
+            table: That of the cell.
+            features: Its set.
+            learner: Its judge.
+            seed: Of its training.
+            full: The judge's model of all values with this seed.
+
+        Returns:
+            The cell; None where there is none.
+
+        Raises:
+            ConfigError: If a model of this kind cannot be narrowed to the set.
+        """
+        cell = self.find(table, features, learner, seed=seed)
+        if cell is None or cell.pruned_auc is not None:
+            return cell
+        found = evaluate(full.narrow(features), table.narrow(features), split="valid", seed=seed, keep_logits=False)
+        cell = replace(cell, pruned_auc=_of(found, "auc"))
+        self._write(cell)
+        return cell
+
     def read_test(
         self,
         table: Table,
@@ -186,9 +218,8 @@ class Cells:
         if cell.test_auc is not None:
             return cell
         kept = None if self.models is None else self.models / cell.key
-        if kept is not None and (kept / MANIFEST).is_file():
-            model = Model.load(kept)
-        else:
+        model = self.model(known, features, learner, seed=seed)
+        if model is None:
             model = learner.fit(known.narrow(features), seed=seed).model
         test = evaluate(model, table.narrow(features), split="test", seed=seed)
         logits = test.logits
@@ -212,10 +243,9 @@ class Cells:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file, _alone(file):
             self._mend(file)
-            if (
-                cell.test_auc is None and cell.key in self.known
-            ):  # trained twice, and the other may have read test since
-                return
+            known = self.known.get(cell.key)
+            if known is not None and cell.test_auc is None and (known.test_auc is not None or cell.pruned_auc is None):
+                return  # trained twice, and the other may have read test since
             file.write(json.dumps(asdict(cell), sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -80,6 +80,8 @@ class ComparedCell:
         test_error: Standard error over rows of test AUC's difference to the full model.
         seconds: Of training.
         bytes: Of the model.
+        pruned_auc: On validation, of the full model of this judge and seed, narrowed to the set and not trained again; None
+            where it was not measured, as for trees, which cannot be narrowed.
     """
 
     contestant: str
@@ -94,6 +96,7 @@ class ComparedCell:
     test_error: float | None = None
     seconds: float | None = None
     bytes: int | None = None
+    pruned_auc: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,17 +209,18 @@ def _sizes(found: SelectionComparison, judge: str, split: str) -> list[str]:
         "to the full model",
         "to frequency",
         "to random",
+        "retraining adds",
         "verdict",
     ]
     full = _number(_auc(found, FULL, 1.0, judge, split))
     total = f"{found.total:,}" if found.unit == "values" else "all"
-    rows = [["all", "no selection", total, "100 %", full, "", "", "", ""]]
+    rows = [["all", "no selection", total, "100 %", full, "", "", "", "", ""]]
     for share, number in zip(found.shares, found.numbers, strict=True):
         for name in _second(found):
             shown = f"**{name}**" if name == found.naming.selector else name
             is_selector = next(c.role for c in found.contestants if c.name == name) == "selector"
             auc = _auc(found, name, share, judge, split)
-            cells = [_NOT_RUN, "", "", "", ""]
+            cells = [_NOT_RUN, "", "", "", "", ""]
             if auc is not None:
                 pairs = [
                     ""
@@ -227,9 +228,17 @@ def _sizes(found: SelectionComparison, judge: str, split: str) -> list[str]:
                     else _difference(found.pair(name, other, share, judge, split), wide=other == FULL)
                     for other in (FULL, FREQUENT, RANDOM)
                 ]
-                cells = [f"{auc[0]:.4f}", *pairs, verdict_at(found, name, share, judge) if is_selector else ""]
+                verdict = verdict_at(found, name, share, judge) if is_selector else ""
+                cells = [f"{auc[0]:.4f}", *pairs, _retraining(found, name, share, judge), verdict]
             rows.append([f"{share:.0%} ({number:,})", shown, *_kept(_sets(found, name, share), found.unit), *cells])
     return _table(head, rows)
+
+
+def _retraining(found: SelectionComparison, name: str, share: float, judge: str) -> str:
+    """Return what retraining adds on validation to the full model that is narrowed to the same sets."""
+    cells = [c for c in found.cells if (c.contestant, c.share, c.judge) == (name, share, judge)]
+    gains = [c.valid_auc - c.pruned_auc for c in cells if c.valid_auc is not None and c.pruned_auc is not None]
+    return f"{fmean(gains):+.4f}" if gains else "-"
 
 
 def _sets(found: SelectionComparison, name: str, share: float) -> list[KeptSet]:
@@ -271,7 +280,8 @@ def _legend(found: SelectionComparison, split: str) -> str:
         "the split, which all seeds share, is added. Non-inferior: the lower limit to the full model lies above "
         f"-{found.margin:g}, for retraining on these rows; where `with rows` lies below it, other rows of the same source may "
         "show otherwise. Frequency suffices: the lower limit of the difference to the most frequent values at the same "
-        "size is not above 0."
+        "size is not above 0. Retraining adds: AUC on validation less that of the full model of the same judge and seed, narrowed "
+        "to the same set and not trained again; trees cannot be narrowed."
     )
 
 

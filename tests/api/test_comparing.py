@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from ctrsel.api import helping
 from ctrsel.api.comparing import compare_selectors
@@ -20,14 +21,17 @@ from ctrsel.api.protocol import Protocol
 from ctrsel.core.claims import claimed
 from ctrsel.core.errors import ConfigError, DataError
 from ctrsel.data.table import Table
+from ctrsel.models.backbones.deepfm import DeepFM
 from ctrsel.records.selection_comparison import SelectionComparison
-from ctrsel.select import Selector
+from ctrsel.report.selection_comparison import comparison_page
+from ctrsel.select import Problem, Selector, Size
 from ctrsel.select.frequent import MostFrequent
 from ctrsel.select.scored import ScoredValues
 from ctrsel.stats.paired import paired_mean
 from ctrsel.stats.size_curve import area_under_size_curve
 from ctrsel.testing.tables import tiny_table
 from ctrsel.train.boosted import BoostedLearner
+from ctrsel.train.net import NetLearner
 
 TREES = BoostedLearner(rounds=10, leaves=6, min_rows=10, category_smoothing=5.0, row_share=0.8, threads=1)
 OTHER = dataclasses.replace(TREES, leaves=3)
@@ -136,6 +140,44 @@ def test_nothing_is_done_twice_and_the_record_is_kept(compared, table, monkeypat
     assert again.digest == found.digest
     assert SelectionComparison.load(folder / "comparison").digest == found.digest
     assert not (folder / "models").exists()
+
+
+def test_what_retraining_adds_to_the_full_net_that_is_narrowed(table, tmp_path, monkeypatch):
+    net = NetLearner(backbone=DeepFM(hidden=(8,)), width=4, batch_size=256, max_epochs=2)
+    wanted = protocol(judges={"net": net, "trees": TREES}, shares=(0.004, 0.4), seeds=(1,))
+    found = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path)
+    known, naming = table.without("test"), found.naming
+    full = net.fit(known, seed=1).model
+    last = known.label()[known.span("valid")]
+    for cell in found.cells:
+        second = cell.contestant not in ("none", "Knowing")
+        assert (cell.pruned_auc is not None) == (second and cell.judge == "net"), cell
+        if cell.contestant == "frequent" and cell.judge == "net":
+            size = Size(number=found.numbers[found.shares.index(cell.share)])
+            features = MostFrequent().search(Problem(table=known, learner=net), sizes=(size,), seed=1).at(size)
+            small = full.narrow(features)
+            z = small.logits(known.narrow(features).part("valid"))[:, 0]
+            assert cell.pruned_auc == pytest.approx(roc_auc_score(last, z), abs=1e-6)
+            assert cell.pruned_auc != cell.valid_auc
+    page = comparison_page(found)
+    assert "| retraining adds |" in page
+    # What is known is not measured again, and of another selector's sets only those are that are new.
+    lines = (tmp_path / "cells.jsonl").read_text()
+    fits, fit = [], NetLearner.fit
+    monkeypatch.setattr(NetLearner, "fit", lambda *given, **named: fits.append(given[2:]) or fit(*given, **named))
+    again = compare_selectors(table, selectors=BOTH, protocol=wanted, folder=tmp_path)
+    assert (again.digest, fits) == (found.digest, [])
+    assert (tmp_path / "cells.jsonl").read_text() == lines
+    wider = dataclasses.replace(wanted, shares=(0.004, 0.2, 0.4))
+    more = compare_selectors(table, selectors=BOTH, protocol=wider, folder=tmp_path)
+    assert naming.selector == more.naming.selector
+    assert all(c.pruned_auc is not None for c in more.cells if c.judge == "net" and c.contestant == "frequent")
+    # Beside the new sets the full net, whose test had been read, was trained once more to be narrowed to them.
+    cells = [Cell(**json.loads(line)) for line in (tmp_path / "cells.jsonl").read_text().splitlines()]
+    new = {c.key for c in cells if c.judge["use"] == "net"} - {
+        Cell(**json.loads(line)).key for line in lines.splitlines()
+    }
+    assert len(fits) == len(new) + 1 > 2
 
 
 class Sealed(Table):

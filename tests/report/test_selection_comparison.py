@@ -33,7 +33,7 @@ def comparison(*, low_full: float | None, low_frequent: float | None, test: bool
     cells = [
         ComparedCell(
             contestant=name, share=share, judge="trees", seed=seed, run=True,
-            valid_auc=0.7, test_auc=0.7 + seed / 100 if test else None,
+            valid_auc=0.7, test_auc=0.7 + seed / 100 if test else None, pruned_auc=0.69 - seed / 1000 if name == "x" else None,
         )
         for name in ("none", "x", "frequent")
         for share in (SHARES if name != "none" else (1.0,))
@@ -86,6 +86,7 @@ def test_the_page_and_the_drawing(tmp_path):
     assert "Named by validation before test was opened: **x**" in page
     assert "(margin 0.002): 50%." in page
     assert "| 10% (10) | **x** | 10 | 80.0% | 0.7150 | -0.0010 [-0.0015, -0.0005, with rows -0.0025] |" in page
+    assert "| not run | +0.0115 | non-inferior, frequency suffices |" in page  # .7 less the mean of .689 and .688
     held = page.split("# What x holds")[1]
     assert "| 10% (10) | 80.0% | -0.0010 [-0.0015, -0.0005] | +0.0100 | non-inferior, frequency suffices |" in held
     assert "frequency suffices" in page
