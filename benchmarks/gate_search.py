@@ -1,12 +1,12 @@
 """What a search with gates costs beside training the same net once: CPU seconds and memory, all epochs of both counted.
 
-    python benchmarks/gate_search.py [--rows 1000000] [--values 2000000] [--gates calibrated_optfs optfs] [--out page.md]
+    python benchmarks/gate_search.py [--rows 1000000] [--values 2000000] [--gates calibrated_optfs lpfs] [--epochs 3] [--out page.md]
 
 40 fields whose values are drawn by Zipf's law (exponent 1.1) and numbered at random; a tenth of the values of every fourth
 field moves the log-odds, by a normal number of standard deviation 1. Eight tenths of the rows are trained on, a tenth
 validates. The net is DeepFM of width 16 with hidden layers 400-400-400, batches of 4096, lazy Adam; "train" is the net
-by its own protocol (until two epochs in a row are no better), each search ends when its gate's patience does. Each run has a
-process of its own. "once" is an epoch of training by itself, so that a search of a single epoch could be compared.
+by its own protocol (until two epochs in a row are no better), each search takes its gate's epochs, or those of `--epochs`, unless
+its patience ends it. Each run has a process of its own.
 
 The memory is the most that no file holds (RssAnon), over what the process held before the fit.
 """
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=400)
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--gates", nargs="*", default=["calibrated_optfs"])
+    parser.add_argument("--epochs", type=int, help="of each search, in place of the gate's own")
     parser.add_argument("--data", type=Path, help="a folder that keeps the table from call to call")
     parser.add_argument("--out", type=Path, help="append a table to this Markdown file")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -87,6 +88,7 @@ def child(name: str, args: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", name, "--data", str(args.data)]
     for key in ("rows", "values", "width", "hidden", "batch"):
         command += [f"--{key}", str(getattr(args, key))]
+    command += [] if args.epochs is None else ["--epochs", str(args.epochs)]
     environment = os.environ | dict.fromkeys(names, "1")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -110,7 +112,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         optimiser=LazyAdam(),
         rows="memory",
     )
-    gate = None if args.child == "train" else CATALOG.load(args.child)()
+    own = {} if args.epochs is None else {"epochs": args.epochs}
+    gate = None if args.child == "train" else CATALOG.load(args.child)(**own)
     peak = Peak()
     wall, cpu = time.perf_counter(), time.process_time()
     fit = net.fit(data, gate=gate, seed=1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ctrsel.core.artifact import to_json
 from ctrsel.core.catalog import describe
 from ctrsel.core.errors import ConfigError, unknown_name
 from ctrsel.rank import CATALOG as RANKERS
@@ -16,6 +17,8 @@ from ctrsel.select.random import RandomValues
 from ctrsel.select.ranking import ByRanking
 
 __all__ = ["Contest", "controls", "every_selector"]
+
+_LONGEST = 40  # letters of parameters in a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ class Contest:
     def of(selectors: Sequence[str | Selector | Mapping[str, Any]], *, controls: Mapping[str, Selector]) -> Contest:
         """Name everybody; one who is given with parameters takes the names of its parts, too ("gated lpfs").
 
+        Of two with the same name the second has the parameters in which it differs behind it: "gated lpfs (alpha=10.0)".
+
         Raises:
             ConfigError: If a name or a parameter is not known, nobody is named, or a control is.
         """
@@ -60,14 +65,14 @@ class Contest:
             except ConfigError as error:
                 if use is None:  # parameters that somebody wrote are a mistake
                     raise
-                refused[_fresh(use, (*specs, *refused))] = str(error)
+                refused[_fresh(use, {}, specs, refused)] = str(error)
                 continue
             if made in (*CONTROLS, NoSelection()):
                 raise ConfigError(
                     f"{place}: {describe(made)['use']!r} is what every selector is compared with and takes part anyway"
                 )
             spec = describe(made)
-            specs[_fresh(_short(spec) if use is None else use.rsplit(":", 1)[-1], (*specs, *refused))] = spec
+            specs[_fresh(_short(spec) if use is None else use.rsplit(":", 1)[-1], spec, specs, refused)] = spec
         return Contest(
             specs=specs,
             selectors=tuple(n for n in (*specs, *refused) if n not in controls),
@@ -103,9 +108,27 @@ def _short(spec: Mapping[str, Any]) -> str:
     return " ".join([str(spec["use"]).rsplit(":", 1)[-1], *map(_short, parts)])
 
 
-def _fresh(name: str, taken: Sequence[str]) -> str:
+def _fresh(
+    name: str, spec: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str]
+) -> str:
+    """Return a name that nobody has: with the parameters in which it differs from who has it, or a number."""
+    taken = (*specs, *refused)
+    if name in specs:
+        other = dict(_parameters(specs[name]))
+        apart = ", ".join(f"{k.rsplit('.', 1)[-1]}={v}" for k, v in _parameters(spec) if other.get(k) != v)
+        if 0 < len(apart) <= _LONGEST and f"{name} ({apart})" not in taken:
+            return f"{name} ({apart})"
     count, found = 1, name
     while found in taken:
         count += 1
         found = f"{name} #{count}"
     return found
+
+
+def _parameters(spec: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the parameters of a selector and of its parts by their places, as JSON."""
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            yield from _parameters(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", to_json(value).strip('"')

@@ -89,13 +89,13 @@ def test_the_better_goes_on_and_is_named(compared):
     found, _ = compared
     assert found.complete
     by_name = {c.name: c for c in found.contestants}
-    assert found.naming.selector == "Knowing #2"  # the one that knows; the other is its reverse
-    assert by_name["Knowing #2"].final
+    assert found.naming.selector == "Knowing (worst=false)"  # the one that knows; the other is its reverse
+    assert by_name["Knowing (worst=false)"].final
     assert not by_name["Knowing"].final
     assert by_name["Refusing"].refused == "refusing: this table has nothing that it can choose from"
-    assert by_name["Knowing #2"].screened > by_name["Knowing"].screened
+    assert by_name["Knowing (worst=false)"].screened > by_name["Knowing"].screened
     assert [c.role for c in found.contestants[:4]] == ["full", "control", "control", "control"]
-    assert set(found.naming.by_share.values()) == {"Knowing #2"}
+    assert set(found.naming.by_share.values()) == {"Knowing (worst=false)"}
     # 3 seeds, 2 judges: the full model, and 4 at 3 sizes; and the other's first stage.
     assert len(found.cells) == 3 * 2 * (1 + 4 * 3) + 3
 
@@ -107,15 +107,15 @@ def test_paired_by_hand(compared):
         cells = {c.seed: c for c in found.cells if (c.contestant, c.share, c.judge) == (name, share, "trees")}
         return [cells[s].test_auc for s in found.seeds]
 
-    line = found.pair("Knowing #2", "random", 0.008, "trees", "test")
-    apart = np.array(aucs("Knowing #2", 0.008)) - np.array(aucs("random", 0.008))
+    line = found.pair("Knowing (worst=false)", "random", 0.008, "trees", "test")
+    apart = np.array(aucs("Knowing (worst=false)", 0.008)) - np.array(aucs("random", 0.008))
     half = 4.302652729911275 * apart.std(ddof=1) / np.sqrt(3)
     assert (line.value, line.low, line.high) == pytest.approx(
         (apart.mean(), apart.mean() - half, apart.mean() + half), abs=1e-9
     )
     assert line.low > 0
-    full = found.pair("Knowing #2", "none", 0.008, "trees", "test")
-    expected = paired_mean(aucs("Knowing #2", 0.008), aucs("none", 1.0))
+    full = found.pair("Knowing (worst=false)", "none", 0.008, "trees", "test")
+    expected = paired_mean(aucs("Knowing (worst=false)", 0.008), aucs("none", 1.0))
     assert (full.value, full.low) == (expected.value, expected.low)
     assert full.low_rows < full.low
     curve = found.curve("random", "trees", "test")
@@ -208,7 +208,7 @@ def test_test_is_not_read_before_somebody_is_named(table, tmp_path):
     with pytest.raises(AssertionError, match="test was read"):
         compare_selectors(sealed, selectors=BOTH, protocol=wanted, folder=tmp_path)
     named = json.loads((tmp_path / "naming.json").read_text())
-    assert [n["selector"] for n in named] == ["Knowing #2"]
+    assert [n["selector"] for n in named] == ["Knowing (worst=false)"]
     # All that validation decides on was there by then.
     trained = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()]
     assert all(cell["test_auc"] is None for cell in trained)

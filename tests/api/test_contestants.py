@@ -10,11 +10,36 @@ from ctrsel.select.ranking import ByRanking
 def test_everybody_has_a_name():
     found = Contest.of(["ranking", {"use": "ranking", "ranking": "jmi"}], controls=controls("mutual_information"))
     assert found.controls == ("random", "frequent", "by mutual_information")
-    assert found.selectors == ("ranking", "ranking #2")
-    assert found.specs["ranking #2"]["ranking"] == "jmi"
+    assert found.selectors == ("ranking", "ranking (ranking=jmi)")
+    assert found.specs["ranking (ranking=jmi)"]["ranking"] == "jmi"
     gates = Contest.of([{"use": "gated", "gate": {"use": "lpfs"}}, "gated"], controls={})
     assert gates.selectors == ("gated lpfs", "gated")
     assert found.specs["by mutual_information"]["max_q"] == 1.0
+
+
+def test_equal_names_are_told_apart_by_what_differs():
+    lpfs = {"use": "gated", "gate": {"use": "lpfs"}}
+    many = {"use": "gated_fields", "gate": {"use": "autofield"}}
+    found = Contest.of(
+        [
+            lpfs,
+            {"use": "gated", "gate": {"use": "lpfs", "alpha": 10.0, "nats": 2.0}},
+            many,
+            many | {"searches": 3, "resplit": True},
+            lpfs,  # the same once more
+            {"use": "gated", "gate": {"use": "lpfs", "eps": 0.2, "last_eps": 0.01, "idle": 0.3, "warmup": 0.25}},
+        ],
+        controls={},
+    )
+    assert found.selectors == (
+        "gated lpfs",
+        "gated lpfs (nats=2.0, alpha=10.0)",
+        "gated_fields autofield",
+        "gated_fields autofield (searches=3, resplit=true)",
+        "gated lpfs #2",
+        "gated lpfs #3",  # too much differs for a name
+    )
+    assert found.specs["gated lpfs #3"]["gate"]["eps"] == 0.2
 
 
 def test_all_of_the_catalogue_takes_part_or_says_why_not():
