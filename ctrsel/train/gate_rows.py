@@ -1,6 +1,6 @@
-"""Adding up, by code, what moves a value gate: the compiled form, put into a gate from outside as other pieces are.
+"""Compiled forms of what moves a value gate, put into it from outside as other pieces are: sums by code, and steps made up.
 
-A served net needs no compiler, and `ctrsel.models.gates._rows.added_up` does the same in torch.
+A served net needs no compiler, and `ctrsel.models.gates._rows.added_up` and `_priced_rows.replayed` do the same in torch.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctrsel.models.gates._priced_rows import BETAS, EPS, PricedSteps, Values
+from ctrsel.models.gates._priced_rows import replayed as replayed_by_torch
 from ctrsel.models.gates._rows import Sums
 from ctrsel.models.gates._rows import added_up as by_torch
 from ctrsel.stats._kernel import kernel
 
-__all__ = ["added_up"]
+__all__ = ["added_up", "replayed"]
 
 
 def added_up(codes: Tensor, gradients: Tensor, place: Tensor) -> Sums:
@@ -62,3 +64,46 @@ def _add_up(  # noqa: PLR0917  # compiled loops take their arguments by position
     for k in range(n):
         place[distinct[k]] = -1
     return n
+
+
+def replayed(codes: Tensor, values: Values, clock: int, steps: PricedSteps) -> None:
+    """Take the steps from `seen` to `clock` for some values, in place; see `ctrsel.models.gates._priced_rows.replayed`."""
+    if codes.device.type != "cpu":
+        replayed_by_torch(codes, values, clock, steps)
+        return
+    numbers = np.arange(1, max(clock - steps.first, 0) + 1)
+    rates = steps.rate / (1 - BETAS[0] ** numbers)
+    roots = 1 / np.sqrt(1 - BETAS[1] ** numbers)
+    w, m, v, seen = (t.numpy() for t in values)
+    _replay(codes.numpy(), w, m, v, seen, clock, steps.first, steps.taus, rates, roots, steps.strength)
+
+
+@kernel
+def _replay(  # noqa: PLR0917  # compiled loops take their arguments by position
+    codes: np.ndarray,
+    w: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    seen: np.ndarray,
+    clock: int,
+    first: int,
+    taus: np.ndarray,
+    rates: np.ndarray,
+    roots: np.ndarray,
+    strength: float,
+) -> None:
+    b1, b2 = BETAS
+    for i in range(len(codes)):
+        code = codes[i]
+        begin = seen[code]
+        if begin >= clock:
+            continue
+        x, first_moment, second = np.float64(w[code]), np.float64(m[code]), np.float64(v[code])
+        for step in range(begin, clock):
+            tau = taus[step]
+            s = 1.0 / (1.0 + np.exp(-tau * x))
+            slope = strength * tau * s * (1.0 - s)
+            first_moment = b1 * first_moment + (1.0 - b1) * slope
+            second = b2 * second + (1.0 - b2) * slope * slope
+            x -= rates[step - first] * first_moment / (np.sqrt(second) * roots[step - first] + EPS)
+        w[code], m[code], v[code], seen[code] = x, first_moment, second, clock

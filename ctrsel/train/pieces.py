@@ -11,9 +11,10 @@ from torch import nn
 
 from ctrsel.models.backbones._attention import AttentionLayers
 from ctrsel.models.backbones._mlp import Layers
+from ctrsel.models.gates._priced_rows import PricedRows
 from ctrsel.models.gates._rows import RowGate
 from ctrsel.train.attention_layers import interacted
-from ctrsel.train.gate_rows import added_up
+from ctrsel.train.gate_rows import added_up, replayed
 from ctrsel.train.hidden_layers import hidden
 
 __all__ = ["in_pieces"]
@@ -30,4 +31,6 @@ def in_pieces(net: Module) -> Module:
             module.piece = interacted
         elif isinstance(module, RowGate):
             module.add_up = added_up
+            if isinstance(module, PricedRows):
+                module.replay = replayed
     return net

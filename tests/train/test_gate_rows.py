@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctrsel.models.gates._priced_rows import PricedSteps, Values
+from ctrsel.models.gates._priced_rows import replayed as replayed_by_torch
 from ctrsel.models.gates._rows import added_up as by_torch
-from ctrsel.train.gate_rows import added_up
+from ctrsel.train.gate_rows import added_up, replayed
 
 
 @settings(max_examples=30, deadline=None)
@@ -28,3 +31,29 @@ def test_other_numbers_go_by_torch():
     codes, sums, _ = added_up(torch.tensor([7, 3, 7]), torch.ones(3, dtype=torch.float64), place)
     assert codes.tolist() == [3, 7]
     assert sums.dtype == torch.float64
+
+
+@settings(max_examples=30, deadline=None)
+@given(codes=st.lists(st.integers(0, 11), max_size=30), first=st.integers(0, 9), seed=st.integers(0, 1000))
+def test_steps_are_made_up_as_by_torch(codes, first, seed):
+    rng = np.random.default_rng(seed)
+    steps = PricedSteps(first=first, taus=1000.0 ** np.linspace(0, 1, 40), strength=0.02, rate=0.05)
+    clock = int(rng.integers(first, 41))
+    seen = rng.integers(first, 41, size=12).astype(np.int32)
+    seen[0] = np.iinfo(np.int32).max  # reserved
+    numbers = rng.normal(0, [0.3, 1e-3, 1e-6], size=(12, 3)).T.astype(np.float32)
+    numbers[2] = np.abs(numbers[2])
+    one, two = (Values(*(torch.tensor(x) for x in (*numbers, seen))) for _ in range(2))
+    replayed(torch.tensor(codes, dtype=torch.int64), one, clock, steps)
+    replayed_by_torch(torch.tensor(codes, dtype=torch.int64), two, clock, steps)
+    for a, b in zip(one, two, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+    moved = {c for c in codes if seen[c] < clock}
+    assert {i for i in range(12) if one.seen[i] != seen[i]} == moved
+    assert all(one.seen[c] == clock for c in moved)
+    assert all(
+        torch.equal(t[i], torch.tensor(x[i]))
+        for t, x in zip(one, (*numbers, seen), strict=True)
+        for i in range(12)
+        if i not in moved
+    )

@@ -1,9 +1,9 @@
-"""RowGate: the base of value gates whose work touches the batch's rows only; skipped steps are made up in closed form.
+"""RowGate: the base of value gates whose work touches the batch's rows only; skipped steps are made up at the next touch.
 
 A dense gate moves all V parameters in every step, most of them by its penalty alone. Here a value's parameter moves when a
-batch has the value: first by all the steps that skipped it, in closed form, then by its own. The parameters are buffers:
-there is no gradient of V numbers. What moves a gate is recorded by occurrence (a code, and the derivative of the loss with
-respect to its gate), joined over processes, and added up by code.
+batch has the value: first by all the steps that skipped it, then by its own. The parameters are buffers: there is no
+gradient of V numbers. What moves a gate is recorded by occurrence (a code, and the derivative of the loss with respect to
+its gate), joined over processes, and added up by code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ctrsel.models.gates._contract import Exchange, SearchPlan, ValueGateModule
 
-__all__ = ["AddUp", "RowGate", "Sums", "added_up"]
+__all__ = ["AddUp", "DriftingRows", "RowGate", "Sums", "added_up"]
 
 Sums = tuple[
     Tensor, Tensor, Tensor
@@ -45,13 +45,14 @@ def added_up(codes: Tensor, gradients: Tensor, place: Tensor) -> Sums:
 class RowGate(ValueGateModule):
     """A value gate g(w) with a number w a value, brought up to date where a batch needs it.
 
-    A subclass says how w becomes a gate (`opened`), where steps without the value take it (`drifted`), and how a step with
-    the value moves it (`moved`).
+    A subclass says how w becomes a gate (`opened`), where steps without the value take it (`now`, `brought`, `finish`), and how
+    a step with the value moves it (`moved`).
 
     Args:
         plan: Of the search.
         start: Where w starts, and stays for reserved codes.
-        warmup: Share of the search in which gates are held at their start.
+        held: For how many steps gates are held at their start.
+        held_out: Share of occurrences that rows do not learn from and that alone move gates; 0 = all are both.
 
     Attributes:
         w: float32 `[V]`: as it was after step `seen`.
@@ -66,12 +67,12 @@ class RowGate(ValueGateModule):
     reserved: Tensor
     place: Tensor
 
-    def __init__(self, plan: SearchPlan, *, start: float, warmup: float = 0.0, held_out: float = 0.0) -> None:
+    def __init__(self, plan: SearchPlan, *, start: float, held: int = 0, held_out: float = 0.0) -> None:
         super().__init__()
         self.start = start
         self.held_out = held_out
         self._rows: Tensor | None = None
-        self.held = round(warmup * plan.steps)  # steps
+        self.held = held
         self.add_up: AddUp = added_up
         self.register_buffer("reserved", torch.from_numpy(plan.reserved))
         self.register_buffer("w", torch.full((plan.total_codes,), start))
@@ -87,8 +88,15 @@ class RowGate(ValueGateModule):
         """Return the gates of parameters that are up to date."""
 
     @abstractmethod
-    def drifted(self, w: Tensor, steps: Tensor) -> Tensor:
-        """Return the parameters after so many steps without the value, int32 of the same shape."""
+    def now(self, codes: Tensor | None = None) -> Tensor:
+        """Return the parameters of some values, or of all, as they are after the steps that are due; nothing moves."""
+
+    @abstractmethod
+    def brought(self, codes: Tensor, due: Tensor) -> Tensor:
+        """Return the parameters of distinct values after so many steps that are due, int32 `[k]`, before they move by their own."""
+
+    def bring(self, codes: Tensor) -> None:
+        """Bring the values of a training pass up to date where they are, if `now` is dear."""
 
     @abstractmethod
     def moved(self, codes: Tensor, w: Tensor, sums: Tensor, squares: Tensor, *, skipped: Tensor, rows: int) -> Tensor:
@@ -117,6 +125,7 @@ class RowGate(ValueGateModule):
         gate, learns = next(((gate, learns) for known, gate, learns in self._pass if known is codes), (None, None))
         if gate is None:
             with torch.no_grad():
+                self.bring(codes)
                 gate = self.opened(self.now(codes)).to(x.dtype)
             gate.requires_grad_()
             learns = self._learns(codes)
@@ -140,16 +149,8 @@ class RowGate(ValueGateModule):
         mixed = (mixed ^ (mixed >> 29)) * 0x1B03738712FAD5C9
         return ((mixed >> 33) & 0xFFFF) >= round(self.held_out * 0x10000)
 
-    def now(self, codes: Tensor | None = None) -> Tensor:
-        """Return the parameters of some values, or of all, as they are after the steps that are due."""
-        if codes is None:
-            w, seen = self.w, self.seen
-        else:
-            flat = codes.reshape(-1)
-            w, seen = self.w.gather(0, flat).view(codes.shape), self.seen.gather(0, flat).view(codes.shape)
-        return self.drifted(w, self._due(seen))
-
-    def _due(self, seen: Tensor) -> Tensor:
+    def due(self, seen: Tensor) -> Tensor:
+        """Return how many steps are due after those that were done or held."""
         return (int(self.clock) - seen).clamp_(min=0)
 
     @torch.no_grad()
@@ -168,30 +169,49 @@ class RowGate(ValueGateModule):
             touched, sums, squares = self.add_up(codes, gradients, self.place)
             free = self.seen[touched] <= self.clock  # not reserved
             touched, sums, squares = touched[free], sums[free], squares[free]
-            skipped = self._due(self.seen[touched])
-            w = self.drifted(self.w[touched], skipped)
+            skipped = self.due(self.seen[touched])
+            w = self.brought(touched, skipped)
             self.w[touched] = self.moved(touched, w, sums, squares, skipped=skipped, rows=exchange.rows)
             self.seen[touched] = int(self.clock) + 1
         self.clock += 1
-
-    @torch.no_grad()
-    def finish(self) -> None:
-        """Bring all values up to date."""
-        for at in range(0, len(self.w), _PIECE):
-            part = slice(at, at + _PIECE)
-            due = self._due(self.seen[part])
-            self.settle(part, due)
-            self.w[part] = self.drifted(self.w[part], due)
-            self.seen[part] += due
-
-    def settle(self, part: slice, due: Tensor) -> None:
-        """Bring a part of what a subclass keeps beside `w` up to date."""
 
     def kept(self) -> Tensor:
         return self.is_open(self.now())
 
     def scores(self) -> Tensor:
         return self.now().clone()
+
+
+class DriftingRows(RowGate):
+    """A value gate whose steps without the value have a closed form."""
+
+    @abstractmethod
+    def drifted(self, w: Tensor, steps: Tensor) -> Tensor:
+        """Return the parameters after so many steps without the value, int32 of the same shape."""
+
+    def now(self, codes: Tensor | None = None) -> Tensor:
+        if codes is None:
+            w, seen = self.w, self.seen
+        else:
+            flat = codes.reshape(-1)
+            w, seen = self.w.gather(0, flat).view(codes.shape), self.seen.gather(0, flat).view(codes.shape)
+        return self.drifted(w, self.due(seen))
+
+    def brought(self, codes: Tensor, due: Tensor) -> Tensor:
+        return self.drifted(self.w[codes], due)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Bring all values up to date."""
+        for at in range(0, len(self.w), _PIECE):
+            part = slice(at, at + _PIECE)
+            due = self.due(self.seen[part])
+            self.settle(part, due)
+            self.w[part] = self.drifted(self.w[part], due)
+            self.seen[part] += due
+
+    def settle(self, part: slice, due: Tensor) -> None:
+        """Bring a part of what a subclass keeps beside `w` up to date."""
 
 
 def _scaled(x: Tensor, gate: Tensor, other: Tensor | None) -> Tensor:

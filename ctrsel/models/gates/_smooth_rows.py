@@ -12,14 +12,14 @@ from torch import Tensor
 
 from ctrsel.core.errors import ConfigError
 from ctrsel.models.gates._contract import SearchPlan
-from ctrsel.models.gates._rows import RowGate
+from ctrsel.models.gates._rows import DriftingRows
 
 __all__ = ["SmoothRows", "check"]
 
 _LONGEST = 0.1  # move of a step that the data asks for
 
 
-class SmoothRows(RowGate):
+class SmoothRows(DriftingRows):
     """g(x) = (x^2 / (x^2 + eps) + slope * sqrt(eps) * atan(x)) / g0, with g0 such that gates start at 1, at x = 1.
 
     A step is x - rate * dL/dx, then by `reach` towards 0 and no further (the proximal step of rate * lambda * |x|), and a step
@@ -50,7 +50,7 @@ class SmoothRows(RowGate):
         warmup: float,
     ) -> None:
         # DEVIATION(LPFS): gates are held for the first share of the search, while embeddings carry no meaning yet.
-        super().__init__(plan, start=1.0, warmup=warmup)
+        super().__init__(plan, start=1.0, held=round(warmup * plan.steps))
         self.bounds, self.slope, self.warmup = (eps, last_eps), slope, warmup
         self.register_buffer("eps", torch.tensor(eps))
         self.scale = 1.0

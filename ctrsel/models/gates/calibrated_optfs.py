@@ -41,7 +41,7 @@ from torch import Tensor
 from ctrsel.core.errors import ConfigError
 from ctrsel.core.ranges import choose, search
 from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
-from ctrsel.models.gates._rows import RowGate
+from ctrsel.models.gates._rows import DriftingRows
 
 __all__ = ["CalibratedOptFS"]
 
@@ -96,7 +96,7 @@ class CalibratedOptFS(Gate):
         return _Calibrated(plan, self)
 
 
-class _Calibrated(RowGate):
+class _Calibrated(DriftingRows):
     """w is log(gain / nats), before it is corrected for what the first pass has not seen yet."""
 
     scale = 1.0

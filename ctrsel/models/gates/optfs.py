@@ -11,17 +11,15 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from ctrsel.core.errors import ConfigError
-from ctrsel.models.gates._adam import Adam
-from ctrsel.models.gates._contract import Exchange, Gate, GateModule, SearchPlan, ValueGateModule
+from ctrsel.models.gates._contract import Gate, GateModule, SearchPlan
+from ctrsel.models.gates._priced_rows import BETAS, EPS, PricedRows, PricedSteps
 
 __all__ = ["OptFS"]
 
 _START = 0.5  # w0
-_BETAS, _EPS = (0.9, 0.999), 1e-8  # Adam's, which the optimiser of the gates uses
 # Share of the search in which a gate without any gradient closes at the derived rate. Gates move more slowly under the
 # noise of real gradients (Adam divides by it) and freeze once tau * |w| is above about 5: at a half, values without any
 # use were still open at the end of short searches; from a twentieth on, the outcome hardly depends on it.
@@ -95,17 +93,17 @@ class OptFS(Gate):
                 warmup=0.0,
                 epochs=self.epochs,
             )
-        plan = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
+        after = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
         # DEVIATION(OptFS): the paper tunes lambda per data set; a fixed number of nats a value needs no tuning.
         strength = self.penalty if self.penalty is not None else self.nats / max(plan.train_rows, 1)
         rate = self.gate_lr
         if rate is None:
             # DEVIATION(OptFS): the paper gives gates the net's rate, with which none can close in a short search.
-            rate = self._closing_rate(plan, strength)
-        closed, w = _idle(self._schedule(plan.steps), rate=rate, strength=strength)
+            rate = self._closing_rate(after, strength)
+        closed, w = _idle(self._schedule(after.steps), rate=rate, strength=strength)
         if closed is None:
             raise ConfigError(
-                f"optfs: no gate can close in {plan.steps} steps after the warm-up with gate_lr {rate:.3g}, penalty {strength:.3g} and "
+                f"optfs: no gate can close in {after.steps} steps after the warm-up with gate_lr {rate:.3g}, penalty {strength:.3g} and "
                 f"temperature {self.temperature:.4g}: a gate without any use ends at w = {w:.3f}, above 0; "
                 "raise gate_lr, the epochs or the penalty, or make the batches smaller"
             )
@@ -138,23 +136,20 @@ def _idle(schedule: Iterable[float], *, rate: float, strength: float) -> tuple[i
         The step after which it was closed (w <= 0), None if it never was, and the last w.
     """
     w, m, v = _START, 0.0, 0.0
-    b1, b2 = _BETAS
+    b1, b2 = BETAS
     for step, tau in enumerate(schedule):
         x = tau * w
         s = 1 / (1 + math.exp(-x)) if x < 700 else 1.0
         g = strength * tau * s * (1 - s)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g * g
-        w -= rate * (m / (1 - b1 ** (step + 1))) / (math.sqrt(v / (1 - b2 ** (step + 1))) + _EPS)
+        w -= rate * (m / (1 - b1 ** (step + 1))) / (math.sqrt(v / (1 - b2 ** (step + 1))) + EPS)
         if w <= 0:
             return step + 1, w  # the gradient has one sign: a closed gate without use stays closed
     return None, w
 
 
-class _OptFS(ValueGateModule):
-    reserved: Tensor
-    tau: Tensor
-
+class _OptFS(PricedRows):
     def __init__(
         self,
         plan: SearchPlan,
@@ -165,55 +160,30 @@ class _OptFS(ValueGateModule):
         warmup: float,
         epochs: int | None = None,
     ) -> None:
-        super().__init__()
         self.steps, self.epochs = plan.steps, epochs  # epochs: tau stands still within each
-        self.strength = strength
-        self.temperature = temperature
-        self.warmup = warmup
-        self.held = warmup > 0
-        self.scale = 1 + math.exp(-_START)  # 1 / sigmoid(w0)
-        self.w = nn.Parameter(torch.full((plan.total_codes,), _START))
-        self.register_buffer("reserved", torch.from_numpy(plan.reserved))
-        self.register_buffer("tau", torch.tensor(1.0))
-        self.adam = Adam([self.w], rate=rate)
-
-    def forward(self, x: Tensor, codes: Tensor, *, hard: bool = False, other: Tensor | None = None) -> Tensor:
-        w = self.w.gather(0, codes.reshape(-1)).view(codes.shape)
-        gate = (w > 0).to(x.dtype) if hard else torch.sigmoid(self.tau * w)
-        return x * (gate * self.scale)[..., None]
-
-    def advance(self, progress: float) -> None:
-        # DEVIATION(OptFS): tau moves every step, not every epoch, so that a search is the same for any batch size.
+        self.temperature, self.warmup = temperature, warmup
+        progress = np.arange(plan.steps) / max(plan.steps - 1, 1)
         # DEVIATION(OptFS): gates are held for the first share of the search; the paper's data sets have thousands of
         # steps an epoch, so that its embeddings carry meaning long before gates close.
-        if self.epochs is not None:
-            step = round(progress * max(self.steps - 1, 1))
-            epoch = step * self.epochs // self.steps
-            self.tau.fill_(self.temperature ** (epoch / max(self.epochs - 1, 1)))
-            return
-        self.held = progress < self.warmup
-        after = (progress - self.warmup) / (1 - self.warmup)
-        self.tau.fill_(self.temperature ** max(after, 0.0))
-
-    def price(self) -> Tensor:
+        steps = PricedSteps(
+            first=int((progress < warmup).sum()),
+            taus=np.array([self._temperature(p) for p in progress.tolist()]),
+            strength=strength,
+            rate=rate,
+        )
         # DEVIATION(OptFS): reserved codes (missing, other, hidden) are neither penalised nor closed; the paper has a gate a
         # value, and a penalty on each of them.
-        held = torch.sigmoid(self.tau * self.w.detach()[self.reserved]).sum()
-        return self.strength * (torch.sigmoid(self.tau * self.w).sum() - held)
+        super().__init__(plan, start=_START, scale=1 + math.exp(-_START), steps=steps)  # 1 / sigmoid(w0)
 
-    def update(self, exchange: Exchange) -> None:
-        """Reserved codes are neither penalised nor closed: their gates stay at w0 and open with the temperature."""
-        if self.held:
-            self.w.grad = None  # Adam passes over it and keeps its moments for later
-        elif self.w.grad is not None:
-            self.w.grad[self.reserved] = 0.0
-        self.adam.step()
+    def _temperature(self, progress: float) -> float:
+        # DEVIATION(OptFS): tau moves every step, not every epoch, so that a search is the same for any batch size.
+        if self.epochs is not None:
+            step = round(progress * max(self.steps - 1, 1))
+            return float(self.temperature ** (step * self.epochs // self.steps / max(self.epochs - 1, 1)))
+        return float(self.temperature ** max((progress - self.warmup) / (1 - self.warmup), 0.0))
 
-    def kept(self) -> Tensor:
-        return self.w.detach() > 0
-
-    def scores(self) -> Tensor:
-        return self.w.detach().clone()
+    def advance(self, progress: float) -> None:
+        self.tau.fill_(self._temperature(progress))
 
     def facts(self) -> Mapping[str, float]:
         return {"tau": float(self.tau)}

@@ -7,17 +7,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from ctrsel.models.gates._contract import Alone, SearchPlan
 from ctrsel.models.gates._rows import added_up
 from ctrsel.models.gates.calibrated_optfs import CalibratedOptFS
 from ctrsel.models.gates.lpfs import LPFS
+from ctrsel.models.gates.optfs import OptFS
 
 V, STEPS, TRAIN_ROWS = 15, 60, 40
 GATES = {
     "calibrated": CalibratedOptFS(epochs=3, nats=0.5),
     "lpfs": LPFS(epochs=3, nats=0.5, warmup=0.1),
     "lpfs_plus": LPFS(alpha=10.0, epochs=3, nats=0.5, warmup=0.1),
+    "optfs": OptFS(epochs=3, nats=0.5, warmup=0.2, gate_lr=0.05),
+    "optfs_published": OptFS(epochs=3, penalty=0.01, gate_lr=0.05, published=True),
 }
 
 
@@ -46,7 +50,7 @@ def step(module, progress, codes, target, other):
 @pytest.mark.parametrize("name", GATES)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 1.0))
-def test_skipped_steps_in_closed_form_are_the_dense_form(name, seed, share):
+def test_skipped_steps_at_the_next_touch_are_the_dense_form(name, seed, share):
     """The dense form is brought up to date after every step, so that each value takes each of its steps by itself."""
     lazy, dense = built(GATES[name]), built(GATES[name])
     rng = np.random.default_rng(seed)
@@ -145,6 +149,47 @@ class DenseLPFS:
         np.testing.assert_allclose(finished.w, self.x, atol=1e-6)
 
 
+class DenseOptFS:
+    """OptFS in numpy: Adam moves every gate in every step by the loss's gradient and the price's."""
+
+    def __init__(self, *, strength, warmup=0.0, epochs=None):
+        self.strength, self.warmup, self.epochs = strength, warmup, epochs
+        self.done, self.steps, self.x, self.m, self.v = 0, 0, np.full(V, 0.5), np.zeros(V), np.zeros(V)
+
+    def _tau(self, progress):
+        if self.epochs is None:
+            return 1000.0 ** max((progress - self.warmup) / (1 - self.warmup), 0.0)
+        return 1000.0 ** (self.done // (STEPS // self.epochs) / (self.epochs - 1))
+
+    def w(self):
+        return self.x.copy()
+
+    def gates(self, progress):
+        return (1 + np.exp(-0.5)) * expit(self._tau(progress) * self.x)
+
+    def step(self, progress, codes, slopes, rows):
+        if progress >= self.warmup:
+            tau, sums = self._tau(progress), np.zeros(V)
+            np.add.at(sums, codes, slopes)
+            s = expit(tau * self.x)
+            slope = tau * s * (1 - s) * (sums * (1 + np.exp(-0.5)) + self.strength)
+            self.steps += 1
+            self.m = 0.9 * self.m + 0.1 * slope
+            self.v = 0.999 * self.v + 0.001 * slope**2
+            root = np.sqrt(self.v / (1 - 0.999**self.steps)) + 1e-8
+            self.x = self.x - 0.05 * self.m / (1 - 0.9**self.steps) / root
+            self.x[:3] = 0.5
+        self.done += 1
+
+    def kept(self):
+        return self.x > 0
+
+    def check(self, finished):
+        free = slice(3, None)
+        np.testing.assert_allclose(finished.m[free], self.m[free], atol=1e-9)
+        np.testing.assert_allclose(finished.v[free], self.v[free], atol=1e-9)
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
 @pytest.mark.parametrize(
@@ -153,6 +198,8 @@ class DenseLPFS:
         ("calibrated", lambda: DenseCalibrated(nats=0.5, warmup=0.3, temperature=50.0, epochs=3)),
         ("lpfs", lambda: DenseLPFS(nats=0.5, warmup=0.1, alpha=0.0)),
         ("lpfs_plus", lambda: DenseLPFS(nats=0.5, warmup=0.1, alpha=10.0)),
+        ("optfs", lambda: DenseOptFS(strength=0.5 / TRAIN_ROWS, warmup=0.2)),
+        ("optfs_published", lambda: DenseOptFS(strength=0.01, epochs=3)),
     ],
     ids=list(GATES),
 )
