@@ -59,7 +59,7 @@ def gated(use: str, *gates: str) -> list[Mapping[str, Any]]:
 SELECTORS: Mapping[str, Sequence[str | Mapping[str, Any]]] = {
     "values": [
         *gated("gated", "optfs", "calibrated_optfs", "lpfs", "pep", "optembed"),
-        {"use": "gated", "gate": {"use": "lpfs", "alpha": 10.0}},  # LPFS++
+        {"use": "gated", "gate": {"use": "lpfs", "alpha": 0.0}},  # LPFS; by default it is LPFS++
         "net_merge",
         "merge",
         "value_test",

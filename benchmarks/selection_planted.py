@@ -149,7 +149,7 @@ def specs() -> Iterator[tuple[str, dict[str, Any]]]:
                 (f"{name}: {g}", {"use": name, "gate": {"use": g}}) for g in GATES.names() if GATES.load(g).site == site
             )
             if site == "value":
-                yield f"{name}: lpfs++", {"use": name, "gate": {"use": "lpfs", "alpha": 10.0}}
+                yield f"{name}: lpfs, alpha 0", {"use": name, "gate": {"use": "lpfs", "alpha": 0.0}}
                 yield f"{name}: optfs as published", {"use": name, "gate": PUBLISHED}
         else:
             yield name, {"use": name}

@@ -154,11 +154,12 @@ def _remember(path: Path, naming: Naming, *, opened: bool, of: dict[str, str]) -
     now = {"selector": naming.selector, "cells": naming.cells, "basis": naming.basis, "opened": opened, **of}
     if not before or before[-1] != now:
         atomic_text(path, to_json([*before, now]))
-    return tuple(
+    told = (
         f"an earlier command named {b['selector'] or 'nobody'} with {b['cells']} trainings run, and read the test rows then"
         for b in before
         if b.get("opened", True) and b["cells"] and b != now and all(b.get(k, v) == v for k, v in of.items())
     )
+    return tuple(dict.fromkeys(told))
 
 
 def _namings(path: Path) -> list[dict[str, Any]]:

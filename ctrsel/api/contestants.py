@@ -46,7 +46,7 @@ class Contest:
     def of(selectors: Sequence[str | Selector | Mapping[str, Any]], *, controls: Mapping[str, Selector]) -> Contest:
         """Name everybody; one who is given with parameters takes the names of its parts, too ("gated lpfs").
 
-        Of two with the same name the second has the parameters in which it differs behind it: "gated lpfs (alpha=10.0)".
+        Of two with the same name the second has the parameters in which it differs behind it: "gated lpfs (alpha=0.0)".
 
         Raises:
             ConfigError: If a name or a parameter is not known, nobody is named, or a control is.

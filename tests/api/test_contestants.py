@@ -23,7 +23,7 @@ def test_equal_names_are_told_apart_by_what_differs():
     found = Contest.of(
         [
             lpfs,
-            {"use": "gated", "gate": {"use": "lpfs", "alpha": 10.0, "nats": 2.0}},
+            {"use": "gated", "gate": {"use": "lpfs", "alpha": 0.0, "nats": 2.0}},
             many,
             many | {"searches": 3, "resplit": True},
             lpfs,  # the same once more
@@ -33,7 +33,7 @@ def test_equal_names_are_told_apart_by_what_differs():
     )
     assert found.selectors == (
         "gated lpfs",
-        "gated lpfs (nats=2.0, alpha=10.0)",
+        "gated lpfs (nats=2.0, alpha=0.0)",
         "gated_fields autofield",
         "gated_fields autofield (searches=3, resplit=true)",
         "gated lpfs #2",

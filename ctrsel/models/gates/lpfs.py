@@ -28,7 +28,7 @@ class LPFS(Gate):
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
         nats: The training log-likelihood that a value must earn; lambda = nats / training rows.
-        alpha: Of the term that keeps a gradient at zero: 0 = LPFS, above it LPFS++ (10 in the paper's code).
+        alpha: Of the term that keeps a gradient at zero: 10 as in the paper's code of LPFS++; 0 = LPFS, whose gates stay closed.
         eps: At the start.
         last_eps: At the end.
         idle: Share of what follows the warm-up in which a gate without any gradient closes; the step follows from it.
@@ -39,7 +39,7 @@ class LPFS(Gate):
     rewind: int = 0
     patience: int = 0
     nats: float = field(default=4.0, metadata=search(0.5, 20.0, log=True))
-    alpha: float = 0.0
+    alpha: float = 10.0
     eps: float = 0.1
     last_eps: float = 1e-3
     idle: float = 0.4

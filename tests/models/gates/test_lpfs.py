@@ -25,9 +25,9 @@ def plan(**changes):
     return SearchPlan(**{**given, **changes})
 
 
-def built(*, x=1.0, steps=100, **given):
-    """A gate whose free values are at x."""
-    module = LPFS(**given).build(plan(steps=steps))
+def built(*, x=1.0, steps=100, alpha=0.0, **given):
+    """A gate whose free values are at x: LPFS, or with an alpha LPFS++."""
+    module = LPFS(alpha=alpha, **given).build(plan(steps=steps))
     with torch.no_grad():
         module.w[3:] = torch.as_tensor(x)
     return module

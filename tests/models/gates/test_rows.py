@@ -18,8 +18,8 @@ from ctrsel.models.gates.optfs import OptFS
 V, STEPS, TRAIN_ROWS = 15, 60, 40
 GATES = {
     "calibrated": CalibratedOptFS(epochs=3, nats=0.5),
-    "lpfs": LPFS(epochs=3, nats=0.5, warmup=0.1),
-    "lpfs_plus": LPFS(alpha=10.0, epochs=3, nats=0.5, warmup=0.1),
+    "lpfs": LPFS(alpha=0.0, epochs=3, nats=0.5, warmup=0.1),
+    "lpfs_plus": LPFS(epochs=3, nats=0.5, warmup=0.1),
     "optfs": OptFS(epochs=3, nats=0.5, warmup=0.2, gate_lr=0.05),
     "optfs_published": OptFS(epochs=3, penalty=0.01, gate_lr=0.05, published=True),
 }
