@@ -71,11 +71,8 @@ def replayed(codes: Tensor, values: Values, clock: int, steps: PricedSteps) -> N
     if codes.device.type != "cpu":
         replayed_by_torch(codes, values, clock, steps)
         return
-    numbers = np.arange(1, max(clock - steps.first, 0) + 1)
-    rates = steps.rate / (1 - BETAS[0] ** numbers)
-    roots = 1 / np.sqrt(1 - BETAS[1] ** numbers)
     w, m, v, seen = (t.numpy() for t in values)
-    _replay(codes.numpy(), w, m, v, seen, clock, steps.first, steps.taus, rates, roots, steps.strength)
+    _replay(codes.numpy(), w, m, v, seen, clock, steps.first, steps.taus, steps.rates, steps.roots, steps.strength)
 
 
 @kernel

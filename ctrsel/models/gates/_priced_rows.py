@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ["BETAS", "EPS", "PricedRows", "PricedSteps", "Values", "replayed"]
 BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's, as usual
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PricedSteps:
     """A search's steps by the price `strength * sigmoid(tau * w)` alone, under Adam.
 
@@ -37,6 +38,16 @@ class PricedSteps:
     taus: np.ndarray
     strength: float
     rate: float
+
+    @cached_property
+    def rates(self) -> np.ndarray:
+        """Adam's rate over the bias correction of first moments, float64, from its first step on."""
+        return np.asarray(self.rate / (1 - BETAS[0] ** np.arange(1, len(self.taus) - self.first + 1)))
+
+    @cached_property
+    def roots(self) -> np.ndarray:
+        """What corrects the bias of the root of second moments, likewise."""
+        return np.asarray(1 / np.sqrt(1 - BETAS[1] ** np.arange(1, len(self.taus) - self.first + 1)))
 
     def slope(self, w: Tensor, tau: Tensor | float) -> Tensor:
         """Return the derivative of the price."""
