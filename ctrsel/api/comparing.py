@@ -25,7 +25,8 @@ from ctrsel.api.judging import Cells
 from ctrsel.api.min_counts import MinCount, covered
 from ctrsel.api.protocol import Protocol
 from ctrsel.api.pruning import prune
-from ctrsel.api.searching import Searches
+from ctrsel.api.repeated_choices import stability_over_seeds
+from ctrsel.api.searching import Searched, Searches
 from ctrsel.core.artifact import atomic_text, to_json
 from ctrsel.core.catalog import describe
 from ctrsel.core.claims import claimed
@@ -236,7 +237,19 @@ def _contestant(run: ComparisonRun, name: str, finalists: Sequence[str]) -> Cont
         screened=run.screened.get(name),
         seconds={str(s): f.seconds for s, f in found.items() if not f.refused},
         peak={str(s): f.peak for s, f in found.items() if not f.refused},
+        stability=_stability(run, list(found.values())),
     )
+
+
+def _stability(run: ComparisonRun, found: Sequence[Searched]) -> dict[str, float]:
+    """Return by size how much the choices of one contestant agree over seeds."""
+    told = {}
+    for share, size in run.sizes().items():
+        sets = [f.sets[size] for f in found if size in f.sets]
+        value = stability_over_seeds(sets, unit=run.protocol.unit, fields=run.known.schema.names)
+        if value is not None:
+            told[str(share)] = value
+    return told
 
 
 def _sets(run: ComparisonRun, name: str, final: bool) -> list[KeptSet]:

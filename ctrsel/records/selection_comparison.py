@@ -26,6 +26,8 @@ class Contestant:
         screened: Its area on validation in the first stage; None if not run.
         seconds: Of the search, by seed.
         peak: Bytes that the search took beyond what its process held at its start, by seed; None where not measured.
+        stability: By size, how much its choices agree over seeds (Nogueira et al., 2018): 1 = the same, 0 = as by chance; sizes
+            for which that is not defined are left out.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Contestant:
     screened: float | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak: Mapping[str, int | None] = field(default_factory=dict)
+    stability: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,9 +54,10 @@ def comparison_page(found: SelectionComparison, *, drawing: str | None = None, h
 
 _FORMULA = (
     "Area: `sum (k' - k) (AUC' + AUC - 1) / (k_last - k_first)` over neighbouring sizes, so that chance is 0 and a "
-    "perfect order is 1; areas compare on one grid of sizes only. Seconds and MiB are those of the search, rankings that "
-    "it asks for included: wall-clock time, and the most that its process held beyond what it held at the start; the mean "
-    "over seeds."
+    "perfect order is 1; areas compare on one grid of sizes only. Stability: how much the choices of different seeds agree (1 "
+    "= the same, 0 = as by chance; Nogueira et al., 2018), the mean over sizes; not defined where values are merged. Seconds "
+    "and MiB are those of the search, rankings that it asks for included: wall-clock time, and the most that its process "
+    "held beyond what it held at the start; the mean over seeds."
 )
 
 
@@ -286,7 +287,7 @@ def _legend(found: SelectionComparison, split: str) -> str:
 
 
 def _selectors(found: SelectionComparison, split: str) -> list[str]:
-    head = ["contestant", "first stage", *(f"{j}: area" for j in found.judges), "seconds", "MiB", ""]
+    head = ["contestant", "first stage", *(f"{j}: area" for j in found.judges), "stability", "seconds", "MiB", ""]
     rows = []
     for c in found.contestants:
         areas = [_area(found.curve(c.name, j, split)) if c.final else "-" for j in found.judges]
@@ -295,7 +296,8 @@ def _selectors(found: SelectionComparison, split: str) -> list[str]:
         memory = f"{fmean(peaks) / 2**20:.0f}" if peaks else "-"
         first = "-" if c.role == "full" else _NOT_RUN if c.screened is None else f"{c.screened:.4f}"
         said = c.refused or ("" if c.final or c.screened is None else "left behind after the first stage")
-        rows.append([c.name, "-" if c.refused else first, *areas, seconds, memory, said.replace("|", "\\|")])
+        stability = f"{fmean(c.stability.values()):.2f}" if c.stability else "-"
+        rows.append([c.name, "-" if c.refused else first, *areas, stability, seconds, memory, said.replace("|", "\\|")])
     return _table(head, rows)
 
 

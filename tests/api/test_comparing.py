@@ -129,6 +129,10 @@ def test_sets_say_what_is_kept(compared):
     assert [s.values for s in sets] == list(found.numbers)
     assert [s.covered for s in sets] == sorted(s.covered for s in sets)
     assert all(s.digest for s in sets)
+    by_name = {c.name: c.stability for c in found.contestants}
+    assert by_name["frequent"] == pytest.approx(dict.fromkeys(map(str, found.shares), 1.0))
+    assert abs(by_name["random"]["0.4"]) < 0.2
+    assert by_name["none"] == by_name["Knowing"] == {}  # the one has nothing to choose, the other one seed
     chance = [s for s in found.sets if s.contestant == "random" and s.share == 0.4]
     assert len({s.digest for s in chance}) == 3  # a draw a seed
 

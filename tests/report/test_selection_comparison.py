@@ -47,7 +47,9 @@ def comparison(*, low_full: float | None, low_frequent: float | None, test: bool
             Contestant(name="none", spec={}, role="full", final=True),
             Contestant(name="frequent", spec={}, role="control", final=True, seconds={"1": 0.5}, peak={"1": 2 << 20}),
             Contestant(name="random", spec={}, role="control", final=True),
-            Contestant(name="x", spec={}, role="selector", final=True, screened=0.31),
+            Contestant(
+                name="x", spec={}, role="selector", final=True, screened=0.31, stability={"0.1": 0.5, "0.5": 0.8}
+            ),
             Contestant(name="y", spec={}, role="selector", refused="y: cannot | will not"),
             Contestant(name="z", spec={}, role="selector", screened=0.1),
         ),
@@ -91,10 +93,10 @@ def test_the_page_and_the_drawing(tmp_path):
     assert "| 10% (10) | 80.0% | -0.0010 [-0.0015, -0.0005] | +0.0100 | non-inferior, frequency suffices |" in held
     assert "frequency suffices" in page
     assert "| 10% (10) | random | not run | - | not run |" in page
-    assert "| y | - | - | - | - | y: cannot \\| will not |" in page
-    assert "| x | 0.3100 | 0.4000 ± 0.1000 |" in page
+    assert "| y | - | - | - | - | - | y: cannot \\| will not |" in page
+    assert "| x | 0.3100 | 0.4000 ± 0.1000 | 0.65 |" in page
     assert "left behind after the first stage" in page
-    assert "| frequent | not run | not run | 0.5 | 2 |" in page
+    assert "| frequent | not run | not run | - | 0.5 | 2 |" in page
     assert "100 values in 2 training rows or more" in page
     assert "- Something is to be known." in page
     widths = {line.count(" | ") for line in page.split("Judged by trees:")[1].split("\n\n")[1].splitlines()}
