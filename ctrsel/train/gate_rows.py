@@ -17,6 +17,10 @@ from ctrsel.stats._kernel import kernel
 
 __all__ = ["added_up", "replayed"]
 
+# Where |tau w| is so large the price has no slope any more, and temperatures do not fall; once a step is as small, all
+# that are left add up to less than 1e-9, and moments only fade.
+_FROZEN, _STILL = 40.0, 1e-10
+
 
 def added_up(codes: Tensor, gradients: Tensor, place: Tensor) -> Sums:
     """Add gradients and their squares up by code, in the order of first occurrence.
@@ -97,10 +101,15 @@ def _replay(  # noqa: PLR0917  # compiled loops take their arguments by position
             continue
         x, first_moment, second = np.float64(w[code]), np.float64(m[code]), np.float64(v[code])
         for step in range(begin, clock):
-            tau = taus[step]
+            tau, at = taus[step], step - first
+            root = np.sqrt(second) * roots[at] + EPS
+            if abs(tau * x) > _FROZEN and rates[at] * abs(first_moment) < _STILL * root:
+                first_moment *= b1 ** (clock - step)
+                second *= b2 ** (clock - step)
+                break
             s = 1.0 / (1.0 + np.exp(-tau * x))
             slope = strength * tau * s * (1.0 - s)
             first_moment = b1 * first_moment + (1.0 - b1) * slope
             second = b2 * second + (1.0 - b2) * slope * slope
-            x -= rates[step - first] * first_moment / (np.sqrt(second) * roots[step - first] + EPS)
+            x -= rates[at] * first_moment / (np.sqrt(second) * roots[at] + EPS)
         w[code], m[code], v[code], seen[code] = x, first_moment, second, clock

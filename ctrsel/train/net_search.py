@@ -158,6 +158,8 @@ class NetSearch(NetRun):
             gate.update(self.processes)
         elif self.steps % gate.every == 0:
             self._learn_from_validation(gate)
+        if self.steps % self.per_epoch == 0:
+            gate.finish()  # an epoch is looked at: all validation rows would bring the same values up to date
 
     def _learn_from_validation(self, gate: GateModule) -> None:
         """Move a gate by a batch of validation rows; the net's weights stay."""

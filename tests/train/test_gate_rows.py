@@ -57,3 +57,21 @@ def test_steps_are_made_up_as_by_torch(codes, first, seed):
         for i in range(12)
         if i not in moved
     )
+
+
+def test_steps_that_change_nothing_any_more_are_not_taken_one_by_one():
+    """The same as by torch, where each of 3,000 steps is taken; most gates freeze in the first tenth of them."""
+    steps = PricedSteps(first=5, taus=1000.0 ** np.linspace(0, 1, 3000), strength=1e-6, rate=0.02)
+    rng = np.random.default_rng(1)
+    numbers = [rng.normal(0, 0.5, 50), rng.normal(0, 1e-6, 50), rng.random(50) * 1e-11]
+    one, two = (
+        Values(*(torch.tensor(x, dtype=torch.float64) for x in numbers), torch.full((50,), 5, dtype=torch.int32))
+        for _ in range(2)
+    )
+    for clock in (40, 700, 701, 3000):
+        replayed(torch.arange(50), one, clock, steps)
+        replayed_by_torch(torch.arange(50), two, clock, steps)
+        torch.testing.assert_close(one.w, two.w, atol=1e-8, rtol=0)
+        torch.testing.assert_close(one.m, two.m, atol=1e-15, rtol=0)
+        torch.testing.assert_close(one.v, two.v, atol=1e-18, rtol=1e-9)
+    assert (1000 * one.w.abs() > 40).all()

@@ -29,7 +29,7 @@ class PricedSteps:
 
     Attributes:
         first: The step that is Adam's first.
-        taus: float64 `[steps]`: the temperature in each step.
+        taus: float64 `[steps]`: the temperature in each step; it never falls.
         strength: Nats per row.
         rate: Adam's.
     """
@@ -149,11 +149,14 @@ class PricedRows(RowGate):
         return torch.sigmoid(self.tau * w) * self.scale
 
     def now(self, codes: Tensor | None = None) -> Tensor:
+        some = slice(None) if codes is None else codes.reshape(-1)
         shape = self.w.shape if codes is None else codes.shape
-        some = Values(*(t.clone() if codes is None else t[codes.reshape(-1)] for t in self._values))
-        if (some.seen < self.clock).any():
-            self.replay(torch.arange(len(some.w), device=self.w.device), some, int(self.clock), self.priced)
-        return some.w.view(shape)
+        seen = self.seen[some]
+        if not (seen < self.clock).any():
+            return self.w[some].view(shape)
+        values = Values(self.w[some].clone(), self.m[some].clone(), self.v[some].clone(), seen.clone())
+        self.replay(torch.arange(len(seen), device=self.w.device), values, int(self.clock), self.priced)
+        return values.w.view(shape)
 
     def bring(self, codes: Tensor) -> None:
         self.replay(codes.reshape(-1), self._values, int(self.clock), self.priced)
