@@ -296,7 +296,7 @@ def _selectors(found: SelectionComparison, split: str) -> list[str]:
         memory = f"{fmean(peaks) / 2**20:.0f}" if peaks else "-"
         first = "-" if c.role == "full" else _NOT_RUN if c.screened is None else f"{c.screened:.4f}"
         said = c.refused or ("" if c.final or c.screened is None else "left behind after the first stage")
-        stability = f"{fmean(c.stability.values()):.2f}" if c.stability else "-"
+        stability = f"{round(fmean(c.stability.values()), 2) + 0.0:.2f}" if c.stability else "-"  # 0.00, not -0.00
         rows.append([c.name, "-" if c.refused else first, *areas, stability, seconds, memory, said.replace("|", "\\|")])
     return _table(head, rows)
 
