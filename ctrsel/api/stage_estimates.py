@@ -82,7 +82,7 @@ def stage_estimates(made: Plan, size: TableSize, costs: Mapping[str, TrainingCos
         if gate is not None:
             for searcher, _ in chosen.nets[:1]:
                 # Gates are one more column of the table, and of the optimiser's state.
-                seconds = searcher.epoch(train) * gate.epochs * (1 + COSTS.gate_share)
+                seconds = searcher.epoch(train) * gate.epochs_on(train) * (1 + COSTS.gate_share)
                 add(f"select/{component_key(selector)}", seconds, searcher.memory * 1.1 + matrix)
         elif fits := selector.fits(fields=fields, rows=train):
             add(f"select/{component_key(selector)}", whole * fits, memory)

@@ -41,7 +41,7 @@ class NetSearch(NetRun):
 
     def __init__(self, *given: Any, gate: Gate, **more: Any) -> None:
         super().__init__(*given, **more)
-        self.gate = gate
+        self.gate, self.epochs = gate, gate.epochs_on(self.n)
         self.rewound = Best()  # weights at the gate's rewind point, if they cannot be made again
         self.stop = SearchStop(patience=gate.patience)
         self._held_out: RowMatrix | None = None  # rows of the validation split, for a gate that learns from them
@@ -57,7 +57,7 @@ class NetSearch(NetRun):
             floats=len(layout.floats),
             width=self.net.embedding.width,
             train_rows=self.n,
-            steps=self.per_epoch * gate.epochs,
+            steps=self.per_epoch * self.epochs,
             learning_rate=self.learner.learning_rate,
             seed=derive(self.seed, "net", "gate"),
         )
@@ -66,9 +66,9 @@ class NetSearch(NetRun):
             module.see([table.detach() for table in self.net.embedding.tables()])
         self._begin(saved)
         again = gate.rewind == 0 and self.begun is None
-        with progress("search", gate.epochs * self.n, unit="rows") as bar:
-            bar.advance(min(self.steps * self.batch_size, gate.epochs * self.n))
-            while len(self.history) < gate.epochs and not (self.stop.over and len(self.history) > gate.rewind):
+        with progress("search", self.epochs * self.n, unit="rows") as bar:
+            bar.advance(min(self.steps * self.batch_size, self.epochs * self.n))
+            while len(self.history) < self.epochs and not (self.stop.over and len(self.history) > gate.rewind):
                 if len(self.history) == gate.rewind and not again and not self.rewound.weights():
                     self.rewound.keep(self.net.weights())
                 facts = self._epoch(bar, began)

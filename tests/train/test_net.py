@@ -209,6 +209,13 @@ def test_impossible_parameters_are_refused(bad):
 # Search
 
 
+def test_a_search_of_many_rows_takes_fewer_epochs_and_its_schedule_ends_with_them(table, monkeypatch):
+    monkeypatch.setattr("ctrsel.models.gates._contract._ENOUGH", 3.5 * len(table.labels[table.span("train")]))
+    found = NetLearner(backbone=DeepFM(hidden=(8,)), width=4, batch_size=64).fit(table, gate=OptFS(), seed=3)
+    assert found.epochs == 4
+    assert found.history[-1]["tau"] == pytest.approx(1000.0)
+
+
 def test_a_search_takes_its_epochs_and_reports_them(searched, table):
     assert searched.epochs == 8
     taus = [h["tau"] for h in searched.history]

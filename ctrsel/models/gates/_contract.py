@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
+
+from ctrsel.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from ctrsel.models.embedded import Embedded
@@ -26,6 +29,9 @@ __all__ = [
 ]
 
 Site = Literal["value", "field"]
+
+_ENOUGH = 2_000_000  # rows that a search goes through in all where its usual epochs would be more
+_FEWEST = 3  # epochs: a gate is held for a share of them, moves, and is decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +184,11 @@ class FieldGateModule(GateModule):
 
 
 class Gate(ABC):
-    """A frozen dataclass of parameters; the search takes `epochs`, and its weights go back to epoch `rewind`.
+    """A frozen dataclass of parameters; the search takes `epochs_on` its rows, and its weights go back to epoch `rewind`.
 
     Attributes:
         site: Where it sits.
+        usual_epochs: T where `epochs` is None and rows are few.
         decides: Whether what is not in `kept` is not wanted; False for a gate that only puts fields in order.
         ordered: Whether the scores of a gate on values say which of two open ones is wanted more.
     """
@@ -189,13 +196,45 @@ class Gate(ABC):
     site: ClassVar[Site] = "value"
     decides: ClassVar[bool] = True
     ordered: ClassVar[bool] = False
-    epochs: int
+    usual_epochs: ClassVar[int] = 3
+    epochs: int | None
     rewind: int
     patience: int = 0  # epochs in a row with hardly a change in what is kept, after which a search ends; 0 = never
 
     @abstractmethod
     def build(self, plan: SearchPlan) -> GateModule:
         """Build for a search; ConfigError if no gate could close in it."""
+
+    def epochs_on(self, rows: int) -> int:
+        """Return T, the epochs of a search on a table of so many training rows.
+
+        That is `epochs`, if given. If not, it is as many as take the search through two million rows, from 3 to `usual_epochs`:
+        a gate moves by steps, of which an epoch of a large table has as many as several epochs of a small one, while a net
+        is trained for about as many epochs on either, so that more of them would only make the search dear.
+
+        Example:
+            >>> from ctrsel.models.gates.lpfs import LPFS
+            >>> [LPFS().epochs_on(rows) for rows in (100_000, 500_000, 1_000_000)], LPFS(epochs=5).epochs_on(1_000_000)
+            ([6, 4, 3], 5)
+        """
+        if self.epochs is not None:
+            return self.epochs
+        return max(min(self.usual_epochs, math.ceil(_ENOUGH / max(rows, 1))), _FEWEST)
+
+    def check_search(self, name: str) -> None:
+        """Refuse epochs, a rewind point and a patience with which nothing can be searched.
+
+        Raises:
+            ConfigError: If so.
+        """
+        most = _FEWEST if self.epochs is None else self.epochs
+        if most < 1 or not 0 <= self.rewind < most:
+            given = f"epochs {self.epochs}" if self.epochs is not None else f"no epochs ({_FEWEST} at least)"
+            raise ConfigError(
+                f"{name}: needs epochs >= 1 and 0 <= rewind < epochs, got {given} and rewind {self.rewind}"
+            )
+        if self.patience < 0:
+            raise ConfigError(f"{name}.patience: must be at least 0, got {self.patience}")
 
     def reaching(self, number: int) -> Gate:
         """Return the gate for a search of which at most so many fields will be asked for."""

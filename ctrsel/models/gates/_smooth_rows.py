@@ -98,9 +98,6 @@ class SmoothRows(DriftingRows):
 def check(
     use: str,
     *,
-    epochs: int,
-    rewind: int,
-    patience: int,
     positive: Mapping[str, float],
     shares: Mapping[str, float],
 ) -> None:
@@ -108,16 +105,9 @@ def check(
 
     Args:
         use: The gate's name.
-        epochs: At least 1.
-        rewind: From 0, below `epochs`.
-        patience: At least 0.
         positive: Parameters above 0.
         shares: Parameters from 0, below 1.
     """
-    if epochs < 1 or not 0 <= rewind < epochs:
-        raise ConfigError(f"{use}: needs epochs >= 1 and 0 <= rewind < epochs, got epochs {epochs}, rewind {rewind}")
-    if patience < 0:
-        raise ConfigError(f"{use}.patience: must be at least 0, got {patience}")
     for name, value in positive.items():
         if not value > 0:
             raise ConfigError(f"{use}.{name}: must be above 0, got {value}")

@@ -27,7 +27,7 @@ class AdaFS(Gate):
     """Parameters of AdaFS.
 
     Attributes:
-        epochs: Of the search.
+        epochs: T, epochs of the search; None = 8, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which the better half and the ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -39,8 +39,9 @@ class AdaFS(Gate):
     """
 
     site: ClassVar[Site] = "field"
+    usual_epochs: ClassVar[int] = 8
     decides: ClassVar[bool] = False
-    epochs: int = 8
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     hidden: int = field(default=16, metadata=choose(16, 64))
@@ -50,13 +51,9 @@ class AdaFS(Gate):
     warmup: float = field(default=0.25, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ConfigError(f"adafs.patience: must be at least 0, got {self.patience}")
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs or self.every < 0 or self.hidden < 1:
-            raise ConfigError(
-                "adafs: needs epochs >= 1, 0 <= rewind < epochs, every >= 0 and hidden >= 1, got "
-                f"{self.epochs}, {self.rewind}, {self.every} and {self.hidden}"
-            )
+        self.check_search("adafs")
+        if self.every < 0 or self.hidden < 1:
+            raise ConfigError(f"adafs: needs every >= 0 and hidden >= 1, got {self.every} and {self.hidden}")
         if self.top is not None and self.top < 1:
             raise ConfigError(f"adafs.top: must be at least 1, got {self.top}")
         if not 0 <= self.warmup < 1:

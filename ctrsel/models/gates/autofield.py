@@ -33,7 +33,7 @@ class AutoField(Gate):
     """Parameters of AutoField.
 
     Attributes:
-        epochs: Of the search.
+        epochs: T, epochs of the search; None = 8, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which the better half and the ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -44,8 +44,9 @@ class AutoField(Gate):
     """
 
     site: ClassVar[Site] = "field"
+    usual_epochs: ClassVar[int] = 8
     decides: ClassVar[bool] = False
-    epochs: int = 8
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     every: int = field(default=10, metadata=choose(2, 5, 10))
@@ -54,13 +55,9 @@ class AutoField(Gate):
     warmup: float = field(default=0.1, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ConfigError(f"autofield.patience: must be at least 0, got {self.patience}")
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs or self.every < 1:
-            raise ConfigError(
-                "autofield: needs epochs >= 1, 0 <= rewind < epochs and every >= 1, got "
-                f"{self.epochs}, {self.rewind} and {self.every}"
-            )
+        self.check_search("autofield")
+        if self.every < 1:
+            raise ConfigError(f"autofield.every: must be at least 1, got {self.every}")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"autofield.warmup: must be in [0, 1), got {self.warmup}")
         for name in ("cooling", "gate_lr"):

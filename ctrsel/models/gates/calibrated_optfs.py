@@ -77,19 +77,13 @@ class CalibratedOptFS(Gate):
     ordered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
-            raise ConfigError(
-                "calibrated_optfs: needs epochs >= 1 and 0 <= rewind < epochs, got epochs "
-                f"{self.epochs}, rewind {self.rewind}"
-            )
+        self.check_search("calibrated_optfs")
         for name in ("warmup", "held_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"calibrated_optfs.{name}: must be in [0, 1), got {getattr(self, name)}")
         for name in ("nats", "temperature"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"calibrated_optfs.{name}: must be above 0, got {getattr(self, name)}")
-        if self.patience < 0:
-            raise ConfigError(f"calibrated_optfs.patience: must be at least 0, got {self.patience}")
 
     def build(self, plan: SearchPlan) -> GateModule:
         """Build for a search of any length: no gate needs more steps to close than there are."""

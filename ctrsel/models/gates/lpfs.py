@@ -23,7 +23,7 @@ class LPFS(Gate):
     """Parameters of LPFS.
 
     Attributes:
-        epochs: T, epochs of the search at most.
+        epochs: T, epochs of the search at most; None = 6, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -35,7 +35,7 @@ class LPFS(Gate):
         warmup: Share of the search in which the gates are held at their start while the net trains.
     """
 
-    epochs: int = 6
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     nats: float = field(default=4.0, metadata=search(0.5, 20.0, log=True))
@@ -45,14 +45,13 @@ class LPFS(Gate):
     idle: float = 0.4
     warmup: float = 0.3
 
+    usual_epochs: ClassVar[int] = 6
     ordered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        self.check_search("lpfs")
         check(
             "lpfs",
-            epochs=self.epochs,
-            rewind=self.rewind,
-            patience=self.patience,
             positive={"nats": self.nats, "eps": self.eps, "last_eps": self.last_eps, "idle": self.idle},
             shares={"warmup": self.warmup, "idle": self.idle},
         )

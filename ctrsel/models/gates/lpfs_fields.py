@@ -48,7 +48,7 @@ class LPFSFields(Gate):
     """Parameters of LPFS on fields.
 
     Attributes:
-        epochs: Of the search.
+        epochs: T, epochs of the search; None = 8, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -64,7 +64,8 @@ class LPFSFields(Gate):
     """
 
     site: ClassVar[Site] = "field"
-    epochs: int = 8
+    usual_epochs: ClassVar[int] = 8
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     alpha: float = field(default=10.0, metadata=search(0.0, 20.0))
@@ -76,12 +77,7 @@ class LPFSFields(Gate):
     warmup: float = field(default=0.1, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ConfigError(f"lpfs_fields.patience: must be at least 0, got {self.patience}")
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
-            raise ConfigError(
-                f"lpfs_fields: needs epochs >= 1 and 0 <= rewind < epochs, got {self.epochs} and {self.rewind}"
-            )
+        self.check_search("lpfs_fields")
         if not 0 < self.last_eps <= self.eps or self.alpha < 0 or self.penalty < 0 or self.every < 0:
             raise ConfigError(
                 "lpfs_fields: needs 0 < last_eps <= eps, alpha >= 0, penalty >= 0 and every >= 0, got "

@@ -28,7 +28,7 @@ class MvFS(Gate):
     """Parameters of MvFS.
 
     Attributes:
-        epochs: Of the search.
+        epochs: T, epochs of the search; None = 8, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which the better half and the ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -42,8 +42,9 @@ class MvFS(Gate):
     """
 
     site: ClassVar[Site] = "field"
+    usual_epochs: ClassVar[int] = 8
     decides: ClassVar[bool] = False
-    epochs: int = 8
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     views: int = field(default=6, metadata=search(2, 8))
@@ -55,13 +56,9 @@ class MvFS(Gate):
     warmup: float = field(default=0.25, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ConfigError(f"mvfs.patience: must be at least 0, got {self.patience}")
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs or self.every < 0 or self.views < 1:
-            raise ConfigError(
-                "mvfs: needs epochs >= 1, 0 <= rewind < epochs, every >= 0 and views >= 1, got "
-                f"{self.epochs}, {self.rewind}, {self.every} and {self.views}"
-            )
+        self.check_search("mvfs")
+        if self.every < 0 or self.views < 1:
+            raise ConfigError(f"mvfs: needs every >= 0 and views >= 1, got {self.every} and {self.views}")
         if self.level is not None and not 0 <= self.level < 1:
             raise ConfigError(f"mvfs.level: must be in [0, 1), got {self.level}")
         if not 0 < self.first_temperature <= self.temperature:

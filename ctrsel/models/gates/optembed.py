@@ -8,7 +8,7 @@ widths per field is not part of this.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class OptEmbed(Gate):
     """Parameters of OptEmbed's thresholds.
 
     Attributes:
-        epochs: T, epochs of the search at most.
+        epochs: T, epochs of the search at most; None = 6, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -37,19 +37,19 @@ class OptEmbed(Gate):
         warmup: Share of the search in which the thresholds stay at 0.
     """
 
-    epochs: int = 6
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     alpha: float = field(default=1e-3, metadata=search(1e-5, 1e-2, log=True))
     reach: float = 1.0
     warmup: float = 0.3
 
+    usual_epochs: ClassVar[int] = 6
+
     def __post_init__(self) -> None:
+        self.check_search("optembed")
         check(
             "optembed",
-            epochs=self.epochs,
-            rewind=self.rewind,
-            patience=self.patience,
             positive={"alpha": self.alpha, "reach": self.reach},
             shares={"warmup": self.warmup},
         )

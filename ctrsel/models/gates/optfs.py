@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class OptFS(Gate):
     """Parameters of OptFS.
 
     Attributes:
-        epochs: T, epochs of the search.
+        epochs: T, epochs of the search; None = 10, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -47,7 +48,7 @@ class OptFS(Gate):
             lambda and must be given; whether a gate can close is not looked at.
     """
 
-    epochs: int = 10
+    epochs: int | None = None
     rewind: int = 1
     patience: int = 0
     temperature: float = 1000.0
@@ -57,13 +58,10 @@ class OptFS(Gate):
     warmup: float = 0.2
     published: bool = False
 
+    usual_epochs: ClassVar[int] = 10
+
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ConfigError(f"optfs.patience: must be at least 0, got {self.patience}")
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
-            raise ConfigError(
-                f"optfs: needs epochs >= 1 and 0 <= rewind < epochs, got epochs {self.epochs}, rewind {self.rewind}"
-            )
+        self.check_search("optfs")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"optfs.warmup: must be in [0, 1), got {self.warmup}")
         if self.temperature < 1:
@@ -91,7 +89,7 @@ class OptFS(Gate):
                 strength=self.penalty,
                 temperature=self.temperature,
                 warmup=0.0,
-                epochs=self.epochs,
+                epochs=self.epochs_on(plan.train_rows),
             )
         after = replace(plan, steps=max(round(plan.steps * (1 - self.warmup)), 1))
         # DEVIATION(OptFS): the paper tunes lambda per data set; a fixed number of nats a value needs no tuning.

@@ -7,6 +7,7 @@ here with one s a field; a row of zeros is a value that is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class PEP(Gate):
     """Parameters of PEP.
 
     Attributes:
-        epochs: T, epochs of the search at most.
+        epochs: T, epochs of the search at most; None = 6, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         patience: The search is over after so many epochs in a row in which kept set and ranking hardly change or the hardened
             model is worse than it was; 0 = never before `epochs`.
@@ -36,7 +37,7 @@ class PEP(Gate):
         warmup: Share of the search in which thresholds stay at their start.
     """
 
-    epochs: int = 6
+    epochs: int | None = None
     rewind: int = 0
     patience: int = 0
     start: float = -15.0
@@ -44,12 +45,12 @@ class PEP(Gate):
     decay: float = 1e-6
     warmup: float = 0.2
 
+    usual_epochs: ClassVar[int] = 6
+
     def __post_init__(self) -> None:
+        self.check_search("pep")
         check(
             "pep",
-            epochs=self.epochs,
-            rewind=self.rewind,
-            patience=self.patience,
             positive={"decay": self.decay},
             shares={"warmup": self.warmup},
         )

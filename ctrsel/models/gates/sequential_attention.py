@@ -31,7 +31,7 @@ class SequentialAttention(Gate):
     """Parameters of Sequential Attention.
 
     Attributes:
-        epochs: Of the search.
+        epochs: T, epochs of the search; None = 8, fewer on tables of many rows: see `Gate.epochs_on`.
         rewind: Epoch to whose start the weights go back for the retraining.
         picks: So many fields are picked; None = all, which orders them all. A selector sets it to what sizes ask for.
         together: Fields picked at the end of a phase; the last phase picks what is left.
@@ -43,8 +43,9 @@ class SequentialAttention(Gate):
     """
 
     site: ClassVar[Site] = "field"
+    usual_epochs: ClassVar[int] = 8
     decides: ClassVar[bool] = False
-    epochs: int = 8
+    epochs: int | None = None
     rewind: int = 0
     picks: int | None = None
     together: int = 1
@@ -54,10 +55,7 @@ class SequentialAttention(Gate):
     warmup: float = field(default=0.1, metadata=search(0.0, 0.5))
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or not 0 <= self.rewind < self.epochs:
-            raise ConfigError(
-                f"sequential_attention: needs epochs >= 1 and 0 <= rewind < epochs, got {self.epochs} and {self.rewind}"
-            )
+        self.check_search("sequential_attention")
         if self.every < 0:
             raise ConfigError(f"sequential_attention.every: must be at least 0, got {self.every}")
         for name in ("picks", "together"):

@@ -6,23 +6,40 @@ import numpy as np
 import pytest
 import torch
 
+from ctrsel.core.errors import ConfigError
 from ctrsel.models.gates import CATALOG
 from ctrsel.models.gates._contract import Alone, GateModule, SearchPlan
 from ctrsel.models.gates._rows import RowGate
 from ctrsel.models.gates._thresholds import ThresholdModule
 
-GATES = [c for c in map(CATALOG.load, CATALOG.names()) if c.site == "value"]
+ALL = [CATALOG.load(name) for name in CATALOG.names()]
+GATES = [c for c in ALL if c.site == "value"]
 V = 20
 
 
 @pytest.fixture(params=GATES, ids=lambda c: c.__name__)
 def gate(request) -> GateModule:
     component = request.param()
-    assert 0 <= component.rewind < component.epochs
+    assert 0 <= component.rewind < component.epochs_on(5000)
     assert component.site in ("value", "field", "width", "pair")
     return component.build(
         SearchPlan(total_codes=V, reserved=np.arange(3), train_rows=5000, steps=400, learning_rate=1e-3)
     )
+
+
+@pytest.mark.parametrize("component", ALL, ids=lambda c: c.__name__)
+def test_a_search_is_as_long_as_it_is_told_or_as_its_rows_want(component):
+    usual = component.usual_epochs if component().epochs is None else component().epochs
+    assert component().epochs_on(1) == component().epochs_on(100_000) == usual
+    assert component().epochs_on(1_000_000) == component().epochs_on(50_000_000) == 3
+    lengths = [component().epochs_on(rows) for rows in range(100_000, 2_000_000, 50_000)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert component(epochs=7).epochs_on(1_000_000) == 7
+    with pytest.raises(ConfigError, match=r"rewind < epochs, got epochs 2 and rewind 2"):
+        component(epochs=2, rewind=2)
+    if component().epochs is None:
+        with pytest.raises(ConfigError, match=r"rewind < epochs, got no epochs \(3 at least\) and rewind 3"):
+            component(rewind=3)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 3), (7, 3), (7,)])
